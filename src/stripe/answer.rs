@@ -1,0 +1,208 @@
+//! What Stripe's answers say, row by row of <https://docs.stripe.com/api/errors>.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+/// A `PaymentIntent`, as far as we look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Intent {
+    /// Stripe's id, `pi_…`.
+    pub id: String,
+    /// One of the seven statuses of
+    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>, or one
+    /// that Stripe added since.
+    pub status: String,
+    /// Why it was cancelled; Stripe reads back more reasons than it takes.
+    pub cancellation_reason: Option<String>,
+    /// When it was cancelled.
+    #[serde(default, with = "chrono::serde::ts_seconds_option")]
+    pub canceled_at: Option<DateTime<Utc>>,
+}
+
+/// Why a call gave no intent, by what the caller does about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// 404: another account or mode, or deleted test data. Never a cancel.
+    #[error("Stripe does not know it (404): {message}")]
+    Missing {
+        /// Stripe's words.
+        message: String,
+    },
+    /// 401 or 403: the key is wrong, and every other call will fail alike.
+    #[error("Stripe denied the key ({status}): {message}")]
+    Denied {
+        /// 401 or 403.
+        status: u16,
+        /// Stripe's words.
+        message: String,
+    },
+    /// Any other refusal: the state had moved on, or the call was wrong.
+    #[error("Stripe refused ({status}{}): {message}", code.as_ref().map(|code| format!(" {code}")).unwrap_or_default())]
+    Refused {
+        /// 400, 402 or another of the 4xx.
+        status: u16,
+        /// Stripe's error code, when it gave one.
+        code: Option<String>,
+        /// Stripe's words.
+        message: String,
+        /// The intent as it truly is, when the error carries it.
+        intent: Option<Box<Intent>>,
+    },
+    /// 409, 424, 429, 5xx, or an answer that cannot be read: what happened is
+    /// unknown.
+    #[error("Stripe could not answer: {message}")]
+    Unavailable {
+        /// What came instead.
+        message: String,
+        /// Whether the call may be repeated: Stripe's own word where it gave one.
+        retry: bool,
+        /// How long Stripe asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No answer at all: refused, broken off, or out of time.
+    #[error("Stripe cannot be reached: {message}")]
+    Unreachable {
+        /// What the network said.
+        message: String,
+    },
+    /// The run may begin no new call.
+    #[error("no time was left to ask Stripe")]
+    NoTime,
+}
+
+impl Failure {
+    /// Whether another try may help, and soon enough.
+    pub(super) fn may_be_retried(&self, longest_pause: Duration) -> bool {
+        match self {
+            Self::Unavailable {
+                retry, retry_after, ..
+            } => *retry && retry_after.is_none_or(|pause| pause <= longest_pause),
+            Self::Unreachable { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long Stripe asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// Reads the intent of a 2xx answer.
+pub(super) fn intent(body: &str) -> Result<Intent, Failure> {
+    serde_json::from_str(body).map_err(|_| Failure::Unavailable {
+        message: "a 200 whose body is no PaymentIntent".to_owned(),
+        retry: false,
+        retry_after: None,
+    })
+}
+
+/// Reads an answer, or the lack of one. The body of a 2xx must be JSON: a
+/// page from something in between is no answer of Stripe's.
+pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
+    let response = answer.map_err(|error| unreachable(&error))?;
+    let status = response.status().as_u16();
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let should_retry = header("stripe-should-retry");
+    let retry_after = header("retry-after").and_then(|value| value.trim().parse().ok());
+    let request_id = header("request-id").unwrap_or_default();
+    let body = response.text().await.map_err(|error| unreachable(&error))?;
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+    if (200..300).contains(&status) && is_json {
+        return Ok(body);
+    }
+    Err(refusal(
+        &Refusal {
+            status,
+            should_retry,
+            retry_after,
+            request_id,
+        },
+        &body,
+    ))
+}
+
+struct Refusal {
+    status: u16,
+    should_retry: Option<String>,
+    retry_after: Option<f64>,
+    request_id: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Envelope {
+    #[serde(default)]
+    error: Body,
+}
+
+#[derive(Deserialize, Default)]
+struct Body {
+    code: Option<String>,
+    message: Option<String>,
+    payment_intent: Option<Box<Intent>>,
+}
+
+fn refusal(answer: &Refusal, body: &str) -> Failure {
+    let Body {
+        code,
+        message,
+        payment_intent,
+    } = serde_json::from_str::<Envelope>(body)
+        .unwrap_or_default()
+        .error;
+    let status = answer.status;
+    // Stripe's own word wins over the status.
+    let told_to_retry = answer.should_retry.as_deref() == Some("true");
+    let message = message.unwrap_or_else(|| "no message".to_owned());
+    let message = match answer.request_id.as_str() {
+        "" => message,
+        id => format!("{message} [{id}]"),
+    };
+    match status {
+        401 | 403 if !told_to_retry => Failure::Denied { status, message },
+        404 if !told_to_retry => Failure::Missing { message },
+        400..500 if !told_to_retry && !matches!(status, 408 | 409 | 424 | 429) => {
+            Failure::Refused {
+                status,
+                code,
+                message,
+                intent: payment_intent,
+            }
+        }
+        _ => Failure::Unavailable {
+            message: format!(
+                "{status}{}: {message}",
+                code.map(|c| format!(" {c}")).unwrap_or_default()
+            ),
+            retry: told_to_retry
+                || (status >= 400 && answer.should_retry.as_deref() != Some("false")),
+            retry_after: answer
+                .retry_after
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        },
+    }
+}
+
+fn unreachable(error: &reqwest::Error) -> Failure {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke off"
+    };
+    Failure::Unreachable {
+        message: what.to_owned(),
+    }
+}
