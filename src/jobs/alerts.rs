@@ -1,0 +1,108 @@
+//! Alerts: one open row per `dedup_key`, bumped when seen again.
+//!
+//! Owns how alerts are opened and resolved; which there are is each job's
+//! business. An acknowledged alert counts as open; a dismissed one stays
+//! dismissed, and the next occurrence opens a new one.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::database::Unnamed;
+
+/// An alert about one order, as a job raises it.
+#[derive(Debug, Clone)]
+pub struct OrderAlert {
+    /// What kind of trouble, in snake case.
+    pub kind: &'static str,
+    /// `info`, `warning`, `high` or `critical`.
+    pub severity: &'static str,
+    /// The order in trouble.
+    pub order_id: Uuid,
+    /// A sentence for whoever reads the list.
+    pub title: String,
+    /// What else is known.
+    pub details: Value,
+    /// What to do about it, in plain words.
+    pub recommended_actions: Value,
+}
+
+/// Opens these alerts, or bumps those that are open; answers how many are new.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn open_for_orders(
+    db: Unnamed<'_>,
+    alerts: &[OrderAlert],
+    now: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    let column = |read: fn(&OrderAlert) -> &str| -> Vec<String> {
+        alerts.iter().map(|alert| read(alert).to_owned()).collect()
+    };
+    let details: Vec<Value> = alerts.iter().map(|alert| alert.details.clone()).collect();
+    let actions: Vec<Value> = alerts
+        .iter()
+        .map(|alert| alert.recommended_actions.clone())
+        .collect();
+    sqlx::query_scalar!(
+        r#"
+        with raised as (
+            insert into alerts (kind, severity, order_id, dedup_key, title, details,
+                                recommended_actions, opened_at, last_seen_at)
+            select kind, severity, order_id, kind || ':' || order_id, title, details,
+                   actions, $7, $7
+              from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[])
+                   as raised (kind, severity, order_id, title, details, actions)
+            on conflict (dedup_key) where status in ('open', 'acknowledged')
+            do update
+               set last_seen_at = excluded.last_seen_at,
+                   occurrences = alerts.occurrences + 1,
+                   details = excluded.details
+            returning occurrences
+        )
+        select count(*) as "opened!"
+          from raised
+         where occurrences = 1
+        "#,
+        &column(|alert| alert.kind),
+        &column(|alert| alert.severity),
+        &alerts
+            .iter()
+            .map(|alert| alert.order_id)
+            .collect::<Vec<_>>(),
+        &column(|alert| &alert.title),
+        &details,
+        &actions,
+        now,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Resolves the open alerts of these kinds whose order has left its unpaid
+/// statuses; answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn resolve_for_settled_orders(
+    db: Unnamed<'_>,
+    kinds: &[String],
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let resolved = sqlx::query!(
+        "update alerts a
+            set status = 'resolved',
+                resolved_at = $2,
+                resolved_by = 'system'
+           from orders o
+          where o.id = a.order_id
+            and o.status not in ('PENDING', 'REQUIRES_PAYMENT')
+            and a.kind = any($1)
+            and a.status in ('open', 'acknowledged')",
+        kinds,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(resolved.rows_affected())
+}

@@ -1,0 +1,75 @@
+//! What a run hands to its job, and how a job is stopped.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use super::{Budget, Fence, Options};
+use crate::database::{self, Fault};
+use crate::stripe::Stripe;
+
+/// Everything a job may use. There is nothing else.
+#[derive(Debug)]
+pub struct Cx {
+    /// For reading; whatever is written goes through [`Cx::fence`].
+    pub db: PgPool,
+    /// The moment this run judges by: the database's clock at its begin, or
+    /// the moment it replays. Bound into every statement.
+    pub now: DateTime<Utc>,
+    /// What the caller asked for.
+    pub options: Options,
+    /// How long new work may begin.
+    pub budget: Budget,
+    /// The lease, and the only way to commit.
+    pub fence: Fence,
+    /// Stripe, with this process's rate limit.
+    pub stripe: Stripe,
+}
+
+impl Cx {
+    /// A transaction for reading; dropped, it is rolled back.
+    pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, Stop> {
+        self.db.begin().await.map_err(during("begin to read"))
+    }
+}
+
+/// Why a job could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Another run holds the lease now; nothing of the open batch was kept.
+    #[error("the lease was lost to another run")]
+    Fenced,
+    /// The database or Stripe cannot be reached; a later call may pass.
+    #[error("unreachable: {0:#}")]
+    Unreachable(anyhow::Error),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+}
+
+impl Stop {
+    /// What the database said, when it was the database that stopped us.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable(_) => Fault::Unreachable,
+            Self::Fenced => Fault::Other,
+            Self::Failed(error) => error
+                .downcast_ref::<sqlx::Error>()
+                .map_or(Fault::Other, database::fault),
+        }
+    }
+}
+
+/// Says what was being done when the database refused:
+/// `.map_err(during("pick stale orders"))`.
+pub fn during(what: &'static str) -> impl FnOnce(sqlx::Error) -> Stop {
+    move |error| {
+        let unreachable = database::fault(&error) == Fault::Unreachable;
+        let error = anyhow::Error::new(error).context(what);
+        if unreachable {
+            Stop::Unreachable(error)
+        } else {
+            Stop::Failed(error)
+        }
+    }
+}

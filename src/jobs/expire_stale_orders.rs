@@ -1,0 +1,198 @@
+//! Expires unpaid orders: ends their payment intents and frees their stock.
+//!
+//! - What: orders in `PENDING` or `REQUIRES_PAYMENT` whose `expires_at` has come.
+//! - Which rows: by keyset over (`expires_at`, `id`), so that an order that
+//!   cannot be expired is passed once and starves nobody; while it waits for
+//!   its next attempt (`order_expirations`) it is not picked at all.
+//! - Twice is harmless: Stripe is asked first, with no lock held, and then
+//!   one transaction re-checks every order under its lock; a reservation is
+//!   flipped once, and only what was flipped is subtracted.
+//! - When: every five minutes.
+//!
+//! An order that Stripe calls paid or authorised is never expired. Settling
+//! it is the shop's work; this job keeps it, says so once, and alerts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Cx, Finish, Job, Stop, Worked, report};
+
+mod ask;
+mod rows;
+mod statements;
+mod verdict;
+
+use ask::Breaker;
+use rows::Cursor;
+use verdict::Judged;
+
+/// The job, as [`super::ALL`] lists it.
+pub const JOB: Job = Job {
+    name: "expire-stale-orders",
+    log_type: "cron_expire_orders",
+    accepts: &[
+        "dry_run",
+        "as_of",
+        "batch_size",
+        "limit",
+        "shard",
+        "continuation_of",
+    ],
+    run: |cx| report(run(cx)),
+};
+
+/// Orders per transaction.
+const BATCH: u32 = 100;
+/// Sample ids per action in a dry run, and errors per run.
+const SAMPLES: usize = 50;
+
+/// What a run did, or in a dry run would do.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Results {
+    /// Orders now EXPIRED.
+    pub orders_expired: u64,
+    /// Orders that Stripe calls paid or authorised; kept as they are.
+    pub orders_paid: u64,
+    /// Orders left for later, because Stripe's word was missing or not final.
+    pub orders_deferred: u64,
+    /// Intents that turned canceled here, also those found canceled at Stripe.
+    pub payment_intents_canceled: u64,
+    /// Units of stock given back.
+    pub stock_released: i64,
+    /// What could not be done, and why; the first fifty.
+    pub errors: Vec<OrderError>,
+    /// In a dry run, the first fifty ids of each action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub samples: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// An order that needs somebody to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrderError {
+    /// The order.
+    pub order_id: Uuid,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// Runs the job.
+pub async fn run(cx: &Cx) -> Worked<Results> {
+    let mut results = Results::default();
+    let end = work(cx, &mut results).await;
+    Worked { results, end }
+}
+
+/// Batch by batch. In a dry run Stripe is asked about all of them first, so
+/// that the one transaction it rehearses in holds no lock while Stripe answers.
+async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+    let breaker = Breaker::default();
+    let mut cursor = Cursor::at_the_oldest(cx);
+    tidy(cx, results).await?;
+    if !cx.options.dry_run {
+        while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
+            settle(cx, &judged, results).await?;
+            breaker.check()?;
+        }
+        return Ok(cursor.finish());
+    }
+    let mut batches = Vec::new();
+    while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
+        batches.push(judged);
+        if breaker.check().is_err() {
+            break;
+        }
+    }
+    for judged in batches {
+        settle(cx, &judged, results).await?;
+    }
+    breaker.check()?;
+    Ok(cursor.finish())
+}
+
+/// The next batch of due orders with Stripe's word on each; `None` when none
+/// is left or nothing new may begin.
+async fn next(
+    cx: &Cx,
+    cursor: &mut Cursor,
+    breaker: &Breaker,
+) -> Result<Option<Vec<Judged>>, Stop> {
+    if cx.budget.is_spent() {
+        return Ok(None);
+    }
+    let due = cursor.pick(cx).await?;
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let asked = due.len();
+    let judged = cx.fence.beating(ask::judge(cx, due, breaker)).await?;
+    if judged.len() < asked {
+        cursor.interrupted();
+    }
+    Ok(Some(judged))
+}
+
+/// Alerts and notes of orders that the shop has settled since are done with.
+async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
+    let mut batch = cx.fence.batch().await?;
+    rows::forget_settled(&mut batch, cx.now).await?;
+    batch.commit(results).await
+}
+
+/// Commits what was judged. When the data of one order is refused, each
+/// order is done on its own, so that one bad order spoils no other.
+async fn settle(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
+    match commit(cx, judged, results).await {
+        Err(stop) if is_about_rows(&stop) && judged.len() > 1 => {
+            for one in judged {
+                settle_alone(cx, one, results).await?;
+            }
+            Ok(())
+        }
+        Err(stop) if is_about_rows(&stop) => settle_stuck(cx, &judged[0], &stop, results).await,
+        done => done,
+    }
+}
+
+async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<(), Stop> {
+    match commit(cx, std::slice::from_ref(one), results).await {
+        Err(stop) if is_about_rows(&stop) => settle_stuck(cx, one, &stop, results).await,
+        done => done,
+    }
+}
+
+/// Records an order that the database refuses to expire. What Stripe did is
+/// recorded all the same, because it happened.
+async fn settle_stuck(
+    cx: &Cx,
+    one: &Judged,
+    stop: &Stop,
+    results: &mut Results,
+) -> Result<(), Stop> {
+    commit(cx, &[one.stuck(stop)], results).await
+}
+
+/// One transaction for all of `judged`; `results` count it once it is kept.
+async fn commit(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
+    let mut batch = cx.fence.batch().await?;
+    match rows::apply(cx, &mut batch, judged).await {
+        Ok(applied) => {
+            let mut sum = results.clone();
+            applied.add_to(&mut sum, cx.options.dry_run);
+            batch.commit(&sum).await?;
+            *results = sum;
+            Ok(())
+        }
+        Err(stop) => {
+            batch.undo().await?;
+            Err(stop)
+        }
+    }
+}
+
+/// Whether doing the orders one by one may tell the good from the bad.
+fn is_about_rows(stop: &Stop) -> bool {
+    use crate::database::Fault;
+    matches!(stop.fault(), Fault::Data | Fault::Contended)
+}

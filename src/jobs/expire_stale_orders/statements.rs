@@ -1,0 +1,263 @@
+//! The statements of the job, one function each.
+
+use chrono::{DateTime, Utc};
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::verdict::{Judged, LocalIntent, Told, Word};
+use crate::database::Unnamed;
+use crate::jobs::Cx;
+
+/// Who the audit trail says did it.
+const ACTOR: &str = "system:expire-stale-orders";
+
+/// A due order and its place in the walk.
+#[derive(Debug)]
+pub(super) struct DueRow {
+    pub(super) id: Uuid,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Due orders after `after`, oldest first, of this run's shard.
+pub(super) async fn pick(
+    db: Unnamed<'_>,
+    cx: &Cx,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    size: i64,
+) -> Result<Vec<DueRow>> {
+    let (shard, shards) = cx.options.shard_of();
+    sqlx::query_as!(
+        DueRow,
+        r#"
+        select o.id, o.expires_at as "expires_at!"
+          from orders o
+         where o.status in ('PENDING', 'REQUIRES_PAYMENT')
+           and o.expires_at <= $1
+           and o.created_at <= $1
+           and ($2::timestamptz is null or (o.expires_at, o.id) > ($2, $3))
+           and ($6::int = 1 or abs(hashtext(o.id::text)::bigint) % $6::int = $5::int)
+           and not exists (
+               select from order_expirations x
+                where x.order_id = o.id
+                  and x.next_attempt_at > $1
+           )
+         order by o.expires_at, o.id
+         limit $4
+        "#,
+        cx.now,
+        after.map(|(expires_at, _)| expires_at),
+        after.map(|(_, id)| id),
+        size,
+        shard,
+        shards,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The intents of these orders that are not known to be canceled, by order.
+pub(super) async fn intents_of(
+    db: Unnamed<'_>,
+    orders: &[Uuid],
+) -> Result<Vec<(Uuid, LocalIntent)>> {
+    let rows = sqlx::query!(
+        r#"
+        select id, order_id as "order_id!", stripe_payment_intent_id, checkout_session_id,
+               cancel_attempts
+          from payment_intents
+         where order_id = any($1)
+           and status <> 'canceled'
+         order by order_id, id
+        "#,
+        orders,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let intent = LocalIntent {
+                id: row.id,
+                stripe_id: row.stripe_payment_intent_id,
+                checkout_session_id: row.checkout_session_id,
+                cancel_attempts: row.cancel_attempts,
+            };
+            (row.order_id, intent)
+        })
+        .collect())
+}
+
+/// Locks those of `orders` that are still unpaid and due. An order that
+/// somebody else holds is left to the next run.
+pub(super) async fn lock_unpaid(
+    db: Unnamed<'_>,
+    orders: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select id
+           from orders
+          where id = any($1)
+            and status in ('PENDING', 'REQUIRES_PAYMENT')
+            and expires_at <= $2
+          order by id
+            for update skip locked",
+        orders,
+        now,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes what Stripe said; answers the Stripe ids that turned canceled. A
+/// status that is final is never overwritten by an older answer.
+pub(super) async fn sync_intents(db: Unnamed<'_>, told: &[&Told], cx: &Cx) -> Result<Vec<String>> {
+    let ids: Vec<Uuid> = told.iter().map(|told| told.intent_id).collect();
+    let statuses: Vec<Option<String>> = told.iter().map(|told| told.word.status()).collect();
+    let errors: Vec<Option<String>> = told.iter().map(|told| told.word.trouble()).collect();
+    let tried: Vec<bool> = told.iter().map(|told| told.tried).collect();
+    let (reasons, times, by_us) = cancellations(told);
+    sqlx::query_file_scalar!(
+        "src/jobs/expire_stale_orders/sync_intents.sql",
+        &ids,
+        &statuses as &[Option<String>],
+        &errors as &[Option<String>],
+        &tried,
+        &reasons as &[Option<String>],
+        &times as &[Option<DateTime<Utc>>],
+        &by_us,
+        cx.now,
+        cx.fence.run_id(),
+        ACTOR,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Expires locked orders whose every intent is canceled now, also one that
+/// appeared while Stripe was asked; answers which.
+pub(super) async fn expire(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        with expired as (
+            update orders o
+               set status = 'EXPIRED',
+                   expired_at = $2,
+                   updated_at = $2
+             where o.id = any($1)
+               and o.status in ('PENDING', 'REQUIRES_PAYMENT')
+               and not exists (
+                   select from payment_intents p
+                    where p.order_id = o.id
+                      and p.status <> 'canceled'
+               )
+            returning o.id, o.order_number
+        ), noted as (
+            insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
+                                      occurred_at)
+            select 'local.order.expired', 'order', id::text, $3, $4,
+                   jsonb_build_object('order_number', order_number), $2
+              from expired
+            on conflict do nothing
+        ), forgotten as (
+            delete from order_expirations x
+             using expired
+             where x.order_id = expired.id
+        )
+        select id as "id!"
+          from expired
+        "#,
+        orders,
+        cx.now,
+        cx.fence.run_id(),
+        ACTOR,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Notes when orders that stay come up again, later at each attempt.
+pub(super) async fn postpone(db: Unnamed<'_>, orders: &[&Judged], cx: &Cx) -> Result<()> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id).collect();
+    let outcomes: Vec<String> = orders.iter().map(|o| o.outcome.name().to_owned()).collect();
+    let errors: Vec<Option<String>> = orders.iter().map(|order| order.error.clone()).collect();
+    let (first, longest): (Vec<i32>, Vec<i32>) = orders.iter().map(|o| o.outcome.pause()).unzip();
+    sqlx::query!(
+        r#"
+        insert into order_expirations as x (order_id, attempts, next_attempt_at, last_outcome,
+                                            last_error, updated_at)
+        select kept.id, coalesce(old.attempts, 0) + 1,
+               $6::timestamptz + make_interval(mins =>
+                   least(longest, first * power(2, least(coalesce(old.attempts, 0), 12)))::int),
+               outcome, error, $6
+          from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[])
+               as kept (id, outcome, error, first, longest)
+          left join order_expirations old on old.order_id = kept.id
+            on conflict (order_id) do update
+           set attempts = excluded.attempts,
+               next_attempt_at = excluded.next_attempt_at,
+               last_outcome = excluded.last_outcome,
+               last_error = excluded.last_error,
+               updated_at = excluded.updated_at
+        "#,
+        &ids,
+        &outcomes,
+        &errors as &[Option<String>],
+        &first,
+        &longest,
+        cx.now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Says once of each order that it was paid when it should have expired.
+pub(super) async fn note_paid(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<()> {
+    sqlx::query!(
+        "insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
+                                   occurred_at)
+         select 'local.order.paid_at_expiry', 'order', o.id::text, $2, $3,
+                jsonb_build_object('order_number', o.order_number), $4
+           from orders o
+          where o.id = any($1)
+         on conflict do nothing",
+        orders,
+        cx.fence.run_id(),
+        ACTOR,
+        cx.now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Drops the notes on orders that are no longer unpaid.
+pub(super) async fn forget_settled(db: Unnamed<'_>) -> Result<()> {
+    sqlx::query!(
+        "delete from order_expirations x
+          using orders o
+          where o.id = x.order_id
+            and o.status not in ('PENDING', 'REQUIRES_PAYMENT')"
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+type Cancellations = (Vec<Option<String>>, Vec<Option<DateTime<Utc>>>, Vec<bool>);
+
+/// Reason, time and author of each cancellation, column by column.
+fn cancellations(told: &[&Told]) -> Cancellations {
+    let mut columns = Cancellations::default();
+    for told in told {
+        let (reason, at, by_us) = match &told.word {
+            Word::Canceled { reason, at, by_us } => (reason.clone(), *at, *by_us),
+            _ => (None, None, false),
+        };
+        columns.0.push(reason);
+        columns.1.push(at);
+        columns.2.push(by_us);
+    }
+    columns
+}

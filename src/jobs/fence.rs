@@ -1,0 +1,272 @@
+//! The fence: nothing a stale runner does is committed.
+//!
+//! Owns the batch. Every batch is one transaction that first renews the
+//! lease with its epoch and last notes the results so far in the run's own
+//! row, so that the ledger counts exactly what was committed, whenever the
+//! process dies. A runner whose epoch is no longer the lease's cannot renew,
+//! and so cannot commit. Taking and freeing the lease is not its business.
+//!
+//! In a dry run the same batches are savepoints of one transaction that is
+//! rolled back in the end; the lease is then renewed outside it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::{Mutex, MutexGuard, watch};
+use uuid::Uuid;
+
+use super::cx::{Stop, during};
+use crate::database::{self, Commit, Unnamed};
+
+/// How long a batch waits for a lock that somebody else holds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one statement of a batch may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a batch may lie idle: a stopped process loses its locks then.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A lease held: the right to work on one shard of one job, while it lasts.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The job.
+    pub job: &'static str,
+    /// Its shard, 0 when the work is not divided.
+    pub shard: i32,
+    /// Raised by each taker; the fence compares it.
+    pub epoch: i64,
+    /// The run that took it.
+    pub run_id: Uuid,
+    /// How long it lasts without renewal, on the database's clock.
+    pub ttl: Duration,
+}
+
+/// The only way a job commits.
+#[derive(Debug)]
+pub struct Fence {
+    db: PgPool,
+    lease: Lease,
+    rehearsal: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
+    progress: watch::Sender<Value>,
+}
+
+impl Fence {
+    /// A fence around `lease`; with `dry_run` nothing is ever committed.
+    #[must_use]
+    pub fn new(db: PgPool, lease: Lease, dry_run: bool, progress: watch::Sender<Value>) -> Self {
+        Self {
+            db,
+            lease,
+            rehearsal: dry_run.then(Mutex::default),
+            progress,
+        }
+    }
+
+    /// The run whose batches these are.
+    #[must_use]
+    pub fn run_id(&self) -> Uuid {
+        self.lease.run_id
+    }
+
+    /// Begins a batch, with the lease renewed.
+    ///
+    /// # Errors
+    /// [`Stop::Fenced`] when another run has taken the lease.
+    pub async fn batch(&self) -> Result<Batch<'_>, Stop> {
+        let Some(rehearsal) = &self.rehearsal else {
+            return Ok(Batch {
+                fence: self,
+                ground: Ground::Real(self.renewed().await?),
+            });
+        };
+        self.renew().await?;
+        let mut outer = rehearsal.lock().await;
+        if outer.is_none() {
+            *outer = Some(self.begin().await?);
+        }
+        let mut ground = Ground::Rehearsed(outer);
+        ground
+            .connection()?
+            .execute("savepoint batch")
+            .await
+            .map_err(during("begin a batch"))?;
+        Ok(Batch {
+            fence: self,
+            ground,
+        })
+    }
+
+    /// Renews the lease in a transaction of its own.
+    ///
+    /// # Errors
+    /// [`Stop::Fenced`] when another run has taken the lease.
+    pub async fn renew(&self) -> Result<(), Stop> {
+        self.renewed()
+            .await?
+            .commit()
+            .await
+            .map_err(during("renew the lease"))
+    }
+
+    /// Awaits `work`, renewing the lease meanwhile: for time spent outside
+    /// the database, in which no batch renews it.
+    ///
+    /// # Errors
+    /// [`Stop::Fenced`] as soon as another run has taken the lease; `work` is
+    /// dropped then. A database that is away is left to the next batch.
+    pub async fn beating<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let heartbeat = async {
+            loop {
+                tokio::time::sleep(self.lease.ttl / 3).await;
+                if let Err(Stop::Fenced) = self.renew().await {
+                    return Stop::Fenced;
+                }
+            }
+        };
+        tokio::select! {
+            worked = work => Ok(worked),
+            stop = heartbeat => Err(stop),
+        }
+    }
+
+    async fn renewed(&self) -> Result<Transaction<'static, Postgres>, Stop> {
+        let mut tx = self.begin().await?;
+        if renew(&mut tx, &self.lease)
+            .await
+            .map_err(during("renew the lease"))?
+        {
+            Ok(tx)
+        } else {
+            Err(Stop::Fenced)
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, Stop> {
+        let mut tx = self.db.begin().await.map_err(during("begin a batch"))?;
+        database::bound(
+            &mut tx,
+            LOCK_TIMEOUT,
+            STATEMENT_TIMEOUT,
+            IDLE_TIMEOUT,
+            Commit::Deferred,
+        )
+        .await
+        .map_err(during("begin a batch"))?;
+        Ok(tx)
+    }
+}
+
+/// One transaction of a job. Dropped without [`Batch::commit`], it leaves
+/// nothing.
+#[derive(Debug)]
+pub struct Batch<'f> {
+    fence: &'f Fence,
+    ground: Ground<'f>,
+}
+
+#[derive(Debug)]
+enum Ground<'f> {
+    Real(Transaction<'static, Postgres>),
+    Rehearsed(MutexGuard<'f, Option<Transaction<'static, Postgres>>>),
+}
+
+impl Ground<'_> {
+    fn connection(&mut self) -> Result<&mut PgConnection, Stop> {
+        match self {
+            Self::Real(tx) => Ok(tx),
+            Self::Rehearsed(tx) => tx
+                .as_deref_mut()
+                .ok_or_else(|| Stop::Failed(anyhow::anyhow!("the rehearsal has ended"))),
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Where the batch's statements go.
+    ///
+    /// # Errors
+    /// When a dry run's transaction has broken off.
+    pub fn db(&mut self) -> Result<Unnamed<'_>, Stop> {
+        self.ground.connection().map(Unnamed)
+    }
+
+    /// Commits the batch, and with it the run's results so far.
+    ///
+    /// # Errors
+    /// When the database refuses; whether it had committed is then unknown.
+    pub async fn commit(mut self, results: &impl Serialize) -> Result<(), Stop> {
+        let results = serde_json::to_value(results)
+            .map_err(|error| Stop::Failed(anyhow::Error::new(error).context("write results")))?;
+        match &mut self.ground {
+            Ground::Rehearsed(_) => {
+                let connection = self.ground.connection()?;
+                connection
+                    .execute("release savepoint batch")
+                    .await
+                    .map_err(during("end a batch"))?;
+            }
+            Ground::Real(tx) => {
+                note(tx, self.fence.run_id(), &results)
+                    .await
+                    .map_err(during("note results"))?;
+                let Ground::Real(tx) = self.ground else {
+                    return Ok(());
+                };
+                tx.commit().await.map_err(during("commit a batch"))?;
+            }
+        }
+        self.fence.progress.send_replace(results);
+        Ok(())
+    }
+
+    /// Takes the batch back. A real one would be taken back by being
+    /// dropped; a savepoint needs to be told.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn undo(mut self) -> Result<(), Stop> {
+        if let Ground::Rehearsed(_) = self.ground {
+            let connection = self.ground.connection()?;
+            connection
+                .execute("rollback to savepoint batch")
+                .await
+                .map_err(during("undo a batch"))?;
+            return Ok(());
+        }
+        let Ground::Real(tx) = self.ground else {
+            return Ok(());
+        };
+        tx.rollback().await.map_err(during("undo a batch"))
+    }
+}
+
+async fn renew(connection: &mut PgConnection, lease: &Lease) -> sqlx::Result<bool> {
+    let renewed = sqlx::query!(
+        "update job_leases
+            set expires_at = clock_timestamp() + make_interval(secs => $5)
+          where job = $1
+            and shard = $2
+            and epoch = $3
+            and run_id = $4",
+        lease.job,
+        lease.shard,
+        lease.epoch,
+        lease.run_id,
+        lease.ttl.as_secs_f64(),
+    )
+    .execute(Unnamed(connection))
+    .await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
+async fn note(connection: &mut PgConnection, run_id: Uuid, results: &Value) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update job_runs set results = $2 where id = $1",
+        run_id,
+        results
+    )
+    .execute(Unnamed(connection))
+    .await?;
+    Ok(())
+}

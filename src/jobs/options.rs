@@ -1,0 +1,212 @@
+//! What a caller may ask of a job: one set of options for all of them.
+//!
+//! Read from the JSON body and the query string alike. An unknown option is
+//! refused, and so is one that the job at hand has no use for: an option that
+//! is silently ignored would be a promise not kept.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The rows of one batch, when the caller names no number, are the job's own
+/// choice; this is the most it may be.
+const MOST_ROWS_PER_BATCH: u32 = 1_000;
+/// The rows a dry run looks at when the caller names no limit.
+const DRY_RUN_LIMIT: u64 = 10_000;
+
+/// The options of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Change nothing; answer with exactly what would be done.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Judge as of that moment; rows dated later are not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<DateTime<Utc>>,
+    /// Rows per transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
+    /// Rows per run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only this gym.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gym_id: Option<Uuid>,
+    /// Only this part of the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Divide the work among that many runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<u32>,
+    /// Do it although it was done.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// The run whose rest this one does; set by the service itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuation_of: Option<Uuid>,
+}
+
+/// One of `count` disjoint parts of the rows, by the hash of their id.
+///
+/// Written `{"index": 0, "count": 4}` in JSON, `0/4` in a query string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "WrittenShard")]
+pub struct Shard {
+    /// From 0.
+    pub index: u16,
+    /// How many there are.
+    pub count: u16,
+}
+
+impl Options {
+    /// Reads the options of a JSON body and a query string together; an empty
+    /// body asks for nothing.
+    ///
+    /// # Errors
+    /// A sentence for the caller.
+    pub fn read(body: &[u8], query: &str) -> Result<Self, Unreadable> {
+        let mut given: Map<String, Value> = match body.trim_ascii() {
+            b"" => Map::new(),
+            body => match serde_json::from_slice(body) {
+                Ok(Value::Object(given)) => given,
+                Ok(_) => {
+                    return Err(Unreadable::Json(
+                        "the body must be a JSON object".to_owned(),
+                    ));
+                }
+                Err(error) => {
+                    return Err(Unreadable::Json(format!("the body is not JSON: {error}")));
+                }
+            },
+        };
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+            .map_err(|error| Unreadable::Option(format!("the query is unreadable: {error}")))?;
+        for (name, value) in pairs {
+            if given.insert(name.clone(), typed(value)).is_some() {
+                return Err(Unreadable::Option(format!(
+                    "the option {name} is given twice"
+                )));
+            }
+        }
+        serde_json::from_value(Value::Object(given))
+            .map_err(|error| Unreadable::Option(error.to_string()))
+    }
+
+    /// Rows per batch: as asked, or the job's own choice.
+    #[must_use]
+    pub fn batch_size_or(&self, default: u32) -> i64 {
+        i64::from(self.batch_size.unwrap_or(default))
+    }
+
+    /// The most rows this run may look at.
+    #[must_use]
+    pub fn row_limit(&self) -> u64 {
+        match self.limit {
+            Some(limit) => limit.into(),
+            None if self.dry_run => DRY_RUN_LIMIT,
+            None => u64::MAX,
+        }
+    }
+
+    /// The shard's number and how many there are: the whole is 0 of 1.
+    #[must_use]
+    pub fn shard_of(&self) -> (i32, i32) {
+        self.shard
+            .map_or((0, 1), |shard| (shard.index.into(), shard.count.into()))
+    }
+
+    /// Refuses values out of bounds, and options outside `accepts`.
+    ///
+    /// # Errors
+    /// A sentence for the caller.
+    pub fn check(&self, job: &str, accepts: &[&str]) -> Result<(), String> {
+        for name in self.given() {
+            if !accepts.contains(&name.as_str()) {
+                let known = accepts.join(", ");
+                return Err(format!(
+                    "{job} has no use for the option {name}; it takes {known}"
+                ));
+            }
+        }
+        match (self.batch_size, self.limit) {
+            (Some(0), _) => Err("batch_size must be at least 1".to_owned()),
+            (Some(size), _) if size > MOST_ROWS_PER_BATCH => {
+                Err(format!("batch_size must be at most {MOST_ROWS_PER_BATCH}"))
+            }
+            (_, Some(0)) => Err("limit must be at least 1".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of the options that were given.
+    fn given(&self) -> Vec<String> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(options)) => options.into_iter().map(|(k, _)| k).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Why options could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The body is no JSON object.
+    #[error("{0}")]
+    Json(String),
+    /// An option is unknown, doubled, or of the wrong type.
+    #[error("{0}")]
+    Option(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenShard {
+    Text(String),
+    Fields { index: u16, count: u16 },
+}
+
+impl TryFrom<WrittenShard> for Shard {
+    type Error = String;
+
+    fn try_from(written: WrittenShard) -> Result<Self, String> {
+        match written {
+            WrittenShard::Text(text) => text.parse(),
+            WrittenShard::Fields { index, count } if index < count => Ok(Self { index, count }),
+            WrittenShard::Fields { .. } => Err("shard.index must be below shard.count".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let how = || "a shard is written 0/4: its index, from 0, and how many there are".to_owned();
+        let (index, count) = text.split_once('/').ok_or_else(how)?;
+        let index = index.parse().map_err(|_| how())?;
+        let count = count.parse().map_err(|_| how())?;
+        Self::try_from(WrittenShard::Fields { index, count })
+    }
+}
+
+/// Query pairs as JSON, where `true` and `7` are what they look like.
+fn typed(value: String) -> Value {
+    if let Ok(flag) = value.parse::<bool>() {
+        return flag.into();
+    }
+    value
+        .parse::<u64>()
+        .map_or_else(|_| Value::String(value), Value::from)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
