@@ -1,0 +1,211 @@
+//! The begin of a run: one transaction that decides, under the lock of the
+//! lease, whether this call runs, was done before, or has to stay out.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::lease::{self, Held};
+use super::ledger::{self, Entry, Record, Status};
+use super::{Answer, Call, new_id};
+use crate::database::{self, Commit, Unnamed};
+use crate::jobs::fence::Lease;
+use crate::jobs::{Stop, during};
+
+/// How long a call waits for another's batch that holds the lease.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one statement may take, or lie idle.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What was decided.
+pub(super) enum Begun {
+    /// The lease is taken; the job may run.
+    Started(Started),
+    /// Nothing is to be run.
+    Answered(Box<Answer>),
+}
+
+/// A run that may begin.
+pub(super) struct Started {
+    /// The lease it holds.
+    pub(super) lease: Lease,
+    /// The moment it judges by.
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Decides about `call`, and writes the decision into the ledger.
+pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Begun, Stop> {
+    let (shard, _) = call.options.shard_of();
+    let mut tx = db.begin().await.map_err(during("begin a run"))?;
+    let timeout = STATEMENT_TIMEOUT;
+    database::bound(&mut tx, LOCK_TIMEOUT, timeout, timeout, Commit::Durable)
+        .await
+        .map_err(during("begin a run"))?;
+    let held = lease::lock(Unnamed(&mut tx), call.job.name, shard)
+        .await
+        .map_err(during("lock the lease"))?;
+    let begun = decide(&mut tx, call, &held, ttl)
+        .await
+        .map_err(during("begin a run"))?;
+    tx.commit().await.map_err(during("begin a run"))?;
+    Ok(begun)
+}
+
+async fn decide(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+    held: &Held,
+    ttl: Duration,
+) -> sqlx::Result<Begun> {
+    let attempt = match seen_before(tx, call, held).await? {
+        Before::Never => 1,
+        Before::MayRetry { attempts } => attempts + 1,
+        Before::IsAtWork(record) => return Ok(answered(Answer::StillRunning(record))),
+        Before::Spent(record) => return Ok(answered(Answer::Replayed(record))),
+    };
+    let now = clock(Unnamed(tx)).await?;
+    if call.options.as_of.is_some_and(|moment| moment > now) {
+        return Ok(answered(Answer::FutureMoment));
+    }
+    let now = call.options.as_of.unwrap_or(now);
+    let out = match paused(Unnamed(tx), call.job.name).await? {
+        true => Some("paused"),
+        false if held.is_alive => Some("already_running"),
+        false => None,
+    };
+    match out {
+        Some(reason) => skip(tx, call, attempt, reason).await,
+        None => start(tx, call, attempt, now, ttl).await,
+    }
+}
+
+/// What became of this call before.
+enum Before {
+    Never,
+    MayRetry { attempts: i32 },
+    IsAtWork(Record),
+    Spent(Record),
+}
+
+/// A spent token never runs twice, whatever the message id says, because the
+/// message id is not signed. A message runs again only after a failure.
+async fn seen_before(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+    held: &Held,
+) -> sqlx::Result<Before> {
+    let is_at_work = |record: &Record| {
+        record.status == Status::Running && held.is_alive && held.run_id == Some(record.run_id)
+    };
+    if let Some(jti) = &call.caller.jti
+        && let Some(record) = ledger::by_jti(Unnamed(tx), jti).await?
+    {
+        let again = if is_at_work(&record) {
+            Before::IsAtWork
+        } else {
+            Before::Spent
+        };
+        return Ok(again(record));
+    }
+    let Some(message) = &call.caller.message_id else {
+        return Ok(Before::Never);
+    };
+    let Some(record) = ledger::by_message(Unnamed(tx), call.job.name, message).await? else {
+        return Ok(Before::Never);
+    };
+    Ok(match record.status {
+        _ if is_at_work(&record) => Before::IsAtWork(record),
+        status if status.is_final_for_its_message() => Before::Spent(record),
+        _ => Before::MayRetry {
+            attempts: record.attempt,
+        },
+    })
+}
+
+async fn start(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+    attempt: i32,
+    now: DateTime<Utc>,
+    ttl: Duration,
+) -> sqlx::Result<Begun> {
+    let (shard, _) = call.options.shard_of();
+    for run_id in ledger::abandon(Unnamed(tx), call.job.name, shard).await? {
+        log(tx, call, run_id).await?;
+    }
+    let id = new_id();
+    let lease = lease::take(Unnamed(tx), call.job.name, shard, id, ttl).await?;
+    let entry = Entry {
+        id,
+        shard,
+        attempt,
+        epoch: Some(lease.epoch),
+        skipped_because: None,
+    };
+    ledger::insert(Unnamed(tx), call, &entry).await?;
+    Ok(Begun::Started(Started { lease, now }))
+}
+
+async fn skip(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+    attempt: i32,
+    reason: &'static str,
+) -> sqlx::Result<Begun> {
+    let (shard, _) = call.options.shard_of();
+    let id = new_id();
+    let entry = Entry {
+        id,
+        shard,
+        attempt,
+        epoch: None,
+        skipped_because: Some(reason),
+    };
+    ledger::insert(Unnamed(tx), call, &entry).await?;
+    let record = log(tx, call, id).await?;
+    tracing::info!(job = call.job.name, run_id = %id, reason, "run skipped");
+    Ok(answered(Answer::Settled {
+        record,
+        unreachable: false,
+    }))
+}
+
+/// Reads a row back and writes its line in `system_logs`.
+async fn log(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+    id: Uuid,
+) -> sqlx::Result<Record> {
+    let record = ledger::by_id(Unnamed(tx), id)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)?;
+    ledger::log(Unnamed(tx), call.job.log_type, &record).await?;
+    Ok(record)
+}
+
+fn answered(answer: Answer) -> Begun {
+    Begun::Answered(Box::new(answer))
+}
+
+async fn clock(db: Unnamed<'_>) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(db)
+        .await
+}
+
+async fn paused(db: Unnamed<'_>, job: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from job_pauses
+             where job = $1
+               and (until is null or until > clock_timestamp())
+        ) as "paused!"
+        "#,
+        job,
+    )
+    .fetch_one(db)
+    .await
+}

@@ -1,0 +1,74 @@
+//! The end of a run: outcome, results, log line and lease in one transaction,
+//! durable before anybody hears of it.
+
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use sqlx::PgPool;
+
+use super::ledger::{self, Record, Status};
+use super::{Call, lease};
+use crate::database::{self, Commit, Unnamed};
+use crate::jobs::fence::Lease;
+use crate::jobs::{Ended, Finish, Stop, during};
+
+/// How long a statement may wait or take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a settlement is tried while the database is away; a run that
+/// cannot be settled is found abandoned by the next.
+const TRIES: usize = 3;
+
+/// Settles the run that holds, or held, `lease`.
+pub(super) async fn settle(
+    db: &PgPool,
+    call: &Call,
+    lease: &Lease,
+    ended: &Ended,
+) -> Result<Record, Stop> {
+    let patient = ConstantBuilder::default()
+        .with_delay(Duration::from_secs(1))
+        .with_max_times(TRIES - 1);
+    (|| settle_once(db, call, lease, ended))
+        .retry(patient)
+        .await
+        .map_err(during("settle the run"))
+}
+
+async fn settle_once(
+    db: &PgPool,
+    call: &Call,
+    lease: &Lease,
+    ended: &Ended,
+) -> sqlx::Result<Record> {
+    let mut tx = db.begin().await?;
+    database::bound(&mut tx, TIMEOUT, TIMEOUT, TIMEOUT, Commit::Durable).await?;
+    let still_ours = lease::free(Unnamed(&mut tx), lease).await?;
+    let (status, error) = verdict(ended, still_ours);
+    let settled = ledger::finish(
+        Unnamed(&mut tx),
+        lease.run_id,
+        status,
+        &ended.results,
+        error,
+    )
+    .await?;
+    let record = ledger::by_id(Unnamed(&mut tx), lease.run_id)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)?;
+    // An earlier try whose answer was lost had settled it already.
+    if settled {
+        ledger::log(Unnamed(&mut tx), call.job.log_type, &record).await?;
+    }
+    tx.commit().await?;
+    Ok(record)
+}
+
+fn verdict(ended: &Ended, still_ours: bool) -> (Status, Option<String>) {
+    match &ended.end {
+        Err(Stop::Fenced) => (Status::Fenced, Some(Stop::Fenced.to_string())),
+        _ if !still_ours => (Status::Fenced, Some(Stop::Fenced.to_string())),
+        Err(stop) => (Status::Failed, Some(stop.to_string())),
+        Ok(Finish::Done) => (Status::Succeeded, None),
+        Ok(Finish::WorkLeft) => (Status::Partial, None),
+    }
+}
