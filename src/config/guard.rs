@@ -1,0 +1,184 @@
+//! The settings of the guard: who may call, and how they prove it.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::placeholder::{fault_of_secret, fault_of_signing_key};
+use super::{Read, Settings, wrong};
+use crate::qstash::signature::SigningKeys;
+
+/// The regions QStash has: <https://upstash.com/docs/qstash/howto/multi-region>.
+const REGIONS: [&str; 2] = ["US_EAST_1", "EU_CENTRAL_1"];
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// What the scheduler sends as its Bearer secret.
+    pub cron_secret: SecretString,
+    /// The secret before the last rotation, still accepted.
+    pub cron_secret_previous: Option<SecretString>,
+    /// What operators send; without one there is no operator path.
+    pub operator_secret: Option<SecretString>,
+    /// How deliveries are checked; `None` when `QSTASH_VERIFY=off`.
+    pub verification: Option<Verification>,
+}
+
+/// How the signature of a delivery is checked.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// What callers see in front of our paths, without a trailing slash.
+    pub public_url: String,
+    /// The keys QStash may have signed with.
+    pub keys: KeyRing,
+}
+
+/// The signing keys, by region where regions are configured.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    default: SigningKeys,
+    by_region: Vec<(&'static str, SigningKeys)>,
+}
+
+impl KeyRing {
+    /// The keys for a delivery that names `region` in `Upstash-Region`. The
+    /// header is not signed, so it may only choose among configured keys.
+    #[must_use]
+    pub fn for_region(&self, region: Option<&str>) -> &SigningKeys {
+        let region = region.map(|region| region.replace('-', "_").to_ascii_uppercase());
+        self.by_region
+            .iter()
+            .find(|(name, _)| Some(*name) == region.as_deref())
+            .map_or(&self.default, |(_, keys)| keys)
+    }
+
+    /// The key that signs now.
+    #[must_use]
+    pub fn current(&self) -> &SecretString {
+        &self.default.current
+    }
+}
+
+impl Settings {
+    /// `CRON_SECRET` and its kin; `dev` accepts weak ones.
+    ///
+    /// # Errors
+    /// When one is wrong, or two are the same.
+    pub fn guard(&self, dev: bool) -> Read<Guard> {
+        let cron_secret = self.cron_secret(dev)?;
+        let cron_secret_previous = self.secret("CRON_SECRET_PREVIOUS", dev)?;
+        let operator_secret = self.secret("OPERATOR_SECRET", dev)?;
+        if let Some(operator) = &operator_secret {
+            let same = |other: &SecretString| other.expose_secret() == operator.expose_secret();
+            if same(&cron_secret) || cron_secret_previous.as_ref().is_some_and(same) {
+                return Err(wrong(
+                    "OPERATOR_SECRET",
+                    "equals CRON_SECRET: whoever learns the scheduler's secret would be an operator; make another with: openssl rand -hex 32",
+                ));
+            }
+        }
+        let verification = match self.text("QSTASH_VERIFY")? {
+            Some("off") => None,
+            None | Some("on") => {
+                let keys = self.key_ring(dev)?;
+                Some(Verification {
+                    public_url: self.public_url()?,
+                    keys,
+                })
+            }
+            Some(_) => return Err(wrong("QSTASH_VERIFY", "must be on or off")),
+        };
+        Ok(Guard {
+            cron_secret,
+            cron_secret_previous,
+            operator_secret,
+            verification,
+        })
+    }
+
+    /// `PUBLIC_URL`: what QStash was told to call, and signs for.
+    ///
+    /// # Errors
+    /// When it is unset or no address.
+    pub fn public_url(&self) -> Read<String> {
+        self.required(
+            "PUBLIC_URL",
+            "https://cron.example.com (what QStash is told to call)",
+        )?;
+        self.url("PUBLIC_URL", "")?;
+        // As it was written: `sub` is compared byte for byte.
+        Ok(self
+            .text("PUBLIC_URL")?
+            .unwrap_or_default()
+            .trim_end_matches('/')
+            .to_owned())
+    }
+
+    /// `CRON_SECRET`.
+    ///
+    /// # Errors
+    /// When it is unset or weak.
+    pub fn cron_secret(&self, dev: bool) -> Read<SecretString> {
+        self.secret("CRON_SECRET", dev)?.ok_or_else(|| {
+            wrong(
+                "CRON_SECRET",
+                "is not set; make one with: openssl rand -hex 32",
+            )
+        })
+    }
+
+    /// The signing keys, and those of the regions when `QSTASH_REGION` is set.
+    ///
+    /// # Errors
+    /// When one is missing, empty or public.
+    pub fn key_ring(&self, dev: bool) -> Read<KeyRing> {
+        let default = self.signing_keys("", dev)?.ok_or_else(|| {
+            wrong(
+                "QSTASH_CURRENT_SIGNING_KEY",
+                "and QSTASH_NEXT_SIGNING_KEY are needed; copy both from the QStash console, or set QSTASH_VERIFY=off for a scheduler that cannot sign",
+            )
+        })?;
+        let mut by_region = Vec::new();
+        if let Some(region) = self.text("QSTASH_REGION")? {
+            if !REGIONS.contains(&region) {
+                return Err(wrong("QSTASH_REGION", "must be US_EAST_1 or EU_CENTRAL_1"));
+            }
+            for region in REGIONS {
+                if let Some(keys) = self.signing_keys(&format!("{region}_"), dev)? {
+                    by_region.push((region, keys));
+                }
+            }
+        }
+        Ok(KeyRing { default, by_region })
+    }
+
+    /// Both keys with this prefix, or neither.
+    fn signing_keys(&self, prefix: &str, dev: bool) -> Read<Option<SigningKeys>> {
+        let names = ["CURRENT", "NEXT"].map(|which| format!("{prefix}QSTASH_{which}_SIGNING_KEY"));
+        let mut keys = Vec::new();
+        for name in &names {
+            let key = self.text(name)?;
+            if let Some(fault) = key.filter(|_| !dev).and_then(fault_of_signing_key) {
+                return Err(wrong(name, fault));
+            }
+            keys.push(key.map(SecretString::from));
+        }
+        match (keys.pop().flatten(), keys.pop().flatten()) {
+            (Some(next), Some(current)) => Ok(Some(SigningKeys { current, next })),
+            (None, None) => Ok(None),
+            (next, _) => {
+                let missing = &names[usize::from(next.is_none())];
+                Err(wrong(
+                    missing,
+                    "is not set; QStash's keys come in pairs, current and next",
+                ))
+            }
+        }
+    }
+
+    fn secret(&self, name: &str, dev: bool) -> Read<Option<SecretString>> {
+        let secret = self.text(name)?;
+        match secret.filter(|_| !dev).and_then(fault_of_secret) {
+            Some(fault) => Err(wrong(name, fault)),
+            None => Ok(secret.map(SecretString::from)),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `POST /api/cron/{job}`: one request, one run.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::guard::Verified;
+use super::refusal::RETRY_AFTER;
+use super::{App, Refusal};
+use crate::jobs::options::Unreadable;
+use crate::jobs::{self, Job, Options, Stop};
+use crate::runs::{Answer, Call, Record, Status, Trigger};
+
+/// Runs the job that the path names, for whoever the guard let through.
+pub(super) async fn run(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Verified,
+) -> Result<Response, Refusal> {
+    let trigger = request.caller.trigger;
+    let job = jobs::find(&name).ok_or_else(|| {
+        Refusal::unknown_job(&jobs::ALL.iter().map(|job| job.name).collect::<Vec<_>>()).to(trigger)
+    })?;
+    let options = options(&request, job).map_err(|refusal| refusal.to(trigger))?;
+    if app.runner.stop.is_cancelled() {
+        return Err(Refusal::unavailable("this process is being stopped", None));
+    }
+    let call = Call {
+        job,
+        options,
+        caller: request.caller,
+    };
+    match app.runner.detached(call).await {
+        Ok(answer) => respond(answer, trigger),
+        Err(Stop::Unreachable(cause)) => Err(Refusal::unavailable(
+            "the database cannot be reached",
+            Some(format!("{cause:#}")),
+        )),
+        Err(stop) => Err(Refusal::internal(stop.to_string())),
+    }
+}
+
+fn options(request: &Verified, job: &Job) -> Result<Options, Refusal> {
+    if !request.body.is_empty() && !is_json(&request.headers) {
+        return Err(Refusal::content_type());
+    }
+    let options = Options::read(&request.body, &request.query).map_err(|error| match error {
+        Unreadable::Json(message) => Refusal::bad_json(message),
+        Unreadable::Option(message) => Refusal::bad_option(message),
+    })?;
+    options
+        .check(job.name, job.accepts)
+        .map_err(Refusal::bad_option)?;
+    Ok(options)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok()?.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn respond(answer: Answer, trigger: Trigger) -> Result<Response, Refusal> {
+    let (record, status, word) = match answer {
+        Answer::FutureMoment => {
+            let message = "as_of lies in the future: a moment can be replayed, not foretold";
+            return Err(Refusal::bad_option(message.to_owned()).to(trigger));
+        }
+        Answer::Replayed(record) => (record, StatusCode::OK, "replayed"),
+        Answer::StillRunning(record) => (record, StatusCode::CONFLICT, "running"),
+        Answer::Settled {
+            record,
+            unreachable,
+        } => {
+            let status = status_of(&record, unreachable, trigger);
+            let word = record.status.name();
+            (record, status, word)
+        }
+    };
+    let body = Json(body(&record, status, word, trigger));
+    let may_retry = matches!(
+        status,
+        StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE
+    );
+    Ok(if may_retry {
+        (
+            status,
+            [(header::RETRY_AFTER, RETRY_AFTER.to_string())],
+            body,
+        )
+            .into_response()
+    } else {
+        (status, body).into_response()
+    })
+}
+
+/// QStash retries what is not 2xx, so it hears of a failure only where a
+/// retry is wanted; an operator hears of everything that is not a success.
+fn status_of(record: &Record, unreachable: bool, trigger: Trigger) -> StatusCode {
+    match record.status {
+        Status::Skipped if trigger == Trigger::Qstash => StatusCode::OK,
+        Status::Skipped if reason(record) == Some("paused") => StatusCode::LOCKED,
+        Status::Skipped | Status::Fenced => StatusCode::CONFLICT,
+        Status::Failed if unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Status::Failed | Status::Abandoned => StatusCode::INTERNAL_SERVER_ERROR,
+        Status::Succeeded | Status::Partial | Status::Running => StatusCode::OK,
+    }
+}
+
+fn body(record: &Record, status: StatusCode, word: &str, trigger: Trigger) -> Value {
+    let mut body = json!({
+        "success": status.is_success(),
+        "job": record.job,
+        "status": word,
+        "run_id": record.run_id,
+        "message": record.message(),
+        "dry_run": record.dry_run,
+        "started_at": record.started_at,
+        "duration_ms": record.duration_ms(),
+        "results": record.results,
+    });
+    if let Some(reason) = reason(record) {
+        body["code"] = reason.into();
+    }
+    if word == "partial" {
+        body["continued"] = false.into();
+    }
+    // Errors can quote rows; the ledger has them for everybody else.
+    if let (Some(error), Trigger::Operator) = (&record.error, trigger) {
+        body["error"] = error.as_str().into();
+    }
+    body
+}
+
+/// Why a run was skipped.
+fn reason(record: &Record) -> Option<&str> {
+    match record.status {
+        Status::Skipped => record.results.get("reason")?.as_str(),
+        _ => None,
+    }
+}

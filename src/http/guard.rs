@@ -1,0 +1,185 @@
+//! The guard: who is calling, and their verified body.
+//!
+//! An extractor, so that no handler can see a body that was not verified,
+//! and none runs for a caller who was not. Promises: the Bearer secret is
+//! checked before a byte of the body is read; at most [`MOST_BODY`] of it is
+//! read; secrets are compared in constant time, all of them, whichever
+//! matches; every refusal looks the same from outside, and its cause is in
+//! our log only. Touches no row.
+
+use std::time::Duration;
+
+use axum::RequestExt;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, OriginalUri, Request};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{App, Refusal};
+use crate::config::{self, Verification};
+use crate::qstash::signature;
+use crate::runs::{Caller, Trigger};
+
+/// The largest body that is read.
+const MOST_BODY: usize = 64 * 1024;
+/// How long a caller may take to send it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest text a header may put into the ledger, in characters.
+const MOST_TEXT: usize = 500;
+
+const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
+
+/// A request whose caller is known and whose body is theirs.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) caller: Caller,
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) query: String,
+}
+
+impl FromRequest<App> for Verified {
+    type Rejection = Refusal;
+
+    async fn from_request(mut request: Request, app: &App) -> Result<Self, Refusal> {
+        let OriginalUri(uri) = request
+            .extract_parts()
+            .await
+            .unwrap_or(OriginalUri(request.uri().clone()));
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers;
+        let trigger = who(&headers, &app.guard)?;
+        let body = read(&headers, body).await?;
+        let caller = match (trigger, &app.guard.verification) {
+            (Trigger::Qstash, Some(verification)) => {
+                let jti = verify(&headers, &body, &uri, verification)?;
+                Caller {
+                    jti: Some(jti),
+                    ..scheduler(&headers)
+                }
+            }
+            (Trigger::Qstash, None) => scheduler(&headers),
+            _ => operator(&headers),
+        };
+        let query = uri.query().unwrap_or_default().to_owned();
+        Ok(Self {
+            caller,
+            body,
+            headers,
+            query,
+        })
+    }
+}
+
+/// Whose secret the Bearer is.
+fn who(headers: &HeaderMap, guard: &config::Guard) -> Result<Trigger, Refusal> {
+    let bearer = match the_only(headers, &header::AUTHORIZATION) {
+        Ok(value) => bearer(value).ok_or_else(|| Refusal::unauthorized("no Bearer secret"))?,
+        Err(cause) => return Err(Refusal::unauthorized(cause)),
+    };
+    let is = |secret: Option<&SecretString>| secret.map_or(Choice::from(0), |s| same(bearer, s));
+    let scheduler = is(Some(&guard.cron_secret)) | is(guard.cron_secret_previous.as_ref());
+    let operator = is(guard.operator_secret.as_ref());
+    match (bool::from(scheduler), bool::from(operator)) {
+        (true, _) => Ok(Trigger::Qstash),
+        (_, true) => Ok(Trigger::Operator),
+        _ => Err(Refusal::unauthorized("unknown Bearer secret")),
+    }
+}
+
+/// Checks the delivery's signature; answers the id of its token.
+fn verify(
+    headers: &HeaderMap,
+    body: &[u8],
+    uri: &Uri,
+    verification: &Verification,
+) -> Result<String, Refusal> {
+    let token = the_only(headers, &SIGNATURE).map_err(Refusal::unauthorized)?;
+    let token = std::str::from_utf8(token)
+        .map_err(|_| Refusal::unauthorized("the signature is not text"))?;
+    let path = uri
+        .path_and_query()
+        .map_or(uri.path(), |path| path.as_str());
+    let url = format!("{}{path}", verification.public_url);
+    let keys = verification
+        .keys
+        .for_region(text(headers, "upstash-region").as_deref());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a token is judged by the wall clock, here alone"
+    )]
+    let now = chrono::Utc::now();
+    signature::verify(token, body, &url, keys, now, chrono::Duration::zero())
+        .map(|accepted| accepted.jti)
+        .map_err(|rejection| Refusal::unauthorized(&rejection.to_string()))
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MOST_BODY) {
+        return Err(Refusal::too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MOST_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_long(&error) => Err(Refusal::too_large()),
+        Ok(Err(_)) => Err(Refusal::broken_body()),
+        Err(_) => Err(Refusal::slow_body()),
+    }
+}
+
+/// axum hides the kind of the error in its source.
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|source| source.to_string().contains("length limit"))
+}
+
+/// What QStash says about its delivery:
+/// <https://upstash.com/docs/qstash/howto/receiving>.
+fn scheduler(headers: &HeaderMap) -> Caller {
+    Caller {
+        trigger: Trigger::Qstash,
+        message_id: text(headers, "upstash-message-id"),
+        schedule_id: text(headers, "upstash-schedule-id"),
+        ..Caller::default()
+    }
+}
+
+fn operator(headers: &HeaderMap) -> Caller {
+    Caller {
+        trigger: Trigger::Operator,
+        actor: text(headers, "x-actor"),
+        reason: text(headers, "x-reason"),
+        ..Caller::default()
+    }
+}
+
+/// A header's text; names have accents, so it need not be ASCII.
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes());
+    let value: String = value.trim().chars().take(MOST_TEXT).collect();
+    (!value.is_empty()).then_some(value)
+}
+
+/// A header that must be there once: a second one is somebody else's.
+fn the_only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], &'static str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or("a credential is missing")?;
+    match values.next() {
+        None => Ok(value.as_bytes()),
+        Some(_) => Err("a credential is given twice"),
+    }
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, secret) = value.split_at_checked("Bearer ".len())?;
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !secret.is_empty()).then_some(secret)
+}
+
+/// Compares hashes, which are of one length, in constant time.
+fn same(given: &[u8], secret: &SecretString) -> Choice {
+    Sha256::digest(given).ct_eq(&Sha256::digest(secret.expose_secret()))
+}

@@ -1,0 +1,47 @@
+//! The URL space, on one screen. The only place that knows axum.
+//!
+//! `GET  /health/live`         the process answers
+//! `GET  /health/ready`        it can work: database and migrations
+//! `POST /api/cron/{job}`      run a job: QStash, or an operator with curl
+//!
+//! Owns who may call and what an answer looks like; what a run does is not
+//! its business.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::config;
+use crate::runs::Runner;
+
+mod cron;
+mod guard;
+mod health;
+mod refusal;
+mod requests;
+pub mod serve;
+
+use refusal::Refusal;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct App {
+    runner: Runner,
+    guard: Arc<config::Guard>,
+}
+
+/// The whole service as a router.
+pub fn router(runner: Runner, guard: config::Guard) -> Router {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/api/cron/{job}", post(cron::run))
+        .fallback(async || Refusal::not_found())
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .layer(axum::middleware::from_fn(requests::identify))
+        .with_state(App {
+            runner,
+            guard: Arc::new(guard),
+        })
+}

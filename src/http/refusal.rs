@@ -1,0 +1,177 @@
+//! Every refusal, as status and JSON.
+//!
+//! A refusal is made where it is found and written out once, by
+//! [`super::requests`], which knows the request's id. The cause of a 401 is
+//! logged and never sent.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::runs::Trigger;
+
+/// QStash gives up at this status, with the header below:
+/// <https://upstash.com/docs/qstash/features/retry>.
+const DO_NOT_RETRY: u16 = 489;
+const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-error");
+
+/// Seconds after which a caller may try again.
+pub(super) const RETRY_AFTER: u16 = 30;
+
+/// Why a request was not served.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// The status in words, for people.
+    pub(super) error: &'static str,
+    /// The same for programs, in snake case.
+    pub(super) code: &'static str,
+    /// What is wrong and how to mend it; a 401 has none.
+    pub(super) message: Option<String>,
+    /// What only our log may know.
+    pub(super) cause: Option<String>,
+    retry_after: Option<u16>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: &'static str, code: &'static str) -> Self {
+        Self {
+            status,
+            error,
+            code,
+            message: None,
+            cause: None,
+            retry_after: None,
+        }
+    }
+
+    fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// The one answer to every wrong or missing credential.
+    pub(super) fn unauthorized(cause: &str) -> Self {
+        let refusal = Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "unauthorized");
+        Self {
+            cause: Some(cause.to_owned()),
+            ..refusal
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found", "not_found").saying("there is no such page")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Method Not Allowed",
+            "method_not_allowed",
+        )
+        .saying("see the Allow header")
+    }
+
+    pub(super) fn unknown_job(known: &[&str]) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_job").saying(format!(
+            "there is no such job; there are: {}",
+            known.join(", ")
+        ))
+    }
+
+    pub(super) fn bad_json(message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_json").saying(message)
+    }
+
+    pub(super) fn bad_option(message: String) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Unprocessable Content",
+            "bad_option",
+        )
+        .saying(message)
+    }
+
+    pub(super) fn content_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Unsupported Media Type",
+            "content_type",
+        )
+        .saying("send options as JSON, with the header Content-Type: application/json")
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Content Too Large",
+            "too_large",
+        )
+        .saying("the body is over 64 KiB")
+    }
+
+    pub(super) fn broken_body() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "broken_body")
+            .saying("the body broke off")
+    }
+
+    pub(super) fn slow_body() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Request Timeout", "slow_body")
+            .saying("the body did not arrive within 15 seconds")
+    }
+
+    /// The database is away, or this process is being stopped.
+    pub(super) fn unavailable(message: &str, cause: Option<String>) -> Self {
+        let refusal = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Service Unavailable",
+            "unavailable",
+        );
+        Self {
+            cause,
+            retry_after: Some(RETRY_AFTER),
+            ..refusal
+        }
+        .saying(message)
+    }
+
+    pub(super) fn internal(cause: String) -> Self {
+        let refusal = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal Server Error",
+            "failed",
+        );
+        Self {
+            cause: Some(cause),
+            ..refusal
+        }
+        .saying("the run could not be written into the ledger; the log has the cause")
+    }
+
+    /// A fault that no retry can mend, told so that QStash gives up at once.
+    pub(super) fn to(mut self, trigger: Trigger) -> Self {
+        if trigger == Trigger::Qstash
+            && let Ok(status) = StatusCode::from_u16(DO_NOT_RETRY)
+        {
+            self.status = status;
+        }
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        if self.status.as_u16() == DO_NOT_RETRY {
+            headers.insert(NON_RETRYABLE, HeaderValue::from_static("true"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,61 @@
+//! Logs: JSON for machines, pretty for people, to standard error.
+//!
+//! One event per run, with the fields to find it by (`job`, `run_id`,
+//! `message_id`, `status`, `duration_ms`); never a body, a token or a secret.
+//! A `traceparent` header (<https://www.w3.org/TR/trace-context/>) puts its
+//! trace id on every event of the request.
+
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(Debug)]
+pub struct Settings {
+    /// JSON, one event a line; otherwise for reading.
+    pub json: bool,
+    /// Which events.
+    pub filter: EnvFilter,
+}
+
+/// Reads a filter such as `info` or `jarvis_cron=debug`.
+#[must_use]
+pub fn filter(text: &str) -> Option<EnvFilter> {
+    EnvFilter::builder().parse(text).ok()
+}
+
+/// Begins to log; a second call changes nothing.
+pub fn init(settings: Settings) {
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(settings.filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // The error only says that somebody else logs already.
+    let _ = if settings.json {
+        logs.json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    } else {
+        logs.compact().try_init()
+    };
+}
+
+/// The trace id of a `traceparent` header, if it is one.
+#[must_use]
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |part: &str, length| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_valid = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(id, 32)
+        && id.bytes().any(|byte| byte != b'0')
+        && is_hex(parent, 16)
+        && is_hex(flags, 2);
+    is_valid.then_some(id)
+}
