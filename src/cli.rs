@@ -1,0 +1,192 @@
+//! The command line.
+//!
+//! Owns what may be typed and what it exits with: 0 done, 1 a run or a
+//! command failed, 2 wrong settings or wrong usage. What commands do stands in
+//! their own files.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Settings, Wrong};
+use crate::telemetry;
+
+pub mod call;
+pub mod migrate;
+pub mod options;
+pub(crate) mod progress;
+mod run;
+pub mod serve;
+mod token;
+
+use options::OptionArgs;
+
+/// Scheduled jobs as plain HTTPS endpoints.
+///
+/// QStash calls `POST /api/cron/<job>` on its schedules, operators call the
+/// same routes with curl, and everything that must last is in Postgres.
+/// Settings come from the environment; docs/settings.md lists them.
+#[derive(Debug, Parser)]
+#[command(name = "jarvis-cron", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer HTTP until SIGTERM or Ctrl-C.
+    ///
+    /// Comes up also while the database is away, and says so at /health/ready.
+    /// On SIGTERM the batch in flight ends, its run is settled as partial, and
+    /// the process exits within ten seconds.
+    Serve {
+        /// Accept weak secrets and QStash's public keys, on this machine only.
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Bring the database's tables up to date.
+    ///
+    /// Uses DATABASE_DIRECT_URL where it is set, because migrations take a
+    /// session lock that a transaction-mode pooler cannot keep. Safe to run
+    /// twice, and at the same time.
+    Migrate,
+    /// Run a job here and now, without HTTP.
+    ///
+    /// Takes the same lease and writes the same ledger as a delivery. Prints
+    /// the run as JSON; exits 1 when it failed or another run is alive.
+    Run {
+        /// Which job: expire-stale-orders.
+        job: String,
+        #[command(flatten)]
+        options: OptionArgs,
+        /// Who runs it, for the ledger; the user name if not given.
+        #[arg(long)]
+        actor: Option<String>,
+        /// Why, for the ledger.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Sign and post a delivery to a running service, as QStash would.
+    ///
+    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Prints the answer;
+    /// exits 0 when it is 2xx.
+    Trigger {
+        /// Which job: expire-stale-orders.
+        job: String,
+        /// Where the service listens; PUBLIC_URL if not given.
+        #[arg(long)]
+        url: Option<String>,
+        /// What the service calls itself, when that is not where it listens;
+        /// the token is signed for this.
+        #[arg(long)]
+        public_url: Option<String>,
+        /// The message id; the same id twice is a redelivery. Made up if not given.
+        #[arg(long)]
+        message_id: Option<String>,
+        #[command(flatten)]
+        options: OptionArgs,
+    },
+    /// Print a token as QStash would sign it, for curl.
+    ///
+    /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
+    Sign {
+        #[command(flatten)]
+        message: Message,
+    },
+    /// Say whether a token is accepted, and if not, why.
+    ///
+    /// For finding out why deliveries get 401, whose answer never says. Keys
+    /// come from the environment. Prints `accepted`, or `rejected: <reason>`
+    /// and exits 1.
+    Verify {
+        #[command(flatten)]
+        message: Message,
+        /// The value of the Upstash-Signature header.
+        #[arg(long)]
+        signature: String,
+        /// The value of the Upstash-Region header, if there was one.
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Show it all: a Postgres and a Stripe of its own, sample data, every job once.
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::Arguments),
+}
+
+/// What was signed.
+#[derive(Debug, Args)]
+struct Message {
+    /// The address that is called: PUBLIC_URL, path and query.
+    #[arg(long)]
+    url: String,
+    /// The body, byte for byte; `-` reads standard input. Empty if not given.
+    #[arg(long)]
+    body_file: Option<PathBuf>,
+}
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = Settings::from_env();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("start the runtime")),
+    };
+    runtime
+        .block_on(dispatch(cli.command, settings))
+        .unwrap_or_else(|error| fail(&error))
+}
+
+async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { dev } => {
+            telemetry::init(settings.logs()?);
+            serve::serve(&settings, dev).await
+        }
+        Command::Migrate => migrate::migrate(&settings).await,
+        Command::Run {
+            job,
+            options,
+            actor,
+            reason,
+        } => run::run(&settings, &job, &options, actor, reason).await,
+        Command::Trigger {
+            job,
+            url,
+            public_url,
+            message_id,
+            options,
+        } => {
+            let addresses = call::Addresses { url, public_url };
+            call::trigger(&settings, &job, &options, addresses, message_id).await
+        }
+        Command::Sign { message } => token::sign(&settings, &message),
+        Command::Verify {
+            message,
+            signature,
+            region,
+        } => token::verify(&settings, &message, &signature, region.as_deref()),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => crate::demo::demo(&settings, arguments).await,
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("jarvis-cron: {error:#}");
+    if error.downcast_ref::<Wrong>().is_some() || error.downcast_ref::<Usage>().is_some() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Something typed that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);

@@ -1,0 +1,96 @@
+//! `run`: a job here and now, without HTTP.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::options::OptionArgs;
+use super::{Usage, progress, serve};
+use crate::config::Settings;
+use crate::runs::{Answer, Call, Caller, Record, Status, Trigger};
+use crate::telemetry;
+
+/// Runs the job and prints its run as JSON.
+///
+/// # Errors
+/// When a setting is wrong or the ledger cannot be written.
+pub(super) async fn run(
+    settings: &Settings,
+    job: &str,
+    options: &OptionArgs,
+    actor: Option<String>,
+    reason: Option<String>,
+) -> anyhow::Result<ExitCode> {
+    let (job, options) = options.read(job)?;
+    let runner = serve::runner(settings)?;
+    telemetry::init(
+        settings
+            .clone()
+            .with([("RUST_LOG", "warn"), ("LOG_FORMAT", "pretty")])
+            .logs()?,
+    );
+    let actor = actor.or_else(|| settings.user());
+    let caller = Caller {
+        trigger: Trigger::Cli,
+        actor,
+        reason,
+        ..Caller::default()
+    };
+    let stop = runner.stop.clone();
+    tokio::spawn(async move {
+        serve::told_to_stop().await;
+        stop.cancel();
+    });
+    let (progress, seen) = watch::channel(Value::Null);
+    let shown = tokio::spawn(show(job.name, seen));
+    let answer = runner
+        .perform(
+            Call {
+                job,
+                options,
+                caller,
+            },
+            &progress,
+        )
+        .await;
+    drop(progress);
+    shown.await?;
+    let record = match answer.map_err(anyhow::Error::new)? {
+        Answer::FutureMoment => return Err(Usage("--as-of lies in the future".into()).into()),
+        Answer::Settled { record, .. }
+        | Answer::Replayed(record)
+        | Answer::StillRunning(record) => record,
+    };
+    println!("{:#}", in_full(&record));
+    let is_done = matches!(record.status, Status::Succeeded | Status::Partial);
+    Ok(if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Shows the counts as they grow.
+async fn show(job: &'static str, mut seen: watch::Receiver<Value>) {
+    let spinner = progress::waiting(job);
+    while seen.changed().await.is_ok() {
+        let counts = progress::counts(&seen.borrow_and_update());
+        spinner.set_message(format!("{job}: {counts}"));
+    }
+    spinner.finish_and_clear();
+}
+
+fn in_full(record: &Record) -> Value {
+    json!({
+        "job": record.job,
+        "status": record.status.name(),
+        "run_id": record.run_id,
+        "message": record.message(),
+        "dry_run": record.dry_run,
+        "started_at": record.started_at,
+        "duration_ms": record.duration_ms(),
+        "results": record.results,
+        "error": record.error,
+    })
+}

@@ -1,0 +1,80 @@
+//! `sign` and `verify`: QStash's token by hand.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::Message;
+use crate::config::Settings;
+use crate::qstash::signature;
+
+/// Prints a token for the message.
+pub(super) fn sign(settings: &Settings, message: &Message) -> anyhow::Result<ExitCode> {
+    let keys = settings.key_ring(true)?;
+    let token = signature::sign(keys.current(), &message.url, &message.body()?, now())?;
+    println!("{token}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what the guard would find.
+pub(super) fn verify(
+    settings: &Settings,
+    message: &Message,
+    token: &str,
+    region: Option<&str>,
+) -> anyhow::Result<ExitCode> {
+    let keys = settings.key_ring(true)?;
+    let keys = keys.for_region(region);
+    let body = message.body()?;
+    match signature::verify(
+        token,
+        &body,
+        &message.url,
+        keys,
+        now(),
+        chrono::Duration::zero(),
+    ) {
+        Ok(accepted) if accepted.by_next_key => {
+            println!("accepted");
+            eprintln!(
+                "signed with the next key: QStash has rolled its keys, update both variables"
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(_) => {
+            println!("accepted");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(rejection) => {
+            println!("rejected: {rejection}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+impl Message {
+    fn body(&self) -> anyhow::Result<Vec<u8>> {
+        match self.body_file.as_deref() {
+            None => Ok(Vec::new()),
+            Some(file) if file == Path::new("-") => {
+                let mut body = Vec::new();
+                std::io::stdin()
+                    .read_to_end(&mut body)
+                    .context("read the body")?;
+                Ok(body)
+            }
+            Some(file) => std::fs::read(file)
+                .with_context(|| format!("read the body from {}", file.display())),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a token is made and judged at the time of the call"
+)]
+fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
