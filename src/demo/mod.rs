@@ -1,0 +1,183 @@
+//! The demo: the same service, with everything it needs brought along.
+//!
+//! A private Postgres, a stateful Stripe double and sample data, the server
+//! on loopback, and every job delivered once as QStash would deliver it. The
+//! tests use the same Postgres and the same double. Not in the deployed
+//! image (feature `demo`).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::cli::call::{Delivery, new_message_id};
+use crate::cli::{migrate, progress, serve};
+use crate::config::Settings;
+use crate::{http, jobs, telemetry};
+
+pub mod postgres;
+mod report;
+mod sample;
+pub mod stripe_double;
+
+use postgres::{Auth, PrivatePostgres, Programs};
+use stripe_double::StripeDouble;
+
+/// Where the demo keeps its files.
+const HOME: &str = ".demo";
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Exit after every job has run once; non-zero when one failed.
+    #[arg(long)]
+    once: bool,
+    /// The port to serve on.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Multiply the sample data.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    scale: u32,
+}
+
+/// Shows the service.
+///
+/// # Errors
+/// When PostgreSQL is not found, the port is taken, or a part will not start.
+pub async fn demo(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    telemetry::init(
+        settings
+            .clone()
+            .with([("RUST_LOG", "warn"), ("LOG_FORMAT", "pretty")])
+            .logs()?,
+    );
+    let stopped = serve::told_to_stop();
+    let shown = tokio::select! {
+        shown = show(settings, arguments) => shown,
+        () = stopped => Ok(ExitCode::SUCCESS),
+    };
+    // The settings in it open nothing any more.
+    let _ = std::fs::remove_file(env_file());
+    shown
+}
+
+async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { once, port, scale } = arguments;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| {
+            format!("listen on port {port}; is it taken? choose another with --port")
+        })?;
+    let port = listener.local_addr()?.port();
+
+    let spinner = progress::waiting("starting a private Postgres");
+    let programs = Programs::find(settings)?;
+    let postgres = PrivatePostgres::start(&programs, Path::new(HOME), Auth::Password).await?;
+    spinner.set_message("applying migrations");
+    let database = postgres.url("postgres");
+    migrate::apply(database.parse()?).await?;
+    spinner.set_message("making sample data");
+    let stripe = StripeDouble::start().await?;
+    stripe.add_all(sample::load(&database, scale).await?);
+    spinner.finish_and_clear();
+
+    let settings = demo_settings(port, &database, &stripe.url());
+    write_env(&settings)?;
+    let (server, stop) = start(listener, &settings)?;
+    let is_well = run_every_job(&settings, port).await?;
+    report::how_to_go_on(port, once);
+    if !once {
+        std::future::pending::<()>().await;
+    }
+    stop.cancel();
+    server.await?;
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The settings of the demo, with secrets made for this once.
+fn demo_settings(port: u16, database: &str, stripe: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("DATABASE_URL", database.to_owned()),
+        ("PUBLIC_URL", format!("http://127.0.0.1:{port}")),
+        ("CRON_SECRET", secret()),
+        ("OPERATOR_SECRET", secret()),
+        ("QSTASH_CURRENT_SIGNING_KEY", format!("sig_{}", secret())),
+        ("QSTASH_NEXT_SIGNING_KEY", format!("sig_{}", secret())),
+        ("STRIPE_SECRET_KEY", format!("sk_test_{}", secret())),
+        ("STRIPE_API_BASE", stripe.to_owned()),
+        // The real Stripe would be asked ten times a second at the most.
+        ("STRIPE_MAX_RPS", "500".to_owned()),
+    ]
+}
+
+fn secret() -> String {
+    format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    )
+}
+
+/// Writes the settings where a shell can source them.
+fn write_env(settings: &[(&'static str, String)]) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = env_file();
+    let mut lines = String::new();
+    for (name, value) in settings {
+        writeln!(lines, "export {name}='{value}'")?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    std::io::Write::write_all(&mut options.open(&path)?, lines.as_bytes())
+        .with_context(|| format!("write {}", path.display()))
+}
+
+fn env_file() -> PathBuf {
+    Path::new(HOME).join("env")
+}
+
+type Server = (
+    tokio::task::JoinHandle<()>,
+    tokio_util::sync::CancellationToken,
+);
+
+fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::Result<Server> {
+    let settings = Settings::none().with(settings.iter().cloned());
+    let runner = serve::runner(&settings)?;
+    let guard = settings.guard(false)?;
+    let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
+    let router = http::router(runner, guard);
+    let server = tokio::spawn(http::serve::serve(listener, router, stop.clone(), tasks));
+    Ok((server, stop))
+}
+
+/// Delivers every job once and prints a table; answers whether all went well.
+async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow::Result<bool> {
+    let settings = Settings::none().with(settings.iter().cloned());
+    let url = format!("http://127.0.0.1:{port}");
+    let mut table = report::Table::new();
+    for job in jobs::ALL {
+        let delivery = Delivery {
+            job,
+            url: url.clone(),
+            public_url: url.clone(),
+            body: "{}".to_owned(),
+            message_id: new_message_id(),
+            cron_secret: settings.cron_secret(false)?,
+            signing_key: settings.key_ring(false)?.current().clone(),
+        };
+        let spinner = progress::waiting(job.name);
+        let answer = tokio::time::timeout(Duration::from_mins(2), delivery.post()).await??;
+        spinner.finish_and_clear();
+        table.add(job.name, &answer);
+    }
+    Ok(table.print())
+}

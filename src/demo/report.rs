@@ -1,0 +1,93 @@
+//! What the demo prints: the table of runs, and what to try next.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde_json::Value;
+
+use crate::cli::call::Answered;
+
+/// One row per job.
+pub(super) struct Table {
+    rows: comfy_table::Table,
+    is_well: bool,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        let mut rows = comfy_table::Table::new();
+        rows.load_style(UTF8_FULL_CONDENSED);
+        rows.set_header(["job", "answer", "status", "ms", "results"]);
+        Self {
+            rows,
+            is_well: true,
+        }
+    }
+
+    /// Adds what the service answered for `job`.
+    pub(super) fn add(&mut self, job: &str, answer: &Answered) {
+        let text = |name: &str| match &answer.body[name] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.is_well &= answer.body["status"] == "succeeded";
+        self.rows.add_row([
+            job.to_owned(),
+            answer.status.to_string(),
+            text("status"),
+            text("duration_ms"),
+            results(&answer.body["results"]),
+        ]);
+    }
+
+    /// Prints the table; answers whether every job succeeded.
+    pub(super) fn print(self) -> bool {
+        println!("{}", self.rows);
+        self.is_well
+    }
+}
+
+/// Numbers, and how many entries lists have, one a line.
+fn results(results: &Value) -> String {
+    let Value::Object(results) = results else {
+        return results.to_string();
+    };
+    let lines: Vec<String> = results
+        .iter()
+        .map(|(name, value)| match value {
+            Value::Array(entries) => format!("{name} {}", entries.len()),
+            value => format!("{name} {value}"),
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// Prints what to try next.
+pub(super) fn how_to_go_on(port: u16, once: bool) {
+    if once {
+        return;
+    }
+    println!(
+        "
+Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
+
+  . .demo/env
+
+  # as an operator: what would a run do?
+  curl -s -X POST -H \"Authorization: Bearer $OPERATOR_SECRET\" -H 'X-Actor: me' \\
+       \"$PUBLIC_URL/api/cron/expire-stale-orders?dry_run=true\"
+
+  # the scheduler's secret without its signature opens nothing
+  curl -si -X POST -H \"Authorization: Bearer $CRON_SECRET\" $PUBLIC_URL/api/cron/expire-stale-orders
+
+  # as QStash: signed; the same message twice runs once
+  cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
+  cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
+
+  # what happened
+  psql $DATABASE_URL -c \"select \\\"timestamp\\\", message from system_logs where log_type like 'cron_%' order by 1 desc limit 10\"
+
+  # a customer pays after all: set the intent's status at the Stripe double
+  curl -s \"$STRIPE_API_BASE/_double/payment_intents?status=requires_action\"
+  curl -s -d status=succeeded $STRIPE_API_BASE/_double/payment_intents/<id>/status
+"
+    );
+}

@@ -1,0 +1,48 @@
+//! The sample data, and what Stripe knows of it.
+
+use anyhow::Context;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::stripe_double::Intent;
+
+/// Fills an empty, migrated database; answers the intents as Stripe has them.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) async fn load(database: &str, scale: u32) -> anyhow::Result<Vec<Intent>> {
+    let options: PgConnectOptions = database.parse()?;
+    let mut connection = options
+        .disable_statement_logging()
+        .connect()
+        .await
+        .context("connect")?;
+    sqlx::query("select set_config('demo.scale', $1, false)")
+        .bind(scale.to_string())
+        .execute(&mut connection)
+        .await?;
+    sqlx::raw_sql(include_str!("sample.sql"))
+        .execute(&mut connection)
+        .await
+        .context("make sample data")?;
+    let intents: Vec<(String, String, i64, String, Option<String>)> = sqlx::query_as(
+        "select stripe_payment_intent_id, status, amount, currency, checkout_session_id
+           from demo.demo_stripe_intents",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .context("read what Stripe knows")?;
+    connection.close().await?;
+    Ok(intents
+        .into_iter()
+        .map(
+            |(id, status, amount, currency, checkout_session_id)| Intent {
+                id,
+                status,
+                amount,
+                currency,
+                checkout_session_id,
+            },
+        )
+        .collect())
+}

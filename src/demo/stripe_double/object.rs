@@ -1,0 +1,117 @@
+//! The payment intent: what it is made of and how it reads on the wire.
+//!
+//! It knows the fields somebody here looks at, not all of Stripe's, and no rules.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// A payment intent to put into the double.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Its id, `pi_…`.
+    pub id: String,
+    /// Its status in Stripe's words (<https://docs.stripe.com/payments/intents>).
+    pub status: String,
+    /// Its amount in minor units.
+    pub amount: i64,
+    /// Its currency, lower case.
+    pub currency: String,
+    /// The Checkout session that owns it, `cs_…`.
+    pub checkout_session_id: Option<String>,
+}
+
+impl Intent {
+    /// An intent over 10.00 EUR that belongs to no session.
+    #[must_use]
+    pub fn new(id: impl Into<String>, status: impl Into<String>) -> Self {
+        let currency = "eur".to_owned();
+        Self {
+            id: id.into(),
+            status: status.into(),
+            amount: 1000,
+            currency,
+            checkout_session_id: None,
+        }
+    }
+}
+
+/// An intent and what has become of it.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) intent: Intent,
+    created: u64,
+    canceled_at: Option<u64>,
+    pub(super) cancellation_reason: Option<String>,
+    manual_capture: bool,
+    charged: bool,
+    /// How many calls canceled it.
+    pub(super) cancels: usize,
+}
+
+impl Record {
+    pub(super) fn new(intent: Intent) -> Self {
+        Self {
+            intent,
+            created: unix_now(),
+            canceled_at: None,
+            cancellation_reason: None,
+            manual_capture: false,
+            charged: false,
+            cancels: 0,
+        }
+    }
+
+    /// Moves it to a status, whatever it was before.
+    pub(super) fn turn(&mut self, status: &str) {
+        status.clone_into(&mut self.intent.status);
+        self.manual_capture |= status == "requires_capture";
+        self.charged |= charged(status);
+        self.canceled_at = (status == "canceled").then(unix_now);
+        self.cancellation_reason = None;
+    }
+
+    /// <https://docs.stripe.com/api/payment_intents/object>, as far as anybody here reads it.
+    pub(super) fn body(&self) -> Value {
+        let Intent {
+            id,
+            status,
+            amount,
+            currency,
+            ..
+        } = &self.intent;
+        let amount_if = |wanted: &str| if status == wanted { *amount } else { 0 };
+        json!({
+            "id": id,
+            "object": "payment_intent",
+            "amount": amount,
+            "amount_capturable": amount_if("requires_capture"),
+            "amount_received": amount_if("succeeded"),
+            "currency": currency,
+            "status": status,
+            "cancellation_reason": self.cancellation_reason,
+            "canceled_at": self.canceled_at,
+            "capture_method": if self.manual_capture { "manual" } else { "automatic_async" },
+            "created": self.created,
+            "latest_charge": self.charged.then(|| id.replacen("pi_", "ch_", 1)),
+            "livemode": false,
+            "metadata": {},
+        })
+    }
+}
+
+/// Whether an intent of this status has a charge, which completes its session
+/// (<https://docs.stripe.com/api/checkout/sessions/object>).
+pub(super) fn charged(status: &str) -> bool {
+    matches!(status, "processing" | "requires_capture" | "succeeded")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Stripe dates what happens by its own clock, and so does its double"
+)]
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
