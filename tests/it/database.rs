@@ -1,0 +1,195 @@
+//! The databases of the tests: one private Postgres per test binary, one
+//! database per test, made from a migrated template; optionally all of it
+//! behind a PgBouncer in transaction mode.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Child;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jarvis_cron::cli::migrate;
+use jarvis_cron::config::Settings;
+use jarvis_cron::demo::postgres::account::Account;
+use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+
+/// A database of its own for one test.
+pub(crate) struct Database {
+    /// Past the pooler, for looking at rows.
+    pub(crate) direct: PgPool,
+    pub(crate) direct_url: String,
+    /// What the service is given: through the pooler where there is one.
+    pub(crate) url: String,
+}
+
+impl Database {
+    pub(crate) async fn new() -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let server = server();
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}_{number}", std::process::id());
+        let mut admin = PgConnection::connect(&server.admin).await.unwrap();
+        let create = format!("create database {name} template {}", server.template);
+        sqlx::raw_sql(AssertSqlSafe(create))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let direct_url = at(&server.admin, &name);
+        let url = match &server.pooler {
+            Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
+            None => direct_url.clone(),
+        };
+        let direct = PgPoolOptions::new()
+            .max_connections(4)
+            .connect_lazy(&direct_url)
+            .unwrap();
+        Self {
+            direct,
+            direct_url,
+            url,
+        }
+    }
+}
+
+const PREFIX: &str = "jarvis_cron_test_";
+
+struct Server {
+    /// Its files go when this process ends, because its pipe does.
+    _postgres: Option<PrivatePostgres>,
+    pooler: Option<Pooler>,
+    admin: String,
+    template: String,
+}
+
+struct Pooler {
+    port: u16,
+    _keeper: Child,
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        // A runtime of its own, because the tests' runtimes come and go.
+        std::thread::spawn(|| {
+            tokio::runtime::Runtime::new()
+                .unwrap()
+                .block_on(Server::start())
+        })
+        .join()
+        .unwrap()
+    })
+}
+
+impl Server {
+    async fn start() -> Self {
+        let settings = Settings::from_env();
+        let given = std::env::var_os("DATABASE_URL").map(|url| url.into_string().unwrap());
+        let (postgres, admin) = match given {
+            Some(url) => (None, url),
+            None => {
+                let programs = Programs::find(&settings).unwrap();
+                let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
+                let postgres = PrivatePostgres::start(&programs, home, Auth::Trust)
+                    .await
+                    .unwrap();
+                let url = postgres.url("postgres");
+                (Some(postgres), url)
+            }
+        };
+        let template = format!("{PREFIX}template_{}", std::process::id());
+        make_template(&admin, &template).await;
+        let pooler = std::env::var_os("TEST_PGBOUNCER").map(|program| {
+            let port = postgres
+                .as_ref()
+                .expect("--pgbouncer needs the private Postgres")
+                .port();
+            Pooler::start(Path::new(&program), port)
+        });
+        Self {
+            _postgres: postgres,
+            pooler,
+            admin,
+            template,
+        }
+    }
+}
+
+/// Leftovers of earlier processes go, and a migrated database comes.
+async fn make_template(admin: &str, template: &str) {
+    let mut connection = PgConnection::connect(admin).await.unwrap();
+    let old: Vec<String> = sqlx::query_scalar(
+        "select datname from pg_database
+          where datname like 'jarvis\\_cron\\_test\\_%'
+            and not exists (select from pg_stat_activity a where a.datname = pg_database.datname)",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    for name in old {
+        // Somebody else may be dropping it, or using it by now.
+        let drop = format!("drop database if exists {name}");
+        let _ = sqlx::raw_sql(AssertSqlSafe(drop))
+            .execute(&mut connection)
+            .await;
+    }
+    let create = format!("create database {template}");
+    sqlx::raw_sql(AssertSqlSafe(create))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    migrate::apply(at(admin, template).parse().unwrap())
+        .await
+        .unwrap();
+}
+
+/// The same server's database of that name.
+fn at(admin: &str, database: &str) -> String {
+    let mut url = url::Url::parse(admin).unwrap();
+    url.set_path(database);
+    url.to_string()
+}
+
+impl Pooler {
+    /// Debian's PgBouncer keeps no prepared statements: the strictest there is.
+    fn start(program: &Path, postgres: u16) -> Self {
+        let account = Account::for_servers().unwrap();
+        let files = account
+            .make_folder(Path::new(env!("CARGO_TARGET_TMPDIR")))
+            .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let (ini, users) = (files.join("pgbouncer.ini"), files.join("users"));
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={postgres}\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = trust\nauth_file = {users}\npool_mode = transaction\n\
+             ignore_startup_parameters = extra_float_digits\n\
+             max_client_conn = 2000\ndefault_pool_size = 8\nserver_idle_timeout = 5\n",
+            users = users.display(),
+        );
+        std::fs::write(&ini, settings).unwrap();
+        std::fs::write(&users, "\"postgres\" \"\"\n").unwrap();
+        for file in [&ini, &users] {
+            account.own(file).unwrap();
+        }
+        let arguments = [ini.display().to_string()];
+        let keeper = account.keep(program, &arguments, &files).unwrap();
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Self {
+                    port,
+                    _keeper: keeper,
+                };
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let log = std::fs::read_to_string(files.join("log")).unwrap_or_default();
+        panic!("PgBouncer did not come up: {log}");
+    }
+}

@@ -1,0 +1,1 @@
+//! expire_stale_orders
