@@ -4,41 +4,26 @@
 //! never shows the value. A variable that is set but empty is wrong, not
 //! unset: `CRON_SECRET=` must never mean "no secret wanted".
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
-use url::Url;
 
 use crate::{outbound, runs, stripe, telemetry};
 
 mod guard;
 mod placeholder;
+mod variables;
 
 pub use guard::{Guard, KeyRing, Verification};
+pub use variables::{Read, Settings, Wrong};
 
-/// The environment, as far as it is ours.
+use variables::wrong;
+
+/// Where the database is. Does not print: the options hold the password.
 #[derive(Clone)]
-pub struct Settings(BTreeMap<String, String>);
-
-/// A setting that cannot stand, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} {mend}")]
-pub struct Wrong {
-    /// The variable.
-    pub variable: String,
-    /// What is wrong with it and what to do; never its value.
-    pub mend: String,
-}
-
-/// Settings are read one after the other; the first wrong one is told.
-pub type Read<T> = Result<T, Wrong>;
-
-/// Where the database is.
-#[derive(Debug, Clone)]
 pub struct Database {
     /// For everything; may lead through a transaction-mode pooler.
     pub options: PgConnectOptions,
@@ -49,38 +34,6 @@ pub struct Database {
 }
 
 impl Settings {
-    /// The environment of this process.
-    #[must_use]
-    pub fn from_env() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
-    }
-
-    /// The same settings with some replaced: for the demo and for tests.
-    #[must_use]
-    pub fn with<N: Into<String>, V: Into<String>>(
-        mut self,
-        settings: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        self.0.extend(
-            settings
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
-        self
-    }
-
-    /// No settings at all.
-    #[must_use]
-    pub fn none() -> Self {
-        Self(BTreeMap::new())
-    }
-
     /// `DATABASE_URL`, `DATABASE_DIRECT_URL`, `DATABASE_MAX_CONNECTIONS`.
     ///
     /// # Errors
@@ -156,9 +109,8 @@ impl Settings {
             ));
         }
         let reason = self
-            .0
-            .get("STRIPE_CANCELLATION_REASON")
-            .map_or("abandoned", String::as_str);
+            .raw("STRIPE_CANCELLATION_REASON")
+            .unwrap_or("abandoned");
         if !reason.is_empty() && !REASONS.contains(&reason) {
             let mend = format!(
                 "must be one of {}, or empty to send none",
@@ -206,77 +158,11 @@ impl Settings {
             })?;
         Ok(telemetry::Settings { json, filter })
     }
-
-    /// Who is at the command line, for the ledger.
-    #[must_use]
-    pub fn user(&self) -> Option<String> {
-        self.0.get("USER").filter(|user| !user.is_empty()).cloned()
-    }
-
-    /// Where PostgreSQL's server programs are, when `PG_BIN` says so.
-    #[must_use]
-    pub fn postgres_programs(&self) -> Option<&str> {
-        self.0
-            .get("PG_BIN")
-            .map(String::as_str)
-            .filter(|path| !path.is_empty())
-    }
-
-    /// Where programs are looked for.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.0.get("PATH").map_or("", String::as_str)
-    }
-
-    /// A variable that may be unset; set but empty is wrong.
-    fn text(&self, name: &str) -> Read<Option<&str>> {
-        match self.0.get(name).map(|value| value.trim()) {
-            Some("") => Err(wrong(name, "is set but empty; give it a value or unset it")),
-            value => Ok(value),
-        }
-    }
-
-    fn required(&self, name: &str, example: &str) -> Read<&str> {
-        self.text(name)?
-            .ok_or_else(|| wrong(name, &format!("is not set; for example {example}")))
-    }
-
-    fn number(&self, name: &str, default: u32, bounds: std::ops::RangeInclusive<u32>) -> Read<u32> {
-        let Some(text) = self.text(name)? else {
-            return Ok(default);
-        };
-        text.parse()
-            .ok()
-            .filter(|number| bounds.contains(number))
-            .ok_or_else(|| {
-                let (least, most) = (bounds.start(), bounds.end());
-                wrong(
-                    name,
-                    &format!("must be a whole number from {least} to {most}"),
-                )
-            })
-    }
-
-    /// An http or https address, its trailing slash cut off.
-    fn url(&self, name: &str, default: &str) -> Read<Url> {
-        let mend = "must be an address such as https://cron.example.com, without a query";
-        let text = self.text(name)?.unwrap_or(default);
-        let url: Url = text
-            .trim_end_matches('/')
-            .parse()
-            .map_err(|_| wrong(name, mend))?;
-        let is_plain = url.query().is_none() && url.fragment().is_none() && url.has_host();
-        if is_plain && matches!(url.scheme(), "http" | "https") {
-            Ok(url)
-        } else {
-            Err(wrong(name, mend))
-        }
-    }
 }
 
-impl std::fmt::Debug for Settings {
+impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").finish_non_exhaustive()
+        f.debug_struct("Database").finish_non_exhaustive()
     }
 }
 
@@ -286,11 +172,4 @@ fn connect_options(name: &str, url: &str) -> Read<PgConnectOptions> {
         return Err(wrong(name, mend));
     }
     url.parse().map_err(|_| wrong(name, mend))
-}
-
-fn wrong(variable: &str, mend: &str) -> Wrong {
-    Wrong {
-        variable: variable.to_owned(),
-        mend: mend.to_owned(),
-    }
 }

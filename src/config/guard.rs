@@ -3,7 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::placeholder::{fault_of_secret, fault_of_signing_key};
-use super::{Read, Settings, wrong};
+use super::variables::wrong;
+use super::{Read, Settings};
 use crate::qstash::signature::SigningKeys;
 
 /// The regions QStash has: <https://upstash.com/docs/qstash/howto/multi-region>.

@@ -1,0 +1,147 @@
+//! The variables as they are: set, unset, or set wrongly.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use url::Url;
+
+/// The environment, as far as it is ours.
+#[derive(Clone)]
+pub struct Settings(BTreeMap<String, String>);
+
+/// A setting that cannot stand, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {mend}")]
+pub struct Wrong {
+    /// The variable.
+    pub variable: String,
+    /// What is wrong with it and what to do; never its value.
+    pub mend: String,
+}
+
+/// Settings are read one after the other; the first wrong one is told.
+pub type Read<T> = Result<T, Wrong>;
+
+impl Settings {
+    /// The environment of this process.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        )
+    }
+
+    /// The same settings with some replaced: for the demo and for tests.
+    #[must_use]
+    pub fn with<N: Into<String>, V: Into<String>>(
+        mut self,
+        settings: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.0.extend(
+            settings
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        self
+    }
+
+    /// No settings at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Who is at the command line, for the ledger.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        self.0.get("USER").filter(|user| !user.is_empty()).cloned()
+    }
+
+    /// Where PostgreSQL's server programs are, when `PG_BIN` says so.
+    #[must_use]
+    pub fn postgres_programs(&self) -> Option<&str> {
+        self.0
+            .get("PG_BIN")
+            .map(String::as_str)
+            .filter(|path| !path.is_empty())
+    }
+
+    /// Where programs are looked for.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.get("PATH").map_or("", String::as_str)
+    }
+
+    /// A variable as it is; for those in which empty means something.
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A variable that may be unset; set but empty is wrong.
+    pub(super) fn text(&self, name: &str) -> Read<Option<&str>> {
+        match self.0.get(name).map(|value| value.trim()) {
+            Some("") => Err(wrong(name, "is set but empty; give it a value or unset it")),
+            value => Ok(value),
+        }
+    }
+
+    pub(super) fn required(&self, name: &str, example: &str) -> Read<&str> {
+        self.text(name)?
+            .ok_or_else(|| wrong(name, &format!("is not set; for example {example}")))
+    }
+
+    pub(super) fn number(
+        &self,
+        name: &str,
+        default: u32,
+        bounds: RangeInclusive<u32>,
+    ) -> Read<u32> {
+        let Some(text) = self.text(name)? else {
+            return Ok(default);
+        };
+        text.parse()
+            .ok()
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| {
+                let (least, most) = (bounds.start(), bounds.end());
+                wrong(
+                    name,
+                    &format!("must be a whole number from {least} to {most}"),
+                )
+            })
+    }
+
+    /// An http or https address, its trailing slash cut off.
+    pub(super) fn url(&self, name: &str, default: &str) -> Read<Url> {
+        let mend = "must be an address such as https://cron.example.com, without a query";
+        let text = self.text(name)?.unwrap_or(default);
+        let url: Url = text
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| wrong(name, mend))?;
+        let is_plain = url.query().is_none() && url.fragment().is_none() && url.has_host();
+        if is_plain && matches!(url.scheme(), "http" | "https") {
+            Ok(url)
+        } else {
+            Err(wrong(name, mend))
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
+/// A refusal that names the variable and the mend.
+pub(super) fn wrong(variable: &str, mend: &str) -> Wrong {
+    Wrong {
+        variable: variable.to_owned(),
+        mend: mend.to_owned(),
+    }
+}
