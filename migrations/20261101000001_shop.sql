@@ -141,7 +141,8 @@ create table audit_events (
 create index audit_events_of_entity
     on audit_events (entity_type, entity_id);
 
--- expire-stale-orders, cleanup-stale-payment-intents: a redone batch writes each of these once per order or intent.
+-- expire-stale-orders: an order that was paid when it should have expired is said so once, however often it is looked
+-- at. The other events need no such guard, because each is written with the one change of state that it tells of.
 create unique index audit_events_once
-    on audit_events (entity_id, event_type)
-    where event_type in ('local.order.expired', 'local.order.paid_at_expiry', 'local.payment.canceled');
+    on audit_events (entity_id)
+    where event_type = 'local.order.paid_at_expiry';

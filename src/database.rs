@@ -2,8 +2,8 @@
 //!
 //! Promises that every statement works behind a transaction-mode pooler:
 //! sent through [`Unnamed`] it leaves no prepared statement behind, and
-//! callers send it inside a transaction. Owns no SQL but the settings of a
-//! transaction; tables belong to `runs` and `jobs`.
+//! callers send it inside a transaction. Owns no SQL but how a transaction
+//! begins; tables belong to `runs` and `jobs`.
 
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use futures::stream::BoxStream;
 use sqlx::postgres::{
     PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
 };
-use sqlx::{Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr};
+use sqlx::{
+    Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr, Transaction,
+};
 
 /// Every table of this service, embedded; applied by `migrate`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -20,6 +22,9 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// How long a request waits for a connection before the database counts as
 /// unreachable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may have lain idle to be taken without a question.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A pool that connects at its first use, so that a database that is away
 /// keeps nobody from starting.
@@ -29,6 +34,12 @@ pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_mins(1))
+        // Asking a connection whether it lives costs a round trip; one that
+        // was used a moment ago does.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < FRESH || connection.ping().await.is_ok()) })
+        })
         .connect_lazy_with(pooler_safe(options))
 }
 
@@ -42,43 +53,45 @@ pub fn pooler_safe(options: PgConnectOptions) -> PgConnectOptions {
         .statement_cache_capacity(0)
 }
 
-/// Bounds one transaction: how long it waits for a lock, runs one statement,
-/// or lies idle before Postgres ends it. A stopped process so loses its locks.
-pub async fn bound(
-    connection: &mut PgConnection,
-    lock: Duration,
-    statement: Duration,
-    idle: Duration,
-    commit: Commit,
-) -> sqlx::Result<()> {
-    let milliseconds = |duration: Duration| duration.as_millis().max(1).to_string();
-    sqlx::query!(
-        "select set_config('lock_timeout', $1, true) as a,
-                set_config('statement_timeout', $2, true) as b,
-                set_config('idle_in_transaction_session_timeout', $3, true) as c,
-                set_config('synchronous_commit', $4, true) as d",
-        milliseconds(lock),
-        milliseconds(statement),
-        milliseconds(idle),
-        if commit == Commit::Durable {
-            "on"
-        } else {
-            "off"
-        },
-    )
-    .fetch_one(Unnamed(connection))
-    .await?;
-    Ok(())
+/// How a transaction begins: with bounds on how long it waits for a lock, runs
+/// one statement, or lies idle. A process that is stopped so loses its locks.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds(&'static str);
+
+impl Bounds {
+    /// For reading.
+    pub const READ: Self = Self(
+        "begin;
+         set local statement_timeout = '20s';
+         set local idle_in_transaction_session_timeout = '20s'",
+    );
+
+    /// For the begin and the end of a run: durable before anybody hears of it.
+    pub const DECISION: Self = Self(
+        "begin;
+         set local lock_timeout = '4s';
+         set local statement_timeout = '5s';
+         set local idle_in_transaction_session_timeout = '5s'",
+    );
+
+    /// For a batch. Its commit does not wait for the disk: a crash of Postgres
+    /// may undo the last batches, whole and in order, and they are redone.
+    /// The run's own settlement waits, and with it all that was written before.
+    pub const BATCH: Self = Self(
+        "begin;
+         set local lock_timeout = '3s';
+         set local statement_timeout = '20s';
+         set local idle_in_transaction_session_timeout = '15s';
+         set local synchronous_commit = off",
+    );
 }
 
-/// When a commit may be reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Commit {
-    /// After it is on disk, and with it everything committed before it.
-    Durable,
-    /// At once. A crash of Postgres may undo it, whole and in order: for
-    /// batches, which are redone, and whose run is settled durably.
-    Deferred,
+/// Begins a transaction within these bounds, in one message to the server.
+///
+/// # Errors
+/// When there is no connection to be had.
+pub async fn begin(db: &PgPool, bounds: Bounds) -> sqlx::Result<Transaction<'static, Postgres>> {
+    db.begin_with(bounds.0).await
 }
 
 /// What an error of the database asks of its caller.
@@ -112,8 +125,9 @@ pub fn fault(error: &sqlx::Error) -> Fault {
     };
     match code.as_ref() {
         "40001" | "40P01" | "55P03" => Fault::Contended,
-        // A read-only answer is a replica that has not been promoted yet.
-        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
+        // A read-only answer is a replica that has not been promoted yet; a
+        // statement that took too long (57014) may be quicker later.
+        "25006" | "25P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
         code if code.starts_with("08") || code.starts_with("53") => Fault::Unreachable,
         code if code.starts_with("22") || code.starts_with("23") || code == "P0001" => Fault::Data,
         _ => Fault::Other,

@@ -35,7 +35,7 @@ pub(super) async fn run(
     match app.runner.detached(call).await {
         Ok(answer) => respond(answer, trigger),
         Err(Stop::Unreachable(cause)) => Err(Refusal::unavailable(
-            "the database cannot be reached",
+            "the database cannot be reached, or is kept busy by another run",
             Some(format!("{cause:#}")),
         )),
         Err(stop) => Err(Refusal::internal(stop.to_string())),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{Budget, Fence, Options};
-use crate::database::{self, Fault};
+use crate::database::{self, Bounds, Fault};
 use crate::stripe::Stripe;
 
 /// Everything a job may use. There is nothing else.
@@ -28,7 +28,9 @@ pub struct Cx {
 impl Cx {
     /// A transaction for reading; dropped, it is rolled back.
     pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, Stop> {
-        self.db.begin().await.map_err(during("begin to read"))
+        database::begin(&self.db, Bounds::READ)
+            .await
+            .map_err(during("begin to read"))
     }
 }
 
@@ -54,10 +56,18 @@ impl Stop {
             Self::Unreachable(_) => Fault::Unreachable,
             Self::Fenced => Fault::Other,
             Self::Failed(error) => error
-                .downcast_ref::<sqlx::Error>()
-                .map_or(Fault::Other, database::fault),
+                .downcast_ref::<Refused>()
+                .map_or(Fault::Other, |refused| database::fault(&refused.error)),
         }
     }
+}
+
+/// What was being done when the database refused, in one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {}", in_short(error))]
+struct Refused {
+    what: &'static str,
+    error: sqlx::Error,
 }
 
 /// Says what was being done when the database refused:
@@ -65,11 +75,18 @@ impl Stop {
 pub fn during(what: &'static str) -> impl FnOnce(sqlx::Error) -> Stop {
     move |error| {
         let unreachable = database::fault(&error) == Fault::Unreachable;
-        let error = anyhow::Error::new(error).context(what);
+        let error = anyhow::Error::new(Refused { what, error });
         if unreachable {
             Stop::Unreachable(error)
         } else {
             Stop::Failed(error)
         }
     }
+}
+
+/// The server's own words, where it had any.
+fn in_short(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |e| e.message().to_owned())
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Cx, Finish, Job, Stop, Worked, report};
+use crate::database::Fault;
 
 mod ask;
 mod rows;
@@ -45,6 +46,8 @@ pub const JOB: Job = Job {
 
 /// Orders per transaction.
 const BATCH: u32 = 100;
+/// How often a batch is tried while somebody else holds one of its rows.
+const TRIES: u32 = 3;
 /// Sample ids per action in a dry run, and errors per run.
 const SAMPLES: usize = 50;
 
@@ -92,7 +95,9 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
     tidy(cx, results).await?;
     if !cx.options.dry_run {
         while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
-            settle(cx, &judged, results).await?;
+            if settle(cx, &judged, results).await? == Finish::WorkLeft {
+                cursor.interrupted();
+            }
             breaker.check()?;
         }
         return Ok(cursor.finish());
@@ -105,7 +110,9 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         }
     }
     for judged in batches {
-        settle(cx, &judged, results).await?;
+        if settle(cx, &judged, results).await? == Finish::WorkLeft {
+            cursor.interrupted();
+        }
     }
     breaker.check()?;
     Ok(cursor.finish())
@@ -140,37 +147,41 @@ async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
     batch.commit(results).await
 }
 
-/// Commits what was judged. When the data of one order is refused, each
-/// order is done on its own, so that one bad order spoils no other.
-async fn settle(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
-    match commit(cx, judged, results).await {
-        Err(stop) if is_about_rows(&stop) && judged.len() > 1 => {
-            for one in judged {
-                settle_alone(cx, one, results).await?;
-            }
-            Ok(())
-        }
-        Err(stop) if is_about_rows(&stop) => settle_stuck(cx, &judged[0], &stop, results).await,
-        done => done,
+/// Commits what was judged. When the database refuses because of one order,
+/// each is done on its own, so that one bad order spoils no other.
+/// Orders that there is no time for any more are left to the next run.
+async fn settle(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<Finish, Stop> {
+    match commit_patiently(cx, judged, results).await {
+        Err(stop) if is_about_rows(&stop) => {}
+        done => return done.map(|()| Finish::Done),
     }
+    for one in judged {
+        if cx.budget.is_spent() {
+            return Ok(Finish::WorkLeft);
+        }
+        settle_alone(cx, one, results).await?;
+    }
+    Ok(Finish::Done)
 }
 
+/// Records an order that the database refuses to expire, with what Stripe
+/// did, because it happened. A held row is no fault: the order comes up again.
 async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<(), Stop> {
     match commit(cx, std::slice::from_ref(one), results).await {
-        Err(stop) if is_about_rows(&stop) => settle_stuck(cx, one, &stop, results).await,
+        Err(stop) if is_about_rows(&stop) => commit(cx, &[one.refused(&stop)], results).await,
         done => done,
     }
 }
 
-/// Records an order that the database refuses to expire. What Stripe did is
-/// recorded all the same, because it happened.
-async fn settle_stuck(
-    cx: &Cx,
-    one: &Judged,
-    stop: &Stop,
-    results: &mut Results,
-) -> Result<(), Stop> {
-    commit(cx, &[one.stuck(stop)], results).await
+/// Tries again while somebody else holds a row.
+async fn commit_patiently(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
+    let mut tries = 1;
+    loop {
+        match commit(cx, judged, results).await {
+            Err(stop) if stop.fault() == Fault::Contended && tries < TRIES => tries += 1,
+            done => return done,
+        }
+    }
 }
 
 /// One transaction for all of `judged`; `results` count it once it is kept.
@@ -193,6 +204,5 @@ async fn commit(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(),
 
 /// Whether doing the orders one by one may tell the good from the bad.
 fn is_about_rows(stop: &Stop) -> bool {
-    use crate::database::Fault;
     matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

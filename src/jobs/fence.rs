@@ -18,14 +18,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
 use super::cx::{Stop, during};
-use crate::database::{self, Commit, Unnamed};
-
-/// How long a batch waits for a lock that somebody else holds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one statement of a batch may take.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a batch may lie idle: a stopped process loses its locks then.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::database::{self, Bounds, Unnamed};
 
 /// A lease held: the right to work on one shard of one job, while it lasts.
 #[derive(Debug, Clone)]
@@ -143,17 +136,9 @@ impl Fence {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, Stop> {
-        let mut tx = self.db.begin().await.map_err(during("begin a batch"))?;
-        database::bound(
-            &mut tx,
-            LOCK_TIMEOUT,
-            STATEMENT_TIMEOUT,
-            IDLE_TIMEOUT,
-            Commit::Deferred,
-        )
-        .await
-        .map_err(during("begin a batch"))?;
-        Ok(tx)
+        database::begin(&self.db, Bounds::BATCH)
+            .await
+            .map_err(during("begin a batch"))
     }
 }
 

@@ -8,16 +8,15 @@ use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::lease::{self, Held};
-use super::ledger::{self, Entry, Record, Status};
+use super::ledger::{self, Entry};
+use super::record::{Record, Status};
 use super::{Answer, Call, new_id};
-use crate::database::{self, Commit, Unnamed};
+use crate::database::{self, Bounds, Fault, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Stop, during};
 
-/// How long a call waits for another's batch that holds the lease.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one statement may take, or lie idle.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all of it may take; a dead connection gives no answer at all.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was decided.
 pub(super) enum Begun {
@@ -37,19 +36,30 @@ pub(super) struct Started {
 
 /// Decides about `call`, and writes the decision into the ledger.
 pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Begun, Stop> {
+    match tokio::time::timeout(PATIENCE, in_one_transaction(db, call, ttl)).await {
+        Ok(begun) => begun.map_err(held_back),
+        Err(_) => Err(Stop::Unreachable(anyhow::anyhow!(
+            "begin a run: no answer in time"
+        ))),
+    }
+}
+
+/// A batch that keeps the lease locked, its process frozen or its statement
+/// slow, is no failure of this call: it may come again later.
+fn held_back(error: sqlx::Error) -> Stop {
+    let is_contended = database::fault(&error) == Fault::Contended;
+    match during("begin a run")(error) {
+        Stop::Failed(error) if is_contended => Stop::Unreachable(error),
+        stop => stop,
+    }
+}
+
+async fn in_one_transaction(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Begun> {
     let (shard, _) = call.options.shard_of();
-    let mut tx = db.begin().await.map_err(during("begin a run"))?;
-    let timeout = STATEMENT_TIMEOUT;
-    database::bound(&mut tx, LOCK_TIMEOUT, timeout, timeout, Commit::Durable)
-        .await
-        .map_err(during("begin a run"))?;
-    let held = lease::lock(Unnamed(&mut tx), call.job.name, shard)
-        .await
-        .map_err(during("lock the lease"))?;
-    let begun = decide(&mut tx, call, &held, ttl)
-        .await
-        .map_err(during("begin a run"))?;
-    tx.commit().await.map_err(during("begin a run"))?;
+    let mut tx = database::begin(db, Bounds::DECISION).await?;
+    let held = lease::lock(Unnamed(&mut tx), call.job.name, shard).await?;
+    let begun = decide(&mut tx, call, &held, ttl).await?;
+    tx.commit().await?;
     Ok(begun)
 }
 

@@ -3,128 +3,13 @@
 //! Owns what a run was and how it ended. A redelivery after a failure is a
 //! new row with the next attempt; a settled row is never written again.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::Result;
 use uuid::Uuid;
 
 use super::Call;
+use super::record::{Record, Status};
 use crate::database::Unnamed;
-
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// At work, or dead and not yet found out.
-    Running,
-    /// All work is done.
-    Succeeded,
-    /// The budget was spent with work left.
-    Partial,
-    /// Nothing ran: another run was alive, or the job is paused.
-    Skipped,
-    /// It could not go on.
-    Failed,
-    /// It lost its lease, and committed nothing after that.
-    Fenced,
-    /// Its lease ran out; the next taker noticed.
-    Abandoned,
-}
-
-/// A run as the ledger has it.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// The run.
-    pub run_id: Uuid,
-    /// Its job.
-    pub job: String,
-    /// How it stands.
-    pub status: Status,
-    /// Whether it only rehearsed.
-    pub dry_run: bool,
-    /// QStash's message, if it came from there.
-    pub message_id: Option<String>,
-    /// From 1; counts the runs of one message.
-    pub attempt: i32,
-    /// On the database's clock.
-    pub started_at: DateTime<Utc>,
-    /// On the database's clock; unset while running.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// What was done; only what was committed counts.
-    pub results: Value,
-    /// Why it could not go on.
-    pub error: Option<String>,
-}
-
-impl Record {
-    /// Milliseconds from begin to settle, 0 while running.
-    #[must_use]
-    pub fn duration_ms(&self) -> i64 {
-        self.finished_at.map_or(0, |finished| {
-            (finished - self.started_at).num_milliseconds()
-        })
-    }
-
-    /// The run in one line: its counts that are not zero.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let counts: Vec<String> = match &self.results {
-            Value::Object(results) => results
-                .iter()
-                .filter_map(|(name, value)| match value {
-                    Value::Number(count) if count.as_f64() != Some(0.0) => {
-                        Some(format!("{name} {count}"))
-                    }
-                    Value::String(reason) => Some(reason.clone()),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
-        let counts = if counts.is_empty() {
-            "nothing to do".to_owned()
-        } else {
-            counts.join(", ")
-        };
-        let rehearsed = if self.dry_run { " (dry run)" } else { "" };
-        match self.status {
-            Status::Failed | Status::Fenced | Status::Abandoned if counts == "nothing to do" => {
-                format!("{} {}{rehearsed}", self.job, self.status.name())
-            }
-            status => format!("{} {}{rehearsed}: {counts}", self.job, status.name()),
-        }
-    }
-}
-
-impl Status {
-    /// The word in `job_runs.status`, in answers and in logs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Partial => "partial",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-            Self::Fenced => "fenced",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    /// Whether a redelivery of its message is answered from the ledger
-    /// instead of running again.
-    #[must_use]
-    pub fn is_final_for_its_message(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Partial | Self::Skipped)
-    }
-
-    fn level(self) -> &'static str {
-        match self {
-            Self::Failed => "error",
-            Self::Fenced | Self::Abandoned => "warning",
-            _ => "info",
-        }
-    }
-}
 
 /// The run that spent this token.
 pub(super) async fn by_jti(db: Unnamed<'_>, jti: &str) -> Result<Option<Record>> {
@@ -175,7 +60,7 @@ pub(super) async fn by_id(db: Unnamed<'_>, id: Uuid) -> Result<Option<Record>> {
     Ok(row.map(|row| Record {
         run_id: row.id,
         job: row.job,
-        status: read_status(&row.status),
+        status: Status::named(&row.status),
         dry_run: row.dry_run,
         message_id: row.message_id,
         attempt: row.attempt,
@@ -256,7 +141,8 @@ pub(super) async fn abandon(db: Unnamed<'_>, job: &str, shard: i32) -> Result<Ve
 }
 
 /// Settles a row that is not settled, or was given up on; `false` when there
-/// was none.
+/// was none. Where a run broke off, what its batches noted wins: the answer
+/// to the last commit may have been lost, but not the commit.
 pub(super) async fn finish(
     db: Unnamed<'_>,
     id: Uuid,
@@ -267,7 +153,10 @@ pub(super) async fn finish(
     let finished = sqlx::query!(
         "update job_runs
             set status = $2,
-                results = $3,
+                results = case
+                    when $2 in ('failed', 'fenced') and not dry_run then $3 || results
+                    else $3
+                end,
                 error = $4,
                 finished_at = clock_timestamp()
           where id = $1
@@ -306,13 +195,4 @@ pub(super) async fn log(db: Unnamed<'_>, log_type: &str, record: &Record) -> Res
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// The check on the column keeps other words out.
-fn read_status(word: &str) -> Status {
-    use Status::{Abandoned, Failed, Fenced, Partial, Running, Skipped, Succeeded};
-    [Running, Succeeded, Partial, Skipped, Failed, Fenced]
-        .into_iter()
-        .find(|status| status.name() == word)
-        .unwrap_or(Abandoned)
 }

@@ -20,14 +20,19 @@ use crate::stripe::Stripe;
 
 mod begin;
 mod lease;
-pub mod ledger;
+mod ledger;
 mod readiness;
+mod record;
 mod settle;
 
-pub use ledger::{Record, Status};
 pub use readiness::Readiness;
+pub use record::{Record, Status};
 
 use begin::{Begun, Started};
+
+/// How long a run may go on past its budget: for the Stripe call and the
+/// batch that had begun. A run that takes longer waits for a dead connection.
+const OVERTIME: Duration = Duration::from_secs(15);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]
@@ -172,14 +177,24 @@ impl Runner {
             stripe: self.stripe.clone(),
         };
         let run = call.job.run;
-        let task = tokio::spawn(async move { run(&cx).await }.in_current_span());
-        task.await.unwrap_or_else(|error| Ended {
-            // What its batches noted is committed, and so it counts.
+        let mut task = tokio::spawn(async move { run(&cx).await }.in_current_span());
+        // What its batches noted is committed, and so it counts.
+        let broken_off = |stop| Ended {
             results: progress.borrow().clone(),
-            end: Err(Stop::Failed(
-                anyhow::Error::new(error).context("the job panicked"),
+            end: Err(stop),
+        };
+        let overtime = self.settings.budget + OVERTIME;
+        match tokio::time::timeout(overtime, &mut task).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(panic)) => broken_off(Stop::Failed(
+                anyhow::Error::new(panic).context("the job panicked"),
             )),
-        })
+            Err(_) => {
+                task.abort();
+                let stuck = "the job did not end in time: the database no longer answers";
+                broken_off(Stop::Unreachable(anyhow::anyhow!(stuck)))
+            }
+        }
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 use backon::{ConstantBuilder, Retryable};
 use sqlx::PgPool;
 
-use super::ledger::{self, Record, Status};
+use super::ledger;
+use super::record::{Record, Status};
 use super::{Call, lease};
-use crate::database::{self, Commit, Unnamed};
+use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Ended, Finish, Stop, during};
 
-/// How long a statement may wait or take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one try may take; a dead connection gives no answer at all.
+const TIMEOUT: Duration = Duration::from_secs(6);
 /// How often a settlement is tried while the database is away; a run that
 /// cannot be settled is found abandoned by the next.
 const TRIES: usize = 3;
@@ -28,7 +29,11 @@ pub(super) async fn settle(
     let patient = ConstantBuilder::default()
         .with_delay(Duration::from_secs(1))
         .with_max_times(TRIES - 1);
-    (|| settle_once(db, call, lease, ended))
+    let settle = || async {
+        let settled = tokio::time::timeout(TIMEOUT, settle_once(db, call, lease, ended)).await;
+        settled.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    };
+    settle
         .retry(patient)
         .await
         .map_err(during("settle the run"))
@@ -40,8 +45,7 @@ async fn settle_once(
     lease: &Lease,
     ended: &Ended,
 ) -> sqlx::Result<Record> {
-    let mut tx = db.begin().await?;
-    database::bound(&mut tx, TIMEOUT, TIMEOUT, TIMEOUT, Commit::Durable).await?;
+    let mut tx = database::begin(db, Bounds::DECISION).await?;
     let still_ours = lease::free(Unnamed(&mut tx), lease).await?;
     let (status, error) = verdict(ended, still_ours);
     let settled = ledger::finish(

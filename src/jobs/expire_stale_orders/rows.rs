@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::statements;
-use super::verdict::{Due, Judged, Outcome, Told};
+use super::statements::{self, DueRow};
+use super::verdict::{Due, Judged, LocalIntent, Outcome, Told};
 use super::{BATCH, OrderError, Results, SAMPLES};
 use crate::database::Unnamed;
 use crate::jobs::alerts::{self, OrderAlert};
@@ -60,39 +60,44 @@ impl Cursor {
             return Ok(Vec::new());
         }
         let mut tx = cx.reading().await?;
-        let picked = statements::pick(Unnamed(&mut tx), cx, self.after, size)
+        let rows = statements::pick(Unnamed(&mut tx), cx, self.after, size)
             .await
             .map_err(during("pick stale orders"))?;
-        let ids: Vec<Uuid> = picked.iter().map(|order| order.id).collect();
-        let mut intents = statements::intents_of(Unnamed(&mut tx), &ids)
-            .await
-            .map_err(during("read the payment intents of stale orders"))?
-            .into_iter()
-            .peekable();
-        let picked_rows = ids.len() as u64;
-        self.after = picked
+        self.after = rows
             .last()
-            .map(|order| (order.expires_at, order.id))
+            .map(|row| (row.expires_at, row.id))
             .or(self.after);
-        self.left -= picked_rows.min(self.left);
-        if ids.len() < usize::try_from(size).unwrap_or(usize::MAX) || self.left == 0 {
+        let due = by_order(rows);
+        self.left -= self.left.min(due.len() as u64);
+        if due.len() < usize::try_from(size).unwrap_or(usize::MAX) || self.left == 0 {
             self.finish = Finish::Done;
-        }
-        let mut due: Vec<Due> = ids
-            .into_iter()
-            .map(|id| Due {
-                id,
-                intents: Vec::new(),
-            })
-            .collect();
-        due.sort_unstable_by_key(|order| order.id);
-        for order in &mut due {
-            while let Some((_, intent)) = intents.next_if(|(order_id, _)| *order_id == order.id) {
-                order.intents.push(intent);
-            }
         }
         Ok(due)
     }
+}
+
+/// Orders with their intents, from one row per intent.
+fn by_order(rows: Vec<DueRow>) -> Vec<Due> {
+    let mut due: Vec<Due> = Vec::new();
+    for row in rows {
+        if due.last().is_none_or(|last| last.id != row.id) {
+            due.push(Due {
+                id: row.id,
+                intents: Vec::new(),
+            });
+        }
+        if let (Some(last), Some(id), Some(stripe_id)) =
+            (due.last_mut(), row.intent_id, row.stripe_id)
+        {
+            last.intents.push(LocalIntent {
+                id,
+                stripe_id,
+                checkout_session_id: row.checkout_session_id,
+                cancel_attempts: row.cancel_attempts.unwrap_or_default(),
+            });
+        }
+    }
+    due
 }
 
 /// What one batch changed.

@@ -4,21 +4,26 @@ use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::verdict::{Judged, LocalIntent, Told, Word};
+use super::verdict::{Judged, Told, Word};
 use crate::database::Unnamed;
 use crate::jobs::Cx;
 
 /// Who the audit trail says did it.
 const ACTOR: &str = "system:expire-stale-orders";
 
-/// A due order and its place in the walk.
+/// A due order, once for each of its intents, or once without any.
 #[derive(Debug)]
 pub(super) struct DueRow {
     pub(super) id: Uuid,
     pub(super) expires_at: DateTime<Utc>,
+    pub(super) intent_id: Option<Uuid>,
+    pub(super) stripe_id: Option<String>,
+    pub(super) checkout_session_id: Option<String>,
+    pub(super) cancel_attempts: Option<i32>,
 }
 
-/// Due orders after `after`, oldest first, of this run's shard.
+/// Due orders after `after`, oldest first, of this run's shard, with their
+/// intents that are not known to be canceled.
 pub(super) async fn pick(
     db: Unnamed<'_>,
     cx: &Cx,
@@ -29,20 +34,29 @@ pub(super) async fn pick(
     sqlx::query_as!(
         DueRow,
         r#"
-        select o.id, o.expires_at as "expires_at!"
-          from orders o
-         where o.status in ('PENDING', 'REQUIRES_PAYMENT')
-           and o.expires_at <= $1
-           and o.created_at <= $1
-           and ($2::timestamptz is null or (o.expires_at, o.id) > ($2, $3))
-           and ($6::int = 1 or abs(hashtext(o.id::text)::bigint) % $6::int = $5::int)
-           and not exists (
-               select from order_expirations x
-                where x.order_id = o.id
-                  and x.next_attempt_at > $1
-           )
-         order by o.expires_at, o.id
-         limit $4
+        select due.id, due.expires_at as "expires_at!", p.id as "intent_id?",
+               p.stripe_payment_intent_id as "stripe_id?", p.checkout_session_id,
+               p.cancel_attempts as "cancel_attempts?"
+          from (
+              select o.id, o.expires_at
+                from orders o
+               where o.status in ('PENDING', 'REQUIRES_PAYMENT')
+                 and o.expires_at <= $1
+                 and o.created_at <= $1
+                 and ($2::timestamptz is null or (o.expires_at, o.id) > ($2, $3))
+                 and ($6::int = 1 or abs(hashtext(o.id::text)::bigint) % $6::int = $5::int)
+                 and not exists (
+                     select from order_expirations x
+                      where x.order_id = o.id
+                        and x.next_attempt_at > $1
+                 )
+               order by o.expires_at, o.id
+               limit $4
+          ) due
+          left join payment_intents p
+            on p.order_id = due.id
+           and p.status <> 'canceled'
+         order by due.expires_at, due.id, p.id
         "#,
         cx.now,
         after.map(|(expires_at, _)| expires_at),
@@ -53,38 +67,6 @@ pub(super) async fn pick(
     )
     .fetch_all(db)
     .await
-}
-
-/// The intents of these orders that are not known to be canceled, by order.
-pub(super) async fn intents_of(
-    db: Unnamed<'_>,
-    orders: &[Uuid],
-) -> Result<Vec<(Uuid, LocalIntent)>> {
-    let rows = sqlx::query!(
-        r#"
-        select id, order_id as "order_id!", stripe_payment_intent_id, checkout_session_id,
-               cancel_attempts
-          from payment_intents
-         where order_id = any($1)
-           and status <> 'canceled'
-         order by order_id, id
-        "#,
-        orders,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let intent = LocalIntent {
-                id: row.id,
-                stripe_id: row.stripe_payment_intent_id,
-                checkout_session_id: row.checkout_session_id,
-                cancel_attempts: row.cancel_attempts,
-            };
-            (row.order_id, intent)
-        })
-        .collect())
 }
 
 /// Locks those of `orders` that are still unpaid and due. An order that
@@ -158,7 +140,6 @@ pub(super) async fn expire(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<
             select 'local.order.expired', 'order', id::text, $3, $4,
                    jsonb_build_object('order_number', order_number), $2
               from expired
-            on conflict do nothing
         ), forgotten as (
             delete from order_expirations x
              using expired

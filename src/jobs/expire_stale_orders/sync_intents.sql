@@ -43,7 +43,6 @@ with told as (
            $8
       from synced
      where status = 'canceled'
-    on conflict do nothing
 )
 select stripe_payment_intent_id
   from synced

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::database::Fault;
 use crate::jobs::Stop;
 
 /// A due order with the intents Stripe is to be asked about.
@@ -98,16 +99,19 @@ impl Judged {
         }
     }
 
-    /// The same order, which the database refused to expire.
-    pub(super) fn stuck(&self, stop: &Stop) -> Self {
+    /// The same order, which the database refused to expire: stuck, or, when
+    /// somebody held one of its rows, left for later.
+    pub(super) fn refused(&self, stop: &Stop) -> Self {
+        let is_stuck = stop.fault() != Fault::Contended;
         let outcome = match self.outcome {
-            Outcome::Expire => Outcome::Error,
+            Outcome::Expire if is_stuck => Outcome::Error,
+            Outcome::Expire => Outcome::Deferred,
             kept => kept,
         };
         Self {
             outcome,
             error: Some(stop.to_string()),
-            is_stuck: true,
+            is_stuck,
             ..self.clone()
         }
     }
