@@ -75,11 +75,26 @@ impl Programs {
                     .map(|version| version.join("bin")),
             );
         }
+        // A search path may hold links to some of the programs only.
+        let real = |place: PathBuf| fs::canonicalize(place.join("initdb")).ok();
         places
             .into_iter()
-            .find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+            .filter_map(real)
+            .filter_map(|initdb| Some(initdb.parent()?.to_owned()))
+            .find(|bin| bin.join("postgres").exists())
             .map(Self)
-            .context("PostgreSQL's server programs are not found; bin/demo and bin/test install them, or set PG_BIN")
+            .context(
+                "PostgreSQL's server programs are not found; bin/demo and bin/test install them, \
+                 or set PG_BIN to their folder",
+            )
+    }
+}
+
+impl Programs {
+    /// One of them by its name, such as `psql`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }
 
@@ -160,7 +175,7 @@ fn init(
         "trust"
     };
     let output = account
-        .command(programs.0.join("initdb"))
+        .command(programs.program("initdb"))
         .args([
             "--username=postgres",
             "--encoding=UTF8",
@@ -210,5 +225,5 @@ fn serve(
     for setting in settings {
         arguments.extend(["-c".to_owned(), setting.to_owned()]);
     }
-    account.keep(&programs.0.join("postgres"), &arguments, files)
+    account.keep(&programs.program("postgres"), &arguments, files)
 }

@@ -1,0 +1,228 @@
+//! Ratios, not seconds: the job against the same work done otherwise, side by
+//! side against one private Postgres with its durability on.
+//!
+//! `cargo bench --bench ratios [ORDERS]` prints a table: the median of seven
+//! rounds of each, taken in turn, and the ratio to the job.
+//!
+//! - `one statement`: a set-based statement that does all of it at once,
+//!   given to psql, and timed by the server's own clock.
+//! - `the job`: delivered over HTTP as QStash would, batches of 100.
+//! - `order by order`: a transaction per order, on a tenth of the orders,
+//!   times ten.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run should say so loudly"
+)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jarvis_cron::cli::call::{Delivery, new_message_id};
+use jarvis_cron::cli::{migrate, serve};
+use jarvis_cron::config::Settings;
+use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
+use jarvis_cron::{http, jobs};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+const ROUNDS: usize = 7;
+
+#[tokio::main]
+async fn main() {
+    let asked = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok());
+    let orders: u32 = asked.unwrap_or(10_000);
+    let programs = Programs::find(&Settings::from_env()).unwrap();
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let postgres = PrivatePostgres::start(&programs, home, Auth::Password)
+        .await
+        .unwrap();
+    let database = postgres.url("postgres");
+    migrate::apply(database.parse().unwrap()).await.unwrap();
+    let service = Service::start(&database).await;
+    let mut db = PgConnection::connect(&database).await.unwrap();
+
+    let (mut statement, mut job, mut one_by_one) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        seed(&mut db, orders).await;
+        let by_statement = psql(&programs, &database, ONE_STATEMENT);
+        seed(&mut db, orders).await;
+        let by_job = service.expire(orders).await;
+        seed(&mut db, orders / 10).await;
+        let by_order = order_by_order(&mut db, orders / 10).await * 10;
+        // The first round only warms up.
+        if round > 0 {
+            statement.push(by_statement);
+            job.push(by_job);
+            one_by_one.push(by_order);
+        }
+    }
+    let job = median(job);
+    println!("{orders} stale orders without intents, median of {ROUNDS} rounds");
+    for (name, time) in [
+        ("one statement", median(statement)),
+        ("the job", job),
+        ("order by order", median(one_by_one)),
+    ] {
+        let ratio = job.as_secs_f64() / time.as_secs_f64();
+        println!(
+            "{name:<16}{:>9.1} ms   job / this = {ratio:.3}",
+            time.as_secs_f64() * 1e3
+        );
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Overdue orders, each with one item of three units out of 500 levels.
+async fn seed(db: &mut PgConnection, orders: u32) {
+    let sql = format!(
+        "truncate orders, order_items, stock_levels, stock_reservations, payment_intents,
+                  order_expirations, audit_events, alerts, system_logs, job_runs cascade;
+         insert into stock_levels (sku, location, on_hand, reserved)
+         select 'SKU-' || n, 'main', 100000, 0 from generate_series(1, 500) n;
+         insert into orders (order_number, status, expires_at, created_at)
+         select 'O-' || n, 'PENDING', now() - n * interval '1 second', now() - interval '1 day'
+           from generate_series(1, {orders}) n;
+         insert into stock_reservations (order_id, stock_level_id, quantity)
+         select o.id, s.id, 3
+           from (select id, row_number() over () as n from orders) o
+           join (select id, row_number() over () as n from stock_levels) s on s.n = 1 + o.n % 500;
+         update stock_levels s
+            set reserved = (select coalesce(sum(quantity), 0) from stock_reservations r
+                             where r.stock_level_id = s.id);"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut *db)
+        .await
+        .unwrap();
+    // Outside a transaction block, as VACUUM asks; a checkpoint, so that none
+    // falls into a round by chance.
+    for sql in ["vacuum analyze", "checkpoint"] {
+        sqlx::raw_sql(sql).execute(&mut *db).await.unwrap();
+    }
+}
+
+const ONE_STATEMENT: &str = "
+    with due as (
+        select id from orders
+         where status in ('PENDING', 'REQUIRES_PAYMENT') and expires_at <= now()
+         order by id
+           for update skip locked
+    ), expired as (
+        update orders o set status = 'EXPIRED', expired_at = now(), updated_at = now()
+          from due where o.id = due.id
+           and not exists (select from payment_intents p
+                            where p.order_id = o.id and p.status <> 'canceled')
+        returning o.id, o.order_number
+    ), released as (
+        update stock_reservations r
+           set status = 'RELEASED', released_at = now(), release_reason = 'order_expired'
+          from expired where r.order_id = expired.id and r.status = 'ACTIVE'
+        returning r.stock_level_id, r.quantity
+    ), freed as (
+        update stock_levels s set reserved = s.reserved - t.quantity
+          from (select stock_level_id, sum(quantity)::int as quantity
+                  from released group by 1) t
+         where s.id = t.stock_level_id
+    )
+    insert into audit_events (event_type, entity_type, entity_id, actor, payload)
+    select 'local.order.expired', 'order', id::text, 'psql',
+           jsonb_build_object('order_number', order_number)
+      from expired";
+
+/// Runs one statement in psql; the time psql itself prints, without its start.
+fn psql(programs: &Programs, database: &str, sql: &str) -> Duration {
+    let output = std::process::Command::new(programs.program("psql"))
+        .args(["-X", "-d", database, "-c", "\\timing on", "-c", sql])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let line = printed.lines().rev().find(|line| line.starts_with("Time:"));
+    let line = line
+        .unwrap_or_else(|| unreachable!("{printed}{}", String::from_utf8_lossy(&output.stderr)));
+    let milliseconds: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    Duration::from_secs_f64(milliseconds / 1e3)
+}
+
+/// What a loop over the orders does: a transaction each, as services do that
+/// work row by row.
+async fn order_by_order(db: &mut PgConnection, orders: u32) -> Duration {
+    let begin = Instant::now();
+    let due: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "select id from orders where status = 'PENDING' and expires_at <= now() order by expires_at",
+    )
+    .fetch_all(&mut *db)
+    .await
+    .unwrap();
+    assert_eq!(due.len(), orders as usize);
+    for order in due {
+        let mut tx = db.begin().await.unwrap();
+        for sql in [
+            "update orders set status = 'EXPIRED', expired_at = now() where id = $1",
+            "update stock_levels s set reserved = reserved - r.quantity
+               from stock_reservations r
+              where r.stock_level_id = s.id and r.order_id = $1 and r.status = 'ACTIVE'",
+            "update stock_reservations set status = 'RELEASED' where order_id = $1",
+            "insert into audit_events (event_type, entity_type, entity_id)
+             values ('local.order.expired', 'order', $1::uuid::text)",
+        ] {
+            sqlx::query(sql)
+                .bind(order)
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+    begin.elapsed()
+}
+
+struct Service {
+    url: String,
+    settings: Settings,
+}
+
+impl Service {
+    async fn start(database: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = Settings::none().with([
+            ("DATABASE_URL", database),
+            ("PUBLIC_URL", &url),
+            ("CRON_SECRET", "bench-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b"),
+            ("QSTASH_CURRENT_SIGNING_KEY", "sig_bench_current"),
+            ("QSTASH_NEXT_SIGNING_KEY", "sig_bench_next"),
+        ]);
+        let runner = serve::runner(&settings).unwrap();
+        let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
+        let router = http::router(runner, settings.guard(false).unwrap());
+        tokio::spawn(http::serve::serve(listener, router, stop, tasks));
+        Self { url, settings }
+    }
+
+    async fn expire(&self, orders: u32) -> Duration {
+        let delivery = Delivery {
+            job: jobs::find("expire-stale-orders").unwrap(),
+            url: self.url.clone(),
+            public_url: self.url.clone(),
+            body: "{}".to_owned(),
+            message_id: new_message_id(),
+            cron_secret: self.settings.cron_secret(false).unwrap(),
+            signing_key: self.settings.key_ring(false).unwrap().current().clone(),
+        };
+        let begin = Instant::now();
+        let answer = delivery.post().await.unwrap();
+        let time = begin.elapsed();
+        assert_eq!(
+            answer.body["results"]["orders_expired"], orders,
+            "{}",
+            answer.body
+        );
+        time
+    }
+}
