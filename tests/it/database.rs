@@ -87,17 +87,16 @@ impl Server {
     async fn start() -> Self {
         let settings = Settings::from_env();
         let given = std::env::var_os("DATABASE_URL").map(|url| url.into_string().unwrap());
-        let (postgres, admin) = match given {
-            Some(url) => (None, url),
-            None => {
-                let programs = Programs::find(&settings).unwrap();
-                let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
-                let postgres = PrivatePostgres::start(&programs, home, Auth::Trust)
-                    .await
-                    .unwrap();
-                let url = postgres.url("postgres");
-                (Some(postgres), url)
-            }
+        let (postgres, admin) = if let Some(url) = given {
+            (None, url)
+        } else {
+            let programs = Programs::find(&settings).unwrap();
+            let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let postgres = PrivatePostgres::start(&programs, home, Auth::Trust)
+                .await
+                .unwrap();
+            let url = postgres.url("postgres");
+            (Some(postgres), url)
         };
         let template = format!("{PREFIX}template_{}", std::process::id());
         make_template(&admin, &template).await;
@@ -154,6 +153,10 @@ fn at(admin: &str, database: &str) -> String {
 
 impl Pooler {
     /// Debian's PgBouncer keeps no prepared statements: the strictest there is.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it ends with this process, as its pipe does"
+    )]
     fn start(program: &Path, postgres: u16) -> Self {
         let account = Account::for_servers().unwrap();
         let files = account

@@ -1,6 +1,13 @@
 //! The only test binary: every feature through the front door, against a
 //! real Postgres.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails should fail loudly"
+)]
+
 mod app;
 mod cli;
 mod config;
@@ -10,7 +17,7 @@ mod expire_stale_orders;
 mod guard;
 mod house;
 mod migrations;
-mod outages;
+mod processes;
 mod refusals;
 mod runs;
 mod seed;

@@ -95,3 +95,33 @@ impl App {
             .unwrap()
     }
 }
+
+impl App {
+    /// All that is known of an order, in one line.
+    pub(crate) async fn story(&self, order: Uuid) -> String {
+        sqlx::query_scalar(
+            "select concat_ws('; ',
+                 o.status,
+                 (select 'reserved ' || max(s.reserved) || ', '
+                      || string_agg(r.status, ' ' order by r.status)
+                    from stock_reservations r
+                    join stock_levels s on s.id = r.stock_level_id
+                   where r.order_id = o.id),
+                 (select 'intent ' || string_agg(p.status, ' ' order by p.status)
+                    from payment_intents p where p.order_id = o.id),
+                 (select last_outcome from order_expirations x where x.order_id = o.id),
+                 (select 'alert ' || string_agg(kind, ' ' order by kind)
+                    from alerts a where a.order_id = o.id and a.status = 'open'),
+                 (select 'events ' || string_agg(event_type, ' ' order by event_type)
+                    from audit_events e
+                   where e.entity_id = o.id::text
+                      or e.entity_id in (select id::text from payment_intents where order_id = o.id)))
+               from orders o
+              where o.id = $1",
+        )
+        .bind(order)
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+}

@@ -1,0 +1,108 @@
+//! A dry run: the exact plan, and nothing else.
+
+use serde_json::Value;
+
+use crate::app::{App, JOB};
+
+async fn a_bit_of_everything() -> App {
+    let app = App::new().await;
+    app.stale_orders(3, 2).await;
+    for (here, at_stripe) in [
+        ("requires_action", Some("requires_action")),
+        ("requires_action", Some("canceled")),
+        ("requires_action", Some("succeeded")),
+        ("requires_action", Some("requires_capture")),
+        ("requires_action", Some("processing")),
+        ("requires_action", None),
+    ] {
+        app.stale_order_with_intent(here, at_stripe).await;
+    }
+    // One order whose stock does not add up.
+    let broken = app.stale_order().await;
+    sqlx::query(
+        "update stock_levels set reserved = 1
+          where id = (select stock_level_id from stock_reservations where order_id = $1)",
+    )
+    .bind(broken)
+    .execute(&app.db)
+    .await
+    .unwrap();
+    app
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_but_its_own_row_in_the_ledger() {
+    let app = a_bit_of_everything().await;
+    let before = app.checksums().await;
+
+    let reply = app.operate(JOB, "dry_run=true").await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.body["dry_run"], true);
+    assert_eq!(app.checksums().await, before);
+    assert_eq!(app.stripe.max_effective_cancels(), 0);
+    assert!(
+        app.stripe
+            .calls()
+            .iter()
+            .all(|call| call.method == axum::http::Method::GET)
+    );
+    assert_eq!(
+        app.count("select count(*) from job_runs where dry_run")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_gives_exactly_the_counts_of_the_run_that_follows() {
+    let app = a_bit_of_everything().await;
+
+    let dry = app.operate(JOB, "dry_run=true&batch_size=2").await;
+    let real = app.operate(JOB, "batch_size=4").await;
+
+    let counts = |results: &Value| {
+        let mut results = results.clone();
+        let results = results.as_object_mut().unwrap();
+        results.remove("samples");
+        // Stripe's words carry the id of the request.
+        let errors = results["errors"].as_array().unwrap();
+        let mut orders: Vec<String> = errors.iter().map(|e| e["order_id"].to_string()).collect();
+        orders.sort();
+        results["errors"] = orders.into();
+        Value::Object(results.clone())
+    };
+    assert_eq!(counts(dry.results()), counts(real.results()));
+    assert_eq!(dry.results()["orders_expired"], 5);
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_it_would_touch() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+
+    let reply = app.operate(JOB, "dry_run=true").await;
+
+    let samples = &reply.results()["samples"];
+    assert_eq!(samples["orders_expired"][0], order.to_string());
+    assert_eq!(samples["payment_intents_canceled"][0], intent);
+}
+
+#[tokio::test]
+async fn a_dry_run_names_fifty_at_the_most() {
+    let app = App::new().await;
+    app.stale_orders(120, 1).await;
+
+    let reply = app.operate(JOB, "dry_run=true").await;
+
+    assert_eq!(reply.results()["orders_expired"], 120);
+    assert_eq!(
+        reply.results()["samples"]["orders_expired"]
+            .as_array()
+            .unwrap()
+            .len(),
+        50
+    );
+}

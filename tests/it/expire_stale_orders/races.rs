@@ -1,0 +1,141 @@
+//! What happens between Stripe's answer and our commit.
+
+use std::time::Duration;
+
+use jarvis_cron::demo::stripe_double::{Fault, Operation};
+
+use crate::app::{App, JOB};
+
+const WHILE_STRIPE_THINKS: Duration = Duration::from_millis(600);
+
+/// Runs the job; as soon as Stripe is being asked, `meanwhile` happens.
+async fn run_and_meanwhile(app: &App, intent: &str, meanwhile: impl Future<Output = ()>) {
+    app.stripe.fault(
+        Operation::Retrieve,
+        intent,
+        Fault::Hang(WHILE_STRIPE_THINKS),
+    );
+    let asked = async {
+        while app.stripe.calls().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        meanwhile.await;
+    };
+    let (reply, ()) = tokio::join!(app.deliver(JOB), asked);
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn an_order_paid_meanwhile_is_not_expired() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+
+    run_and_meanwhile(&app, &intent, async {
+        app.execute("update orders set status = 'PAID', paid_at = now()")
+            .await;
+    })
+    .await;
+
+    insta::assert_snapshot!(app.story(order).await, @"PAID; reserved 3, ACTIVE; intent canceled; events local.payment.canceled");
+}
+
+#[tokio::test]
+async fn an_order_given_more_time_meanwhile_is_not_expired() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+
+    run_and_meanwhile(&app, &intent, async {
+        app.execute("update orders set expires_at = now() + interval '1 hour'")
+            .await;
+    })
+    .await;
+
+    assert_eq!(app.order_status(order).await, "PENDING");
+}
+
+#[tokio::test]
+async fn an_intent_that_appears_meanwhile_keeps_the_order_until_it_is_asked_about_too() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+
+    run_and_meanwhile(&app, &intent, async {
+        app.intent(
+            order,
+            "requires_payment_method",
+            Some("requires_payment_method"),
+        )
+        .await;
+    })
+    .await;
+    assert_eq!(app.order_status(order).await, "PENDING");
+
+    app.deliver(JOB).await;
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn a_webhook_that_wrote_a_final_status_meanwhile_is_not_overwritten() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("processing"))
+        .await;
+
+    run_and_meanwhile(&app, &intent, async {
+        app.execute("update payment_intents set status = 'succeeded'")
+            .await;
+    })
+    .await;
+
+    assert!(app.story(order).await.contains("intent succeeded"));
+    assert_eq!(app.order_status(order).await, "PENDING");
+}
+
+#[tokio::test]
+async fn an_order_that_somebody_else_holds_is_left_to_the_next_run() {
+    let app = App::new().await;
+    let held = app.stale_order().await;
+    let free = app.stale_order().await;
+    let mut checkout = app.db.begin().await.unwrap();
+    sqlx::query("select from orders where id = $1 for update")
+        .bind(held)
+        .execute(&mut *checkout)
+        .await
+        .unwrap();
+
+    app.deliver(JOB).await;
+    assert_eq!(app.order_status(free).await, "EXPIRED");
+    assert_eq!(app.order_status(held).await, "PENDING");
+
+    checkout.rollback().await.unwrap();
+    app.deliver(JOB).await;
+    assert_eq!(app.order_status(held).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm() {
+    let app = App::new().await;
+    let held = app.stale_order().await;
+    let free = app.stale_order().await;
+    let mut checkout = app.db.begin().await.unwrap();
+    sqlx::query(
+        "select from stock_levels
+          where id = (select stock_level_id from stock_reservations where order_id = $1)
+            for update",
+    )
+    .bind(held)
+    .execute(&mut *checkout)
+    .await
+    .unwrap();
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    insta::assert_snapshot!(app.story(free).await, @"EXPIRED; reserved 0, RELEASED; events local.order.expired");
+    insta::assert_snapshot!(app.story(held).await, @"PENDING; reserved 3, ACTIVE; deferred");
+}
