@@ -63,6 +63,7 @@ impl Bounds {
     pub const READ: Self = Self(
         "begin;
          set local statement_timeout = '20s';
+         set local random_page_cost = 1.1;
          set local idle_in_transaction_session_timeout = '20s'",
     );
 
@@ -81,6 +82,7 @@ impl Bounds {
         "begin;
          set local lock_timeout = '3s';
          set local statement_timeout = '20s';
+         set local random_page_cost = 1.1;
          set local idle_in_transaction_session_timeout = '15s';
          set local synchronous_commit = off",
     );

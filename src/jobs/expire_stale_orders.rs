@@ -128,7 +128,7 @@ async fn next(
     if cx.budget.is_spent() {
         return Ok(None);
     }
-    let due = cursor.pick(cx).await?;
+    let due = cursor.batch(cx).await?;
     if due.is_empty() {
         return Ok(None);
     }

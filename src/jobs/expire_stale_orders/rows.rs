@@ -3,6 +3,8 @@
 //! Every statement is guarded by the state it expects and bound to `cx.now`.
 //! Lock order: orders by id, intents by id, stock levels by id.
 
+use std::collections::VecDeque;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
@@ -22,42 +24,60 @@ const KINDS: [&str; 3] = [
     "order_expiry_stuck",
 ];
 
+/// Batches that are read at once: reading costs a round trip, and every batch
+/// is judged anew under its locks.
+const BATCHES_AHEAD: i64 = 10;
+
 /// Where the walk over the due orders stands.
 #[derive(Debug)]
 pub(super) struct Cursor {
     after: Option<(DateTime<Utc>, Uuid)>,
+    ahead: VecDeque<Due>,
     left: u64,
-    finish: Finish,
+    at_the_end: bool,
 }
 
 impl Cursor {
     pub(super) fn at_the_oldest(cx: &Cx) -> Self {
         Self {
             after: None,
+            ahead: VecDeque::new(),
             left: cx.options.row_limit(),
-            finish: Finish::WorkLeft,
+            at_the_end: false,
         }
     }
 
-    /// Done once a pick came back short, or `limit` rows were seen.
+    /// Done once every due order was looked at, or `limit` of them.
     pub(super) fn finish(&self) -> Finish {
-        self.finish
+        if self.at_the_end && self.ahead.is_empty() {
+            Finish::Done
+        } else {
+            Finish::WorkLeft
+        }
     }
 
-    /// Some of the picked orders were not looked at.
+    /// Some of the orders that were handed out were not looked at.
     pub(super) fn interrupted(&mut self) {
-        self.finish = Finish::WorkLeft;
+        self.at_the_end = false;
         self.left = 0;
+        self.ahead.clear();
     }
 
-    /// The next due orders, with the intents that Stripe must be asked about.
-    pub(super) async fn pick(&mut self, cx: &Cx) -> Result<Vec<Due>, Stop> {
-        let size = cx
-            .options
-            .batch_size_or(BATCH)
-            .min(self.left.try_into().unwrap_or(i64::MAX));
-        if size == 0 {
-            return Ok(Vec::new());
+    /// The next batch of due orders, with the intents that Stripe must be
+    /// asked about.
+    pub(super) async fn batch(&mut self, cx: &Cx) -> Result<Vec<Due>, Stop> {
+        if self.ahead.is_empty() {
+            self.read_ahead(cx).await?;
+        }
+        let size = usize::try_from(cx.options.batch_size_or(BATCH)).unwrap_or(usize::MAX);
+        Ok(self.ahead.drain(..size.min(self.ahead.len())).collect())
+    }
+
+    async fn read_ahead(&mut self, cx: &Cx) -> Result<(), Stop> {
+        let size = cx.options.batch_size_or(BATCH) * BATCHES_AHEAD;
+        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
+        if size == 0 || self.at_the_end {
+            return Ok(());
         }
         let mut tx = cx.reading().await?;
         let rows = statements::pick(Unnamed(&mut tx), cx, self.after, size)
@@ -67,27 +87,26 @@ impl Cursor {
             .last()
             .map(|row| (row.expires_at, row.id))
             .or(self.after);
-        let due = by_order(rows);
-        self.left -= self.left.min(due.len() as u64);
-        if due.len() < usize::try_from(size).unwrap_or(usize::MAX) || self.left == 0 {
-            self.finish = Finish::Done;
-        }
-        Ok(due)
+        self.ahead = by_order(rows);
+        let read = self.ahead.len() as u64;
+        self.left -= self.left.min(read);
+        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
+        Ok(())
     }
 }
 
 /// Orders with their intents, from one row per intent.
-fn by_order(rows: Vec<DueRow>) -> Vec<Due> {
-    let mut due: Vec<Due> = Vec::new();
+fn by_order(rows: Vec<DueRow>) -> VecDeque<Due> {
+    let mut due: VecDeque<Due> = VecDeque::new();
     for row in rows {
-        if due.last().is_none_or(|last| last.id != row.id) {
-            due.push(Due {
+        if due.back().is_none_or(|last| last.id != row.id) {
+            due.push_back(Due {
                 id: row.id,
                 intents: Vec::new(),
             });
         }
         if let (Some(last), Some(id), Some(stripe_id)) =
-            (due.last_mut(), row.intent_id, row.stripe_id)
+            (due.back_mut(), row.intent_id, row.stripe_id)
         {
             last.intents.push(LocalIntent {
                 id,
