@@ -86,7 +86,10 @@ pub fn during(what: &'static str) -> impl FnOnce(sqlx::Error) -> Stop {
 
 /// The server's own words, where it had any.
 fn in_short(error: &sqlx::Error) -> String {
-    error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |e| e.message().to_owned())
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::PoolTimedOut => "no connection to the database was to be had".to_owned(),
+        sqlx::Error::Io(error) => format!("the connection to the database broke off: {error}"),
+        error => error.to_string(),
+    }
 }

@@ -54,7 +54,7 @@ pub struct Options {
 ///
 /// Written `{"index": 0, "count": 4}` in JSON, `0/4` in a query string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "WrittenShard")]
+#[serde(try_from = "WrittenShard")]
 pub struct Shard {
     /// From 0.
     pub index: u16,
@@ -69,19 +69,9 @@ impl Options {
     /// # Errors
     /// A sentence for the caller.
     pub fn read(body: &[u8], query: &str) -> Result<Self, Unreadable> {
-        let mut given: Map<String, Value> = match body.trim_ascii() {
+        let mut given = match body.trim_ascii() {
             b"" => Map::new(),
-            body => match serde_json::from_slice(body) {
-                Ok(Value::Object(given)) => given,
-                Ok(_) => {
-                    return Err(Unreadable::Json(
-                        "the body must be a JSON object".to_owned(),
-                    ));
-                }
-                Err(error) => {
-                    return Err(Unreadable::Json(format!("the body is not JSON: {error}")));
-                }
-            },
+            body => object(body)?,
         };
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
             .map_err(|error| Unreadable::Option(format!("the query is unreadable: {error}")))?;
@@ -132,6 +122,12 @@ impl Options {
                 ));
             }
         }
+        if self
+            .as_of
+            .is_some_and(|moment| moment < DateTime::UNIX_EPOCH)
+        {
+            return Err("as_of must be after 1970".to_owned());
+        }
         match (self.batch_size, self.limit) {
             (Some(0), _) => Err("batch_size must be at least 1".to_owned()),
             (Some(size), _) if size > MOST_ROWS_PER_BATCH => {
@@ -166,7 +162,14 @@ pub enum Unreadable {
 #[serde(untagged)]
 enum WrittenShard {
     Text(String),
-    Fields { index: u16, count: u16 },
+    Fields(ShardFields),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShardFields {
+    index: u16,
+    count: u16,
 }
 
 impl TryFrom<WrittenShard> for Shard {
@@ -175,8 +178,10 @@ impl TryFrom<WrittenShard> for Shard {
     fn try_from(written: WrittenShard) -> Result<Self, String> {
         match written {
             WrittenShard::Text(text) => text.parse(),
-            WrittenShard::Fields { index, count } if index < count => Ok(Self { index, count }),
-            WrittenShard::Fields { .. } => Err("shard.index must be below shard.count".to_owned()),
+            WrittenShard::Fields(ShardFields { index, count }) if index < count => {
+                Ok(Self { index, count })
+            }
+            WrittenShard::Fields(_) => Err("shard.index must be below shard.count".to_owned()),
         }
     }
 }
@@ -189,8 +194,23 @@ impl FromStr for Shard {
         let (index, count) = text.split_once('/').ok_or_else(how)?;
         let index = index.parse().map_err(|_| how())?;
         let count = count.parse().map_err(|_| how())?;
-        Self::try_from(WrittenShard::Fields { index, count })
+        Self::try_from(WrittenShard::Fields(ShardFields { index, count }))
     }
+}
+
+/// The fields of a JSON object, none of them given twice.
+fn object(body: &[u8]) -> Result<Map<String, Value>, Unreadable> {
+    let given: Value = serde_json::from_slice(body)
+        .map_err(|error| Unreadable::Json(format!("the body is not JSON: {error}")))?;
+    let Value::Object(given) = given else {
+        return Err(Unreadable::Json(
+            "the body must be a JSON object".to_owned(),
+        ));
+    };
+    // A map keeps the last of two equal names; the options themselves refuse.
+    serde_json::from_slice::<Options>(body)
+        .map_err(|error| Unreadable::Option(error.to_string()))?;
+    Ok(given)
 }
 
 /// Query pairs as JSON, where `true` and `7` are what they look like.
