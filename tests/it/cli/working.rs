@@ -1,0 +1,134 @@
+//! `migrate` and `run`.
+
+use super::*;
+
+#[tokio::test]
+async fn a_future_moment_exits_2() {
+    let app = App::new().await;
+    let done = run(
+        &app.settings,
+        &["run", JOB, "--as-of", "2999-01-01T00:00:00Z"],
+    )
+    .await;
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert_eq!(done.err, "jarvis-cron: --as-of lies in the future\n");
+}
+
+#[tokio::test]
+async fn migrating_twice_applies_everything_once() {
+    let app = App::new().await;
+    app.execute("drop schema public cascade; create schema public")
+        .await;
+    let settings = with(
+        &app.settings,
+        &[("DATABASE_DIRECT_URL", &app.database.direct_url)],
+    );
+    let all = jarvis_cron::database::MIGRATOR.iter().count();
+
+    let first = run(&settings, &["migrate"]).await;
+    let second = run(&settings, &["migrate"]).await;
+
+    let said = |applied| format!("{applied} migrations applied, {all} in all\n");
+    assert_eq!(
+        (first.code, first.out, first.err),
+        (Some(0), said(all), String::new())
+    );
+    assert_eq!(
+        (second.code, second.out, second.err),
+        (Some(0), said(0), String::new())
+    );
+    assert_eq!(app.count("select count(*) from job_runs").await, 0);
+}
+
+#[tokio::test]
+async fn migrating_at_the_same_time_harms_nobody() {
+    let app = App::new().await;
+    app.execute("drop schema public cascade; create schema public")
+        .await;
+    let settings = with(
+        &app.settings,
+        &[("DATABASE_DIRECT_URL", &app.database.direct_url)],
+    );
+    let migrate = || run(&settings, &["migrate"]);
+    let (one, other) = tokio::join!(migrate(), migrate());
+    assert_eq!(
+        (one.code, other.code),
+        (Some(0), Some(0)),
+        "{one:?} {other:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_prints_its_plan_and_leaves_everything_as_it_is() {
+    let app = App::new().await;
+    app.stale_orders(3, 2).await;
+    let before = app.checksums().await;
+
+    let done = run(&app.settings, &["run", JOB, "--dry-run"]).await;
+
+    let plan = done.json();
+    assert_eq!((done.code, &*done.err), (Some(0), ""), "{done:?}");
+    assert_eq!(
+        (&plan["status"], &plan["dry_run"]),
+        (&json!("succeeded"), &json!(true))
+    );
+    assert_eq!(plan["results"]["orders_expired"], 3);
+    assert_eq!(app.checksums().await, before);
+}
+
+#[tokio::test]
+async fn a_run_of_a_person_is_in_the_ledger_with_their_name_and_reason() {
+    let app = App::new().await;
+    let order = app.stale_order().await;
+    let settings = with(&app.settings, &[("USER", "zoe")]);
+    let named = [
+        "run",
+        JOB,
+        "--actor",
+        "Zoé",
+        "--reason",
+        "the shop was closed",
+        "--limit",
+        "5",
+    ];
+
+    let first = run(&settings, &named).await;
+    let second = run(&settings, &["run", JOB]).await;
+
+    assert_eq!(
+        (first.code, second.code),
+        (Some(0), Some(0)),
+        "{first:?} {second:?}"
+    );
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    let rows = app
+        .rows("select trigger, actor, reason, options from job_runs order by id")
+        .await;
+    assert_eq!(
+        rows,
+        json!([
+            { "trigger": "cli", "actor": "Zoé", "reason": "the shop was closed", "options": { "limit": 5 } },
+            { "trigger": "cli", "actor": "zoe", "reason": null, "options": {} },
+        ])
+    );
+}
+
+#[rstest]
+#[case::migrate(&["migrate"])]
+#[case::run(&["run", JOB])]
+#[tokio::test]
+async fn a_database_that_is_away_exits_1_and_shows_no_password(#[case] arguments: &[&str]) {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("postgres://jarvis:hunter2@{closed}/jarvis");
+    let done = run(
+        &with(&Settings::new(), &[("DATABASE_URL", &url)]),
+        arguments,
+    )
+    .await;
+    assert_eq!((done.code, &*done.out), (Some(1), ""), "{done:?}");
+    assert!(done.err.contains("database"), "{done:?}");
+    assert!(!done.err.contains("hunter2"), "{done:?}");
+}
