@@ -1,6 +1,7 @@
 //! The variables as they are: set, unset, or set wrongly.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 
 use url::Url;
@@ -28,9 +29,8 @@ impl Settings {
     pub fn from_env() -> Self {
         Self(
             std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
+                // What is no text is kept, to be refused by its name.
+                .map(|(name, value)| (lossy(&name), lossy(&value)))
                 .collect(),
         )
     }
@@ -85,6 +85,10 @@ impl Settings {
     pub(super) fn text(&self, name: &str) -> Read<Option<&str>> {
         match self.0.get(name).map(|value| value.trim()) {
             Some("") => Err(wrong(name, "is set but empty; give it a value or unset it")),
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => Err(wrong(
+                name,
+                "is no text in UTF-8; give it another value or unset it",
+            )),
             value => Ok(value),
         }
     }
@@ -136,6 +140,10 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings").finish_non_exhaustive()
     }
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
 }
 
 /// A refusal that names the variable and the mend.

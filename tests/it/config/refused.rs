@@ -131,3 +131,17 @@ fn half_a_pair_of_region_keys_is_refused(#[case] given: &str, #[case] missing: &
     ];
     assert_refused(&half, missing);
 }
+
+#[test]
+fn a_value_that_is_no_text_is_refused_by_its_name() {
+    use std::os::unix::ffi::OsStrExt;
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_jarvis-cron"))
+        .arg("serve")
+        .env_clear()
+        .env("LOG_FORMAT", std::ffi::OsStr::from_bytes(b"js\xffon"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("jarvis-cron: LOG_FORMAT "), "{said}");
+}
