@@ -16,6 +16,8 @@ create table orders (
     updated_at timestamptz not null default now(),
     constraint orders_status_known
         check (status in ('PENDING', 'REQUIRES_PAYMENT', 'PAID', 'EXPIRED', 'CANCELED', 'REFUNDED')),
+    constraint orders_expires_at_finite
+        check (isfinite(expires_at)),
     constraint orders_currency_lower_iso
         check (currency ~ '^[a-z]{3}$'),
     constraint orders_total_not_negative

@@ -138,9 +138,12 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("start the runtime")),
     };
-    runtime
+    let exit = runtime
         .block_on(dispatch(cli.command, settings))
-        .unwrap_or_else(|error| fail(&error))
+        .unwrap_or_else(|error| fail(&error));
+    // A look-up of a name that nobody answers must not keep us.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {

@@ -45,7 +45,7 @@ impl Settings {
             Some(url) => connect_options("DATABASE_DIRECT_URL", url)?,
             None => options.clone(),
         };
-        let max_connections = self.number("DATABASE_MAX_CONNECTIONS", 5, 1..=1_000)?;
+        let max_connections = self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?;
         Ok(Database {
             options,
             direct,
@@ -139,18 +139,30 @@ impl Settings {
         })
     }
 
-    /// `LOG_FORMAT`, `RUST_LOG`.
+    /// `LOG_FORMAT`, `RUST_LOG`, as `serve` reads them.
     ///
     /// # Errors
     /// When one is wrong.
     pub fn logs(&self) -> Read<telemetry::Settings> {
-        let json = match self.text("LOG_FORMAT")? {
-            None | Some("json") => true,
-            Some("pretty") => false,
-            Some(_) => return Err(wrong("LOG_FORMAT", "must be json or pretty")),
+        self.logs_or("json", "info")
+    }
+
+    /// The same for commands that people watch: quieter, and for reading.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn logs_for_people(&self) -> Read<telemetry::Settings> {
+        self.logs_or("pretty", "warn")
+    }
+
+    fn logs_or(&self, format: &str, filter: &str) -> Read<telemetry::Settings> {
+        let json = match self.text("LOG_FORMAT")?.unwrap_or(format) {
+            "json" => true,
+            "pretty" => false,
+            _ => return Err(wrong("LOG_FORMAT", "must be json or pretty")),
         };
         let filter =
-            telemetry::filter(self.text("RUST_LOG")?.unwrap_or("info")).ok_or_else(|| {
+            telemetry::filter(self.text("RUST_LOG")?.unwrap_or(filter)).ok_or_else(|| {
                 wrong(
                     "RUST_LOG",
                     "must be a filter such as info or jarvis_cron=debug",

@@ -1,7 +1,8 @@
 //! Stripe: the three calls this service needs, with typed outcomes.
 //!
 //! Promises that a secret key travels only over https or to this machine,
-//! that no more than `STRIPE_MAX_RPS` calls a second leave this process, and
+//! that `STRIPE_MAX_RPS` calls a second leave this process, a
+//! quarter of them at once at the most, and
 //! that a call is repeated only when repeating it is safe: with the same
 //! idempotency key, within one attempt. What an answer means for an order is
 //! the jobs' business.
@@ -68,7 +69,9 @@ impl Stripe {
     /// # Errors
     /// When the TLS stack cannot be set up.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
-        let bucket = RateLimiter::direct(Quota::per_second(settings.max_rps));
+        let burst = NonZeroU32::new(settings.max_rps.get() / 4).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(settings.max_rps).allow_burst(burst);
+        let bucket = RateLimiter::direct(quota);
         Ok(Self {
             http: outbound::client(TIMEOUT)?,
             settings: Arc::new(settings),

@@ -24,12 +24,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let (job, options) = options.read(job)?;
     let runner = serve::runner(settings)?;
-    telemetry::init(
-        settings
-            .clone()
-            .with([("RUST_LOG", "warn"), ("LOG_FORMAT", "pretty")])
-            .logs()?,
-    );
+    telemetry::init(settings.logs_for_people()?);
     let actor = actor.or_else(|| settings.user());
     let caller = Caller {
         trigger: Trigger::Cli,

@@ -49,12 +49,7 @@ pub struct Arguments {
 /// # Errors
 /// When PostgreSQL is not found, the port is taken, or a part will not start.
 pub async fn demo(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    telemetry::init(
-        settings
-            .clone()
-            .with([("RUST_LOG", "warn"), ("LOG_FORMAT", "pretty")])
-            .logs()?,
-    );
+    telemetry::init(settings.logs_for_people()?);
     let stopped = serve::told_to_stop();
     let shown = tokio::select! {
         shown = show(settings, arguments) => shown,

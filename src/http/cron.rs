@@ -1,6 +1,7 @@
 //! `POST /api/cron/{job}`: one request, one run.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,10 +17,12 @@ use crate::runs::{Answer, Call, Record, Status, Trigger};
 /// Runs the job that the path names, for whoever the guard let through.
 pub(super) async fn run(
     State(app): State<App>,
-    Path(name): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Verified,
 ) -> Result<Response, Refusal> {
     let trigger = request.caller.trigger;
+    // A path that is no text names no job; the guard has spoken first.
+    let name = path.map(|Path(name)| name).unwrap_or_default();
     let job = jobs::find(&name).ok_or_else(|| {
         Refusal::unknown_job(&jobs::ALL.iter().map(|job| job.name).collect::<Vec<_>>()).to(trigger)
     })?;
@@ -112,7 +115,7 @@ fn status_of(record: &Record, unreachable: bool, trigger: Trigger) -> StatusCode
 
 fn body(record: &Record, status: StatusCode, word: &str, trigger: Trigger) -> Value {
     let mut body = json!({
-        "success": status.is_success(),
+        "success": status.is_success() && !is_failure(record),
         "job": record.job,
         "status": word,
         "run_id": record.run_id,
@@ -133,6 +136,14 @@ fn body(record: &Record, status: StatusCode, word: &str, trigger: Trigger) -> Va
         body["error"] = error.as_str().into();
     }
     body
+}
+
+/// Whether it could not go on; a replay tells so too.
+fn is_failure(record: &Record) -> bool {
+    matches!(
+        record.status,
+        Status::Failed | Status::Fenced | Status::Abandoned
+    )
 }
 
 /// Why a run was skipped.

@@ -31,8 +31,8 @@ const MOST_TEXT: usize = 500;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
 
-/// A request whose caller is known and whose body is theirs.
-#[derive(Debug)]
+/// A request whose caller is known and whose body is theirs. Does not print:
+/// its headers hold the secret.
 pub(super) struct Verified {
     pub(super) caller: Caller,
     pub(super) body: Bytes,

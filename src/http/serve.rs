@@ -67,8 +67,10 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
             }
         }
     };
-    let mut stream = connection.into_parts().io.into_inner();
-    if served.is_err_and(|error| error.is_timeout()) {
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    // Between two requests nobody is slow, and nobody waits for an answer.
+    if served.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         let answer =
             "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         // The caller may be gone; then nobody needs the answer.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long work that had begun may still take once the process must stop.
+/// How long an answer from outside is still waited for once nothing new may
+/// begin: long enough for most, short enough for a caller who waits a minute
+/// and a platform that stops us within ten seconds.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The time a run has, and the word that the process is to stop.
@@ -35,18 +37,14 @@ impl Budget {
         self.stop.is_cancelled() || Instant::now() >= self.until
     }
 
-    /// Waits until [`GRACE`] after the process was asked to stop: the moment
-    /// at which an answer from outside is no longer waited for.
+    /// Waits for the moment at which an answer from outside is no longer
+    /// waited for: a little after the budget was spent, or after the process
+    /// was asked to stop.
     pub async fn patience_ends(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    }
-
-    /// Sleeps for `pause`, or until the budget is spent, whichever is first.
-    pub async fn sleep(&self, pause: Duration) {
         tokio::select! {
-            () = tokio::time::sleep_until(self.until.min(Instant::now() + pause)) => {}
+            () = tokio::time::sleep_until(self.until) => {}
             () = self.stop.cancelled() => {}
         }
+        tokio::time::sleep(GRACE).await;
     }
 }

@@ -87,35 +87,44 @@ pub async fn run(cx: &Cx) -> Worked<Results> {
     Worked { results, end }
 }
 
-/// Batch by batch. In a dry run Stripe is asked about all of them first, so
-/// that the one transaction it rehearses in holds no lock while Stripe answers.
+/// Batch by batch. When Stripe denies everything, or is away, orders without
+/// intents are expired all the same, and then the run is stopped.
 async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
     let breaker = Breaker::default();
     let mut cursor = Cursor::at_the_oldest(cx);
-    tidy(cx, results).await?;
-    if !cx.options.dry_run {
+    if cx.options.dry_run {
+        rehearse(cx, &mut cursor, &breaker, results).await?;
+    } else {
+        tidy(cx, results).await?;
         while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
-            if settle(cx, &judged, results).await? == Finish::WorkLeft {
-                cursor.interrupted();
-            }
-            breaker.check()?;
-        }
-        return Ok(cursor.finish());
-    }
-    let mut batches = Vec::new();
-    while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
-        batches.push(judged);
-        if breaker.check().is_err() {
-            break;
-        }
-    }
-    for judged in batches {
-        if settle(cx, &judged, results).await? == Finish::WorkLeft {
-            cursor.interrupted();
+            settle(cx, &judged, &mut cursor, results).await?;
         }
     }
     breaker.check()?;
     Ok(cursor.finish())
+}
+
+/// A dry run asks Stripe about all orders first, so that the one transaction
+/// it rehearses in begins after the last answer and holds no lock before.
+async fn rehearse(
+    cx: &Cx,
+    cursor: &mut Cursor,
+    breaker: &Breaker,
+    results: &mut Results,
+) -> Result<(), Stop> {
+    let mut batches = Vec::new();
+    while let Some(judged) = next(cx, cursor, breaker).await? {
+        batches.push(judged);
+    }
+    tidy(cx, results).await?;
+    for judged in batches {
+        if cx.budget.is_spent() {
+            cursor.interrupted();
+            break;
+        }
+        settle(cx, &judged, cursor, results).await?;
+    }
+    Ok(())
 }
 
 /// The next batch of due orders with Stripe's word on each; `None` when none
@@ -134,43 +143,75 @@ async fn next(
     }
     let asked = due.len();
     let judged = cx.fence.beating(ask::judge(cx, due, breaker)).await?;
-    if judged.len() < asked {
+    if judged.len() < asked && breaker.check().is_ok() {
         cursor.interrupted();
     }
     Ok(Some(judged))
 }
 
 /// Alerts and notes of orders that the shop has settled since are done with.
+/// When somebody holds one of these rows, the next run will do it: no order
+/// has to wait for that.
 async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
     let mut batch = cx.fence.batch().await?;
-    rows::forget_settled(&mut batch, cx.now).await?;
-    batch.commit(results).await
+    match rows::forget_settled(&mut batch, cx.now).await {
+        Ok(()) => batch.commit(results).await,
+        Err(stop) if is_about_rows(&stop) => {
+            tracing::warn!(error = %stop, "alerts of settled orders stay open until the next run");
+            batch.undo().await
+        }
+        Err(stop) => Err(stop),
+    }
 }
 
 /// Commits what was judged. When the database refuses because of one order,
 /// each is done on its own, so that one bad order spoils no other.
 /// Orders that there is no time for any more are left to the next run.
-async fn settle(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<Finish, Stop> {
+async fn settle(
+    cx: &Cx,
+    judged: &[Judged],
+    cursor: &mut Cursor,
+    results: &mut Results,
+) -> Result<(), Stop> {
+    if judged.is_empty() {
+        return Ok(());
+    }
     match commit_patiently(cx, judged, results).await {
         Err(stop) if is_about_rows(&stop) => {}
-        done => return done.map(|()| Finish::Done),
+        done => return done,
     }
     for one in judged {
         if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+            cursor.interrupted();
+            break;
         }
         settle_alone(cx, one, results).await?;
     }
-    Ok(Finish::Done)
+    Ok(())
 }
 
 /// Records an order that the database refuses to expire, with what Stripe
-/// did, because it happened. A held row is no fault: the order comes up again.
+/// did, because it happened; when that is refused too, without it. A held row
+/// is no fault: the order comes up again.
 async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<(), Stop> {
-    match commit(cx, std::slice::from_ref(one), results).await {
-        Err(stop) if is_about_rows(&stop) => commit(cx, &[one.refused(&stop)], results).await,
-        done => done,
+    let refused = match commit(cx, std::slice::from_ref(one), results).await {
+        Err(stop) if is_about_rows(&stop) => one.refused(&stop),
+        done => return done,
+    };
+    for note in [refused.clone(), refused.without_stripes_word()] {
+        match commit(cx, &[note], results).await {
+            Err(stop) if is_about_rows(&stop) => {}
+            done => return done,
+        }
     }
+    if results.errors.len() < SAMPLES {
+        let error = refused.error.unwrap_or_default();
+        results.errors.push(OrderError {
+            order_id: one.order_id,
+            error,
+        });
+    }
+    Ok(())
 }
 
 /// Tries again while somebody else holds a row.
@@ -178,7 +219,11 @@ async fn commit_patiently(cx: &Cx, judged: &[Judged], results: &mut Results) -> 
     let mut tries = 1;
     loop {
         match commit(cx, judged, results).await {
-            Err(stop) if stop.fault() == Fault::Contended && tries < TRIES => tries += 1,
+            Err(stop)
+                if stop.fault() == Fault::Contended && tries < TRIES && !cx.budget.is_spent() =>
+            {
+                tries += 1;
+            }
             done => return done,
         }
     }

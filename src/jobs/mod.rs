@@ -45,7 +45,8 @@ pub struct Job {
 pub enum Finish {
     /// Nothing is left to do.
     Done,
-    /// The budget, or `limit`, was spent first.
+    /// The budget was spent first. A run that looked at as many rows as
+    /// `limit` allows is done.
     WorkLeft,
 }
 

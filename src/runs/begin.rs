@@ -16,7 +16,7 @@ use crate::jobs::fence::Lease;
 use crate::jobs::{Stop, during};
 
 /// How long all of it may take; a dead connection gives no answer at all.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was decided.
 pub(super) enum Begun {

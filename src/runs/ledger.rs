@@ -97,7 +97,7 @@ pub(super) async fn insert(db: Unnamed<'_>, call: &Call, entry: &Entry) -> Resul
         "insert into job_runs (id, job, shard, trigger, actor, reason, message_id, schedule_id,
                                attempt, signature_jti, options, dry_run, status, epoch,
                                continuation_of, started_at, finished_at, results)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text, $14, 
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text, $14,
                  (select id from job_runs where id = $15), clock_timestamp(),
                  case when $13::text = 'skipped' then clock_timestamp() end, $16)",
         entry.id,

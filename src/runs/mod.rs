@@ -32,7 +32,7 @@ use begin::{Begun, Started};
 
 /// How long a run may go on past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
-const OVERTIME: Duration = Duration::from_secs(15);
+const OVERTIME: Duration = Duration::from_secs(9);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]
@@ -145,13 +145,18 @@ impl Runner {
         call: Call,
         progress: &watch::Sender<Value>,
     ) -> Result<Answer, Stop> {
+        // Counted from the call, not from the begin, which may have to wait.
+        let budget = Budget::new(self.settings.budget, self.stop.clone());
         let started = match begin::begin(&self.db, &call, self.settings.lease_ttl).await? {
             Begun::Answered(answer) => return Ok(*answer),
             Begun::Started(started) => started,
         };
         let job = call.job.name;
         let span = tracing::info_span!("run", job, run_id = %started.lease.run_id);
-        let ended = self.work(&call, &started, progress).instrument(span).await;
+        let ended = self
+            .work(&call, &started, budget, progress)
+            .instrument(span)
+            .await;
         let record = settle::settle(&self.db, &call, &started.lease, &ended).await?;
         log(&record, &ended.end);
         let unreachable = matches!(ended.end, Err(Stop::Unreachable(_)));
@@ -161,13 +166,19 @@ impl Runner {
         })
     }
 
-    async fn work(&self, call: &Call, started: &Started, progress: &watch::Sender<Value>) -> Ended {
+    async fn work(
+        &self,
+        call: &Call,
+        started: &Started,
+        budget: Budget,
+        progress: &watch::Sender<Value>,
+    ) -> Ended {
         let lease = started.lease.clone();
         let cx = Cx {
             db: self.db.clone(),
             now: started.now,
             options: call.options.clone(),
-            budget: Budget::new(self.settings.budget, self.stop.clone()),
+            budget,
             fence: Fence::new(
                 self.db.clone(),
                 lease,
@@ -191,7 +202,7 @@ impl Runner {
             )),
             Err(_) => {
                 task.abort();
-                let stuck = "the job did not end in time: the database no longer answers";
+                let stuck = "the job did not end in time: does the database still answer?";
                 broken_off(Stop::Unreachable(anyhow::anyhow!(stuck)))
             }
         }

@@ -83,6 +83,7 @@ async fn the_books_refuse_what_cannot_be() {
         "update stock_levels set reserved = -1",
         "update stock_reservations set quantity = 0",
         "update orders set status = 'LOST'",
+        "update orders set expires_at = '-infinity'",
         "insert into job_runs (id, job, trigger) values (gen_random_uuid(), 'x', 'cron')",
         "insert into job_runs (id, job, trigger, signature_jti)
          select gen_random_uuid(), 'x', 'qstash', 'jwt_1' from generate_series(1, 2)",

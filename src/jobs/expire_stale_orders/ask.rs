@@ -206,9 +206,8 @@ fn word(answer: Result<Intent, Failure>, by_us: bool) -> Word {
             unknown => Word::Refused(format!("Stripe says {unknown:?}, a status we do not know")),
         },
         Err(Failure::Missing { message }) => Word::Missing(message),
-        Err(failure @ (Failure::Denied { .. } | Failure::Refused { .. })) => {
-            Word::Refused(failure.to_string())
-        }
+        Err(failure @ Failure::Refused { .. }) => Word::Refused(failure.to_string()),
+        Err(failure @ Failure::Denied { .. }) => Word::Denied(failure.to_string()),
         Err(failure) => Word::Unsettled {
             status: None,
             why: failure.to_string(),

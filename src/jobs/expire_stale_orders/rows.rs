@@ -211,7 +211,11 @@ async fn keep_orders(
             Outcome::Paid | Outcome::Authorized => applied.paid.push(id),
             _ => applied.deferred.push(id),
         }
-        if matches!(order.outcome, Outcome::Missing | Outcome::Error) || order.is_stuck {
+        if matches!(
+            order.outcome,
+            Outcome::Missing | Outcome::Error | Outcome::Denied
+        ) || order.is_stuck
+        {
             let error = order.error.clone().unwrap_or_default();
             applied.errors.push(OrderError {
                 order_id: id,
@@ -247,6 +251,12 @@ fn alert_for(order: &Judged) -> Option<OrderAlert> {
             "high",
             "An unpaid order cannot be expired: its rows are refused by the database",
             "Compare stock_levels.reserved with the ACTIVE reservations of this order, and mend the difference.",
+        ),
+        Outcome::Error => (
+            KINDS[2],
+            "high",
+            "An unpaid order cannot be expired: Stripe refuses to end its payment intent",
+            "Read Stripe's words in the details, and look the intent up in Stripe's dashboard.",
         ),
         Outcome::Paid | Outcome::Authorized => (
             KINDS[0],

@@ -54,6 +54,8 @@ pub(super) enum Word {
     Missing(String),
     /// A refusal that trying again does not mend.
     Refused(String),
+    /// Our key is refused, or a 404 is not believed: no fault of the order.
+    Denied(String),
 }
 
 /// What becomes of an order. Ordered by precedence: the least of its
@@ -66,6 +68,7 @@ pub(super) enum Outcome {
     Deferred,
     Missing,
     Error,
+    Denied,
     Expire,
 }
 
@@ -116,16 +119,24 @@ impl Judged {
         }
     }
 
+    /// The same order, with nothing said of its intents.
+    pub(super) fn without_stripes_word(&self) -> Self {
+        Self {
+            told: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// A 404 is believed only while most others are not 404s: a key of the
     /// wrong account gives it for every intent.
     pub(super) fn distrust_missing(&mut self) {
         for told in &mut self.told {
             if let Word::Missing(why) = &told.word {
-                told.word = Word::Refused(why.clone());
+                told.word = Word::Denied(why.clone());
             }
         }
         if self.outcome == Outcome::Missing {
-            self.outcome = Outcome::Error;
+            self.outcome = Outcome::Denied;
         }
     }
 }
@@ -140,6 +151,7 @@ impl Word {
             Self::Unsettled { .. } => Outcome::Deferred,
             Self::Missing(_) => Outcome::Missing,
             Self::Refused(_) => Outcome::Error,
+            Self::Denied(_) => Outcome::Denied,
         }
     }
 
@@ -155,9 +167,10 @@ impl Word {
 
     fn error(&self) -> Option<String> {
         match self {
-            Self::Unsettled { why, .. } | Self::Missing(why) | Self::Refused(why) => {
-                Some(why.clone())
-            }
+            Self::Unsettled { why, .. }
+            | Self::Missing(why)
+            | Self::Refused(why)
+            | Self::Denied(why) => Some(why.clone()),
             _ => None,
         }
     }
@@ -172,7 +185,7 @@ impl Word {
             Self::Processing => Some("processing".to_owned()),
             Self::Missing(_) => Some("missing".to_owned()),
             Self::Unsettled { status, .. } => status.clone(),
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::Denied(_) => None,
         }
     }
 }
@@ -187,7 +200,7 @@ impl Outcome {
             Self::Processing => "processing",
             Self::Deferred => "deferred",
             Self::Missing => "missing",
-            Self::Error | Self::Expire => "error",
+            Self::Error | Self::Denied | Self::Expire => "error",
         }
     }
 
@@ -196,6 +209,7 @@ impl Outcome {
     pub(super) fn pause(self) -> (i32, i32) {
         match self {
             Self::Deferred => (2, 60),
+            Self::Denied => (5, 60),
             Self::Processing => (15, 60),
             Self::Error | Self::Expire => (15, 24 * 60),
             Self::Paid | Self::Authorized | Self::Missing => (60, 24 * 60),

@@ -86,6 +86,7 @@ fn a_secret_that_is_none_is_refused(
 #[case::database_port("DATABASE_URL", "postgres://root:hunter2@db.example.test:x/jarvis")]
 #[case::direct_database("DATABASE_DIRECT_URL", "hunter2@db.example.test")]
 #[case::no_connections("DATABASE_MAX_CONNECTIONS", "0")]
+#[case::one_connection("DATABASE_MAX_CONNECTIONS", "1")]
 #[case::many_connections("DATABASE_MAX_CONNECTIONS", "12345")]
 #[case::publishable_key("STRIPE_SECRET_KEY", "pk_live_5Tz8Qw1Rk7")]
 #[case::plain_http("STRIPE_API_BASE", "http://api.stripe.com")]

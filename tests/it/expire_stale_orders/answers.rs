@@ -31,7 +31,8 @@ const EXPIRED: &str = "EXPIRED; reserved 0, RELEASED; intent canceled; \
 )]
 #[case::a_status_made_up_since(
     "requires_patience",
-    "PENDING; reserved 3, ACTIVE; intent requires_payment_method; error"
+    "PENDING; reserved 3, ACTIVE; intent requires_payment_method; error; \
+     alert order_expiry_stuck"
 )]
 #[tokio::test]
 async fn the_status_at_stripe_decides(#[case] at_stripe: &str, #[case] story: &str) {
@@ -54,15 +55,17 @@ fn status(status: u16) -> Fault {
 }
 
 const DEFERRED: &str = "PENDING; reserved 3, ACTIVE; intent requires_action; deferred";
-const ERROR: &str = "PENDING; reserved 3, ACTIVE; intent requires_action; error";
+const ERROR: &str =
+    "PENDING; reserved 3, ACTIVE; intent requires_action; error; alert order_expiry_stuck";
+const DENIED: &str = "PENDING; reserved 3, ACTIVE; intent requires_action; error";
 const MISSING: &str =
     "PENDING; reserved 3, ACTIVE; intent missing; missing; alert payment_intent_missing";
 
 #[rstest]
 #[case::bad_request(status(400), ERROR)]
-#[case::unauthorized(status(401), ERROR)]
+#[case::unauthorized(status(401), DENIED)]
 #[case::card_error(status(402), ERROR)]
-#[case::forbidden(status(403), ERROR)]
+#[case::forbidden(status(403), DENIED)]
 #[case::missing(status(404), MISSING)]
 #[case::conflict(status(409), DEFERRED)]
 #[case::failed_dependency(status(424), DEFERRED)]
@@ -91,9 +94,9 @@ async fn an_error_when_asked_never_expires_the_order(#[case] fault: Fault, #[cas
 
 #[rstest]
 #[case::bad_request(status(400), ERROR)]
-#[case::unauthorized(status(401), ERROR)]
+#[case::unauthorized(status(401), DENIED)]
 #[case::card_error(status(402), ERROR)]
-#[case::forbidden(status(403), ERROR)]
+#[case::forbidden(status(403), DENIED)]
 #[case::missing(status(404), MISSING)]
 #[case::conflict(status(409), DEFERRED)]
 #[case::failed_dependency(status(424), DEFERRED)]

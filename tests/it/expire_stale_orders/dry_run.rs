@@ -1,5 +1,8 @@
 //! A dry run: the exact plan, and nothing else.
 
+use std::time::Duration;
+
+use jarvis_cron::demo::stripe_double::{Fault, Operation};
 use serde_json::Value;
 
 use crate::app::{App, JOB};
@@ -105,4 +108,42 @@ async fn a_dry_run_names_fifty_at_the_most() {
             .len(),
         50
     );
+}
+
+#[tokio::test]
+async fn a_dry_run_holds_no_transaction_while_stripe_is_asked() {
+    let app = App::new().await;
+    let (_, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+    app.stripe.fault(
+        Operation::Retrieve,
+        &intent,
+        Fault::Hang(Duration::from_millis(800)),
+    );
+    let seen = async {
+        while app.stripe.calls().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        app.count(
+            "select count(*) from pg_stat_activity
+              where datname = current_database() and state like 'idle in transaction%'",
+        )
+        .await
+    };
+
+    let (reply, open) = tokio::join!(app.operate(JOB, "dry_run=true"), seen);
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(open, 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_ends_with_its_budget_too() {
+    let app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
+    app.stale_orders(4_000, 1).await;
+
+    let reply = app.operate(JOB, "dry_run=true&batch_size=1").await;
+
+    assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
 }

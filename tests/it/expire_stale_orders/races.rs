@@ -139,3 +139,24 @@ async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm(
     insta::assert_snapshot!(app.story(free).await, @"EXPIRED; reserved 0, RELEASED; events local.order.expired");
     insta::assert_snapshot!(app.story(held).await, @"PENDING; reserved 3, ACTIVE; deferred");
 }
+
+#[tokio::test]
+async fn an_intent_that_somebody_else_holds_keeps_only_its_own_order() {
+    let app = App::new().await;
+    let (held, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+    let free = app.stale_order().await;
+    let mut webhook = app.db.begin().await.unwrap();
+    sqlx::query("select from payment_intents where stripe_payment_intent_id = $1 for update")
+        .bind(&intent)
+        .execute(&mut *webhook)
+        .await
+        .unwrap();
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(app.order_status(free).await, "EXPIRED");
+    assert_eq!(app.order_status(held).await, "PENDING");
+}

@@ -221,3 +221,58 @@ async fn a_stripe_that_cannot_be_reached_is_tried_again_later() {
         12
     );
 }
+
+/// A trigger that refuses every change of an intent's row.
+async fn refuse_intents(app: &App) {
+    app.execute(
+        "create function no() returns trigger language plpgsql as
+             $$ begin raise exception 'not this row'; end $$;
+         create trigger no before update on payment_intents for each row execute function no()",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_intent_whose_row_is_refused_starves_nobody() {
+    let app = App::new().await;
+    let (bad, _) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+    app.execute("update orders set expires_at = now() - interval '1 day'")
+        .await;
+    refuse_intents(&app).await;
+    let other = app.stale_order().await;
+
+    let reply = Delivery::of(JOB)
+        .body(r#"{"batch_size": 1}"#)
+        .to(&app)
+        .await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(app.order_status(other).await, "EXPIRED");
+    insta::assert_snapshot!(app.story(bad).await, @"PENDING; reserved 3, ACTIVE; intent requires_action; error; alert order_expiry_stuck");
+}
+
+#[tokio::test]
+async fn an_alert_that_somebody_holds_keeps_no_order_waiting() {
+    let app = App::new().await;
+    let (settled, _) = app
+        .stale_order_with_intent("requires_action", Some("succeeded"))
+        .await;
+    app.deliver(JOB).await;
+    app.execute("update orders set status = 'PAID'").await;
+    let due = app.stale_order().await;
+    let mut operator = app.db.begin().await.unwrap();
+    sqlx::query("select from alerts for update")
+        .execute(&mut *operator)
+        .await
+        .unwrap();
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(app.order_status(due).await, "EXPIRED");
+    operator.rollback().await.unwrap();
+    app.deliver(JOB).await;
+    assert!(!app.story(settled).await.contains("alert"));
+}
