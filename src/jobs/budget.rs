@@ -37,6 +37,13 @@ impl Budget {
         self.stop.is_cancelled() || Instant::now() >= self.until
     }
 
+    /// Whether also what had begun must end now: [`GRACE`] after the budget was
+    /// spent, or at once when the process is asked to stop.
+    #[must_use]
+    pub fn is_overdrawn(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until + GRACE
+    }
+
     /// Waits for the moment at which an answer from outside is no longer
     /// waited for: a little after the budget was spent, or after the process
     /// was asked to stop.

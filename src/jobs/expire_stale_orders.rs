@@ -118,7 +118,8 @@ async fn rehearse(
     }
     tidy(cx, results).await?;
     for judged in batches {
-        if cx.budget.is_spent() {
+        // What Stripe was asked about is worth telling.
+        if cx.budget.is_overdrawn() {
             cursor.interrupted();
             break;
         }
