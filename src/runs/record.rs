@@ -80,6 +80,7 @@ impl Record {
         };
         let rehearsed = if self.dry_run { " (dry run)" } else { "" };
         match self.status {
+            Status::Running => format!("{} is still running{rehearsed}", self.job),
             Status::Failed | Status::Fenced | Status::Abandoned if counts == "nothing to do" => {
                 format!("{} {}{rehearsed}", self.job, self.status.name())
             }

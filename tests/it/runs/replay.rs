@@ -116,6 +116,10 @@ async fn a_message_that_is_being_worked_on_is_told_to_come_back() {
 
     assert_eq!(first.outcome(), (200, "succeeded"));
     assert_eq!(again.outcome(), (409, "running"));
+    assert_eq!(
+        again.body["message"],
+        "expire-stale-orders is still running"
+    );
     assert!(again.headers.contains_key("retry-after"));
     assert_eq!(app.count("select count(*) from job_runs").await, 1);
 }
