@@ -41,6 +41,13 @@ pub const JOB: Job = Job {
         "shard",
         "continuation_of",
     ],
+    totals: &[
+        "orders_expired",
+        "orders_paid",
+        "orders_deferred",
+        "payment_intents_canceled",
+        "stock_released",
+    ],
     run: |cx| report(run(cx)),
 };
 

@@ -36,6 +36,8 @@ pub struct Job {
     pub log_type: &'static str,
     /// The options it understands; any other is refused, not ignored.
     pub accepts: &'static [&'static str],
+    /// The counts in its results that add up over runs, for the figures.
+    pub totals: &'static [&'static str],
     /// The work.
     pub run: for<'a> fn(&'a Cx) -> BoxFuture<'a, Ended>,
 }

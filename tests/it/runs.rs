@@ -165,6 +165,7 @@ async fn a_job_that_panics_is_settled_as_failed_and_frees_its_lease() {
         name: "panics",
         log_type: "cron_panics",
         accepts: &[],
+        totals: &[],
         run: |cx: &Cx| {
             async {
                 assert!(cx.options.force, "as a test wants it");
