@@ -82,6 +82,10 @@ Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
 
+  # how the jobs stand, and what they did so far
+  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs
+  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/metrics
+
   # what happened
   psql $DATABASE_URL -c \"select \\\"timestamp\\\", message from system_logs where log_type like 'cron_%' order by 1 desc limit 10\"
 

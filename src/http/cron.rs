@@ -23,9 +23,7 @@ pub(super) async fn run(
     let trigger = request.caller.trigger;
     // A path that is no text names no job; the guard has spoken first.
     let name = path.map(|Path(name)| name).unwrap_or_default();
-    let job = jobs::find(&name).ok_or_else(|| {
-        Refusal::unknown_job(&jobs::ALL.iter().map(|job| job.name).collect::<Vec<_>>()).to(trigger)
-    })?;
+    let job = jobs::find(&name).ok_or_else(|| Refusal::unknown_job().to(trigger))?;
     let options = options(&request, job).map_err(|refusal| refusal.to(trigger))?;
     if app.runner.stop.is_cancelled() {
         return Err(Refusal::unavailable("this process is being stopped", None));
@@ -41,7 +39,10 @@ pub(super) async fn run(
             "the database cannot be reached, or is kept busy by another run",
             Some(format!("{cause:#}")),
         )),
-        Err(stop) => Err(Refusal::internal(stop.to_string())),
+        Err(stop) => Err(Refusal::internal(
+            "the run could not be written into the ledger",
+            stop.to_string(),
+        )),
     }
 }
 

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, OriginalUri, Request};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -70,6 +73,28 @@ impl FromRequest<App> for Verified {
             headers,
             query,
         })
+    }
+}
+
+/// An operator, as `Bearer` or, in a browser, as `Basic`, whose password is
+/// the secret. The scheduler's secret opens none of what they read.
+pub(super) struct Operator;
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let refuse = |cause| Refusal::unauthorized(cause).asking_a_browser();
+        let value = the_only(&parts.headers, &header::AUTHORIZATION).map_err(refuse)?;
+        let secret = bearer(value)
+            .map(<[u8]>::to_vec)
+            .or_else(|| basic_password(value))
+            .ok_or_else(|| refuse("neither a Bearer secret nor a Basic password"))?;
+        let expected = app.guard.operator_secret.as_ref();
+        let is_operator = expected.is_some_and(|expected| same(&secret, expected).into());
+        is_operator
+            .then_some(Self)
+            .ok_or_else(|| refuse("not the operator's secret"))
     }
 }
 
@@ -177,6 +202,16 @@ fn the_only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], &
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, secret) = value.split_at_checked("Bearer ".len())?;
     (scheme.eq_ignore_ascii_case(b"bearer ") && !secret.is_empty()).then_some(secret)
+}
+
+/// The password of `Basic`: <https://www.rfc-editor.org/rfc/rfc7617>.
+fn basic_password(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, pair) = value.split_at_checked("Basic ".len())?;
+    let pair = STANDARD.decode(pair.trim_ascii()).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    scheme
+        .eq_ignore_ascii_case(b"basic ")
+        .then(|| pair[colon + 1..].to_vec())
 }
 
 /// Compares hashes, which are of one length, in constant time.

@@ -1,8 +1,12 @@
 //! The URL space, on one screen. The only place that knows axum.
 //!
-//! `GET  /health/live`         the process answers
-//! `GET  /health/ready`        it can work: database and migrations
-//! `POST /api/cron/{job}`      run a job: QStash, or an operator with curl
+//! `GET  /health/live`          the process answers
+//! `GET  /health/ready`         it can work: database and migrations
+//! `POST /api/cron/{job}`       run a job: QStash, or an operator with curl
+//! `GET  /api/jobs`             when each job runs, and how it stands: operators
+//! `GET  /api/jobs/metrics`     what all runs did together: operators
+//! `GET  /api/jobs/{job}/runs`  the runs of a job: operators
+//! `GET  /api/runs/{id}`        one run: operators
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
 //! its business.
@@ -18,6 +22,7 @@ use crate::runs::Runner;
 mod cron;
 mod guard;
 mod health;
+mod operator;
 mod refusal;
 mod requests;
 pub mod serve;
@@ -37,6 +42,10 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/api/cron/{job}", post(cron::run))
+        .route("/api/jobs", get(operator::jobs))
+        .route("/api/jobs/metrics", get(operator::metrics))
+        .route("/api/jobs/{job}/runs", get(operator::runs))
+        .route("/api/runs/{id}", get(operator::run))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .layer(axum::middleware::from_fn(requests::identify))

@@ -7,6 +7,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::jobs;
 use crate::runs::Trigger;
 
 /// QStash gives up at this status, with the header below:
@@ -30,6 +31,8 @@ pub(super) struct Refusal {
     /// What only our log may know.
     pub(super) cause: Option<String>,
     retry_after: Option<u16>,
+    /// How a 401 says one may prove oneself.
+    challenge: &'static str,
 }
 
 impl Refusal {
@@ -41,6 +44,7 @@ impl Refusal {
             message: None,
             cause: None,
             retry_after: None,
+            challenge: "Bearer",
         }
     }
 
@@ -58,6 +62,12 @@ impl Refusal {
         }
     }
 
+    /// The same, where a browser may ask its user.
+    pub(super) fn asking_a_browser(mut self) -> Self {
+        self.challenge = "Basic realm=\"jarvis-cron\", charset=\"UTF-8\"";
+        self
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found", "not_found").saying("there is no such page")
     }
@@ -71,11 +81,17 @@ impl Refusal {
         .saying("see the Allow header")
     }
 
-    pub(super) fn unknown_job(known: &[&str]) -> Self {
+    pub(super) fn unknown_job() -> Self {
+        let known: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
         Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_job").saying(format!(
             "there is no such job; there are: {}",
             known.join(", ")
         ))
+    }
+
+    pub(super) fn unknown_run() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_run")
+            .saying("there is no such run, or it was pruned")
     }
 
     pub(super) fn bad_json(message: String) -> Self {
@@ -134,7 +150,7 @@ impl Refusal {
         .saying(message)
     }
 
-    pub(super) fn internal(cause: String) -> Self {
+    pub(super) fn internal(message: &str, cause: String) -> Self {
         let refusal = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Internal Server Error",
@@ -144,7 +160,7 @@ impl Refusal {
             cause: Some(cause),
             ..refusal
         }
-        .saying("the run could not be written into the ledger; the log has the cause")
+        .saying(format!("{message}; the log has the cause"))
     }
 
     /// A fault that no retry can mend, told so that QStash gives up at once.
@@ -169,7 +185,10 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(self.challenge),
+            );
         }
         response.extensions_mut().insert(self);
         response

@@ -3,4 +3,5 @@
 //! Owns the protocol, not the transport: nothing here knows axum, and
 //! [`signature`] does no I/O at all.
 
+pub mod schedules;
 pub mod signature;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::lease::{self, Held};
 use super::ledger::{self, Entry};
 use super::record::{Record, Status};
-use super::{Answer, Call, new_id};
+use super::{Answer, Call, new_id, totals};
 use crate::database::{self, Bounds, Fault, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Stop, during};
@@ -144,6 +144,7 @@ async fn start(
     let (shard, _) = call.options.shard_of();
     for run_id in ledger::abandon(Unnamed(tx), call.job.name, shard).await? {
         log(tx, call, run_id).await?;
+        totals::count(Unnamed(tx), call.job).await?;
     }
     let id = new_id();
     let lease = lease::take(Unnamed(tx), call.job.name, shard, id, ttl).await?;
@@ -175,6 +176,7 @@ async fn skip(
     };
     ledger::insert(Unnamed(tx), call, &entry).await?;
     let record = log(tx, call, id).await?;
+    totals::count(Unnamed(tx), call.job).await?;
     tracing::info!(job = call.job.name, run_id = %id, reason, "run skipped");
     Ok(answered(Answer::Settled {
         record,

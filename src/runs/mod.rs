@@ -1,7 +1,8 @@
 //! Runs: begin -> job -> settle.
 //!
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
-//! and what a caller is told. Promises that a run goes on when its caller
+//! and what a caller is told; and what operators read of it ([`history`],
+//! [`standing`]). Promises that a run goes on when its caller
 //! hangs up, that a panic of the job is settled like any failure, and that
 //! what is settled is durable before anybody hears of it. Knows no HTTP.
 
@@ -19,14 +20,18 @@ use crate::jobs::{Budget, Cx, Ended, Fence, Finish, Job, Options, Stop};
 use crate::stripe::Stripe;
 
 mod begin;
+pub mod history;
 mod lease;
 mod ledger;
 mod readiness;
 mod record;
 mod settle;
+pub mod standing;
+mod totals;
 
 pub use readiness::Readiness;
 pub use record::{Record, Status};
+pub use totals::Totals;
 
 use begin::{Begun, Started};
 

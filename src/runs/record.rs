@@ -90,6 +90,17 @@ impl Record {
 }
 
 impl Status {
+    /// Every status there is.
+    pub const ALL: [Self; 7] = [
+        Self::Running,
+        Self::Succeeded,
+        Self::Partial,
+        Self::Skipped,
+        Self::Failed,
+        Self::Fenced,
+        Self::Abandoned,
+    ];
+
     /// The word in `job_runs.status`, in answers and in logs.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -111,13 +122,15 @@ impl Status {
         matches!(self, Self::Succeeded | Self::Partial | Self::Skipped)
     }
 
-    /// The status of that name. The check on the column keeps other words out.
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn find(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == word)
+    }
+
+    /// The status of a row. The check on the column keeps other words out.
     pub(super) fn named(word: &str) -> Self {
-        use Status::{Abandoned, Failed, Fenced, Partial, Running, Skipped, Succeeded};
-        [Running, Succeeded, Partial, Skipped, Failed, Fenced]
-            .into_iter()
-            .find(|status| status.name() == word)
-            .unwrap_or(Abandoned)
+        Self::find(word).unwrap_or(Self::Abandoned)
     }
 
     /// The word in `system_logs.level`.

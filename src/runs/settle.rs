@@ -1,4 +1,4 @@
-//! The end of a run: outcome, results, log line and lease in one transaction,
+//! The end of a run: outcome, results, log line, totals and lease in one transaction,
 //! durable before anybody hears of it.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::ledger;
 use super::record::{Record, Status};
-use super::{Call, lease};
+use super::{Call, lease, totals};
 use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Ended, Finish, Stop, during};
@@ -62,6 +62,7 @@ async fn settle_once(
     // An earlier try whose answer was lost had settled it already.
     if settled {
         ledger::log(Unnamed(&mut tx), call.job.log_type, &record).await?;
+        totals::count(Unnamed(&mut tx), call.job).await?;
     }
     tx.commit().await?;
     Ok(record)

@@ -134,7 +134,8 @@ impl App {
         let tables: Vec<String> = sqlx::query_scalar(
             "select tablename::text from pg_tables
               where schemaname = 'public'
-                and tablename not in ('_sqlx_migrations', 'job_runs', 'job_leases')",
+                and tablename not in ('_sqlx_migrations', 'job_runs', 'job_leases', 'job_totals',
+                                        'job_run_totals')",
         )
         .fetch_all(&self.db)
         .await

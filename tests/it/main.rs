@@ -17,6 +17,7 @@ mod expire_stale_orders;
 mod guard;
 mod house;
 mod migrations;
+mod operator;
 mod processes;
 mod refusals;
 mod runs;

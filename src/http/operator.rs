@@ -1,0 +1,200 @@
+//! What operators read: how the jobs stand, what they did, their runs.
+//!
+//! `GET /api/jobs`              when each job runs, how it stands
+//! `GET /api/jobs/metrics`      what all runs did together
+//! `GET /api/jobs/{job}/runs`   the runs of a job, the latest first
+//! `GET /api/runs/{id}`         one run
+//!
+//! For operators alone: an answer may quote rows. Everything comes from the
+//! ledger, so it is the same on every replica and survives a restart. Changes
+//! nothing.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::guard::Operator;
+use super::{App, Refusal};
+use crate::jobs::{self, Job, Stop};
+use crate::qstash::schedules::Schedules;
+use crate::runs::history::{Page, Run};
+use crate::runs::standing::{Pause, Standing};
+use crate::runs::{Status, Totals};
+
+/// Runs on a page, when the caller names no number, and at the most.
+const RUNS: u16 = 50;
+const MOST_RUNS: u16 = 200;
+
+/// `GET /api/jobs`.
+pub(super) async fn jobs(_: Operator, State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    let (now, mut standings) = app.runner.standings().await.map_err(unread)?;
+    let jobs: Vec<JobStatus> = jobs::ALL
+        .iter()
+        .map(|job| JobStatus::of(job, standings.remove(job.name).unwrap_or_default(), now))
+        .collect();
+    Ok(Json(json!({ "at": now, "jobs": jobs })))
+}
+
+/// `GET /api/jobs/metrics`.
+pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    let mut totals = app.runner.totals().await.map_err(unread)?;
+    let (now, mut standings) = app.runner.standings().await.map_err(unread)?;
+    let alerts_open = app.runner.open_alerts().await.map_err(unread)?;
+    let over_all_jobs = |kind: &str| -> i64 {
+        let of_job = totals.values().filter_map(|totals| totals.counts.get(kind));
+        of_job.sum()
+    };
+    let mut answer = json!({
+        "at": now,
+        "payments_expired_total": over_all_jobs("orders_expired"),
+        "payment_intents_canceled_total": over_all_jobs("payment_intents_canceled"),
+        "stock_released_total": over_all_jobs("stock_released"),
+        "rows_erased_total": over_all_jobs("rows_erased"),
+        "alerts_opened_total": over_all_jobs("alerts_opened"),
+        "alerts_resolved_total": over_all_jobs("alerts_resolved"),
+        "alerts_escalated_total": over_all_jobs("alerts_escalated"),
+        "alerts_open": alerts_open,
+    });
+    let jobs = jobs::ALL.iter().map(|job| {
+        let totals = totals.remove(job.name).unwrap_or_default();
+        let standing = standings.remove(job.name).unwrap_or_default();
+        (job.name.to_owned(), figures(job, totals, standing))
+    });
+    answer["jobs"] = jobs.collect();
+    Ok(Json(answer))
+}
+
+/// `GET /api/jobs/{job}/runs?status=…&before=…&limit=…`.
+pub(super) async fn runs(
+    _: Operator,
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<RunsQuery>, QueryRejection>,
+) -> Result<Json<Value>, Refusal> {
+    let name = path.map(|Path(name)| name).unwrap_or_default();
+    let job = jobs::find(&name).ok_or_else(Refusal::unknown_job)?;
+    let Query(query) = query.map_err(|error| Refusal::bad_option(error.body_text()))?;
+    let page = query.page()?;
+    // One more than fits says whether there is a next page.
+    let wanted = Page {
+        limit: page.limit + 1,
+        ..page
+    };
+    let runs = app.runner.runs_of(job, wanted).await.map_err(unread)?;
+    let mut runs = runs.ok_or_else(|| {
+        Refusal::bad_option("before must be the id of a run of this job".to_owned())
+    })?;
+    let is_last = runs.len() <= usize::from(page.limit);
+    runs.truncate(page.limit.into());
+    let next = (!is_last).then(|| runs.last().map(|run| run.id));
+    Ok(Json(json!({
+        "job": job.name,
+        "runs": runs,
+        "next": next.flatten(),
+    })))
+}
+
+/// `GET /api/runs/{id}`.
+pub(super) async fn run(
+    _: Operator,
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Run>, Refusal> {
+    let id: Option<Uuid> = path.ok().and_then(|Path(id)| id.parse().ok());
+    let run = match id {
+        Some(id) => app.runner.run(id).await.map_err(unread)?,
+        None => None,
+    };
+    run.map(Json).ok_or_else(Refusal::unknown_run)
+}
+
+/// How a job stands, and when it is due.
+#[derive(Serialize)]
+struct JobStatus {
+    job: &'static str,
+    description: &'static str,
+    schedule_id: Option<&'static str>,
+    schedule: Option<&'static str>,
+    time_zone: &'static str,
+    next_tick: Option<DateTime<Utc>>,
+    pause: Option<Pause>,
+    last_run: Option<Run>,
+    last_success: Option<Run>,
+}
+
+impl JobStatus {
+    fn of(job: &Job, standing: Standing, now: DateTime<Utc>) -> Self {
+        let deployed = Schedules::deployed();
+        let schedule = deployed.of(job.name);
+        Self {
+            job: job.name,
+            description: schedule.map_or("", |schedule| &schedule.description),
+            schedule_id: schedule.map(|schedule| schedule.id.as_str()),
+            schedule: schedule.map(|schedule| schedule.cron.as_str()),
+            time_zone: deployed.timezone.name(),
+            next_tick: schedule.and_then(|schedule| deployed.next_tick(schedule, now)),
+            pause: standing.pause,
+            last_run: standing.last_run,
+            last_success: standing.last_success,
+        }
+    }
+}
+
+/// The figures of one job; times in milliseconds.
+fn figures(job: &Job, totals: Totals, standing: Standing) -> Value {
+    let mut counts = totals.counts;
+    for kind in job.totals {
+        counts.entry((*kind).to_owned()).or_default();
+    }
+    let last = standing.last_executed;
+    json!({
+        "totals": counts,
+        "runs": totals.runs,
+        "job_execution_time_total": totals.duration_ms,
+        "job_execution_time": last.as_ref().and_then(|run| run.duration_ms),
+        "last_execution_time": last.map(|run| run.started_at),
+    })
+}
+
+/// Which runs are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunsQuery {
+    status: Option<String>,
+    before: Option<Uuid>,
+    limit: Option<u16>,
+}
+
+impl RunsQuery {
+    fn page(self) -> Result<Page, Refusal> {
+        let limit = self.limit.unwrap_or(RUNS);
+        if !(1..=MOST_RUNS).contains(&limit) {
+            let message = format!("limit must be between 1 and {MOST_RUNS}");
+            return Err(Refusal::bad_option(message));
+        }
+        let status = self.status.map(|word| {
+            Status::find(&word).ok_or_else(|| {
+                let known = Status::ALL.map(Status::name).join(", ");
+                Refusal::bad_option(format!("there is no status {word:?}; there are: {known}"))
+            })
+        });
+        Ok(Page {
+            status: status.transpose()?,
+            before: self.before,
+            limit,
+        })
+    }
+}
+
+fn unread(stop: Stop) -> Refusal {
+    match stop {
+        Stop::Unreachable(cause) => {
+            Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
+        }
+        stop => Refusal::internal("the ledger could not be read", stop.to_string()),
+    }
+}
