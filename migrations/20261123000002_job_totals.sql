@@ -54,7 +54,7 @@ select
     job,
     status,
     count(*),
-    coalesce(sum(greatest(extract(epoch from finished_at - started_at) * 1000, 0)), 0)::bigint
+    coalesce(sum(greatest(trunc(extract(epoch from finished_at - started_at) * 1000), 0)), 0)::bigint
 from job_runs
 where status <> 'running'
     and not dry_run

@@ -41,7 +41,7 @@ pub(super) async fn count(db: Unnamed<'_>, job: &Job) -> Result<()> {
               from uncounted
              where r.id = uncounted.id
             returning r.job, r.status, r.results,
-                      extract(epoch from r.finished_at - r.started_at) * 1000 as duration_ms
+                      trunc(extract(epoch from r.finished_at - r.started_at) * 1000) as duration_ms
         ), runs as (
             insert into job_run_totals as t (job, status, runs, duration_ms)
             select job, status, count(*), coalesce(sum(greatest(duration_ms, 0)), 0)
