@@ -60,6 +60,13 @@ impl Stop {
                 .map_or(Fault::Other, |refused| database::fault(&refused.error)),
         }
     }
+
+    /// Whether doing the rows of a batch one by one may tell the good from the
+    /// bad.
+    #[must_use]
+    pub fn is_about_rows(&self) -> bool {
+        matches!(self.fault(), Fault::Data | Fault::Contended)
+    }
 }
 
 /// What was being done when the database refused, in one sentence.

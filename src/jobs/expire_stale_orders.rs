@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::intents::Breaker;
 use super::{Cx, Finish, Job, Stop, Worked, report};
 use crate::database::Fault;
 
@@ -25,7 +26,6 @@ mod rows;
 mod statements;
 mod verdict;
 
-use ask::Breaker;
 use rows::Cursor;
 use verdict::Judged;
 
@@ -164,7 +164,7 @@ async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
     let mut batch = cx.fence.batch().await?;
     match rows::forget_settled(&mut batch, cx.now).await {
         Ok(()) => batch.commit(results).await,
-        Err(stop) if is_about_rows(&stop) => {
+        Err(stop) if stop.is_about_rows() => {
             tracing::warn!(error = %stop, "alerts of settled orders stay open until the next run");
             batch.undo().await
         }
@@ -185,7 +185,7 @@ async fn settle(
         return Ok(());
     }
     match commit_patiently(cx, judged, results).await {
-        Err(stop) if is_about_rows(&stop) => {}
+        Err(stop) if stop.is_about_rows() => {}
         done => return done,
     }
     for one in judged {
@@ -203,12 +203,12 @@ async fn settle(
 /// is no fault: the order comes up again.
 async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<(), Stop> {
     let refused = match commit(cx, std::slice::from_ref(one), results).await {
-        Err(stop) if is_about_rows(&stop) => one.refused(&stop),
+        Err(stop) if stop.is_about_rows() => one.refused(&stop),
         done => return done,
     };
     for note in [refused.clone(), refused.without_stripes_word()] {
         match commit(cx, &[note], results).await {
-            Err(stop) if is_about_rows(&stop) => {}
+            Err(stop) if stop.is_about_rows() => {}
             done => return done,
         }
     }
@@ -253,9 +253,4 @@ async fn commit(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(),
             Err(stop)
         }
     }
-}
-
-/// Whether doing the orders one by one may tell the good from the bad.
-fn is_about_rows(stop: &Stop) -> bool {
-    matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

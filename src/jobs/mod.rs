@@ -4,7 +4,7 @@
 //! in `qstash-schedules.json`, and its tests. A job gets a [`Cx`] and knows
 //! neither HTTP nor the ledger; it reads no clock and no environment, and no
 //! job imports another. What several jobs need stands beside them:
-//! [`alerts`], [`stock`].
+//! [`alerts`], [`intents`], [`stock`].
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ pub mod budget;
 pub mod cx;
 pub mod expire_stale_orders;
 pub mod fence;
+pub mod intents;
 pub mod options;
 pub mod stock;
 

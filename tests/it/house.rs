@@ -19,7 +19,9 @@ const ROWS: [&[&str]; 8] = [
 ];
 
 /// What several jobs share; every other file of `src/jobs` is a job.
-const NOT_JOBS: [&str; 7] = ["mod", "alerts", "budget", "cx", "fence", "options", "stock"];
+const NOT_JOBS: [&str; 8] = [
+    "mod", "alerts", "budget", "cx", "fence", "intents", "options", "stock",
+];
 
 /// The longest file, in lines.
 const LONGEST: usize = 300;
@@ -38,19 +40,25 @@ fn read(path: &str) -> String {
 }
 
 fn sources(folder: &str) -> Vec<Source> {
-    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    let sources = files(folder, "rs");
+    assert!(sources.len() > 10, "too few files in {folder}");
+    sources
+}
+
+/// The files of that kind in a folder and below it.
+fn files(folder: &str, kind: &str) -> Vec<Source> {
+    fn walk(folder: &Path, kind: &str, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                walk(&path, kind, files);
+            } else if path.extension().is_some_and(|extension| extension == kind) {
                 files.push(path);
             }
         }
     }
     let mut files = Vec::new();
-    walk(&root().join(folder), &mut files);
-    assert!(files.len() > 10, "too few files in {folder}");
+    walk(&root().join(folder), kind, &mut files);
     files
         .into_iter()
         .map(|path| Source {
@@ -206,20 +214,9 @@ fn no_job_knows_the_ledger_or_another_job() {
 fn no_statement_of_a_job_reads_the_clock() {
     // The fence renews the lease on the database's clock, and the budget is time.
     let may = ["src/jobs/fence.rs", "src/jobs/budget.rs"];
-    let mut files = sources("src/jobs");
-    for job in jobs::ALL {
-        let folder = root().join("src/jobs").join(job.name.replace('-', "_"));
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "sql") {
-                let text = fs::read_to_string(&path).unwrap();
-                files.push(Source {
-                    path: path.display().to_string(),
-                    text,
-                });
-            }
-        }
-    }
+    let mut files = files("src/jobs", "sql");
+    assert!(!files.is_empty(), "no statement in a file of its own");
+    files.extend(sources("src/jobs"));
     for source in files
         .iter()
         .filter(|source| !may.contains(&source.path.as_str()))

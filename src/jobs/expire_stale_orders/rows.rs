@@ -10,10 +10,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::statements::{self, DueRow};
-use super::verdict::{Due, Judged, LocalIntent, Outcome, Told};
+use super::verdict::{Due, Judged, Outcome};
 use super::{BATCH, OrderError, Results, SAMPLES};
 use crate::database::Unnamed;
 use crate::jobs::alerts::{self, OrderAlert};
+use crate::jobs::intents::{self, LocalIntent, Told};
 use crate::jobs::stock::release_reserved_stock;
 use crate::jobs::{Batch, Cx, Finish, Stop, during};
 
@@ -172,9 +173,11 @@ pub(super) async fn apply(
         .map_err(during("lock the orders"))?;
     let told: Vec<&Told> = judged.iter().flat_map(|order| &order.told).collect();
     if !told.is_empty() {
-        applied.canceled = statements::sync_intents(batch.db()?, &told, cx)
+        let synced = intents::sync(batch.db()?, &told, cx, statements::ACTOR)
             .await
             .map_err(during("write what Stripe said"))?;
+        let canceled = synced.into_iter().filter(|row| row.status == "canceled");
+        applied.canceled = canceled.map(|row| row.stripe_id).collect();
     }
     let (expire, keep): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()

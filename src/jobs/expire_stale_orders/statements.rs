@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::verdict::{Judged, Told, Word};
+use super::verdict::Judged;
 use crate::database::Unnamed;
 use crate::jobs::Cx;
 
 /// Who the audit trail says did it.
-const ACTOR: &str = "system:expire-stale-orders";
+pub(super) const ACTOR: &str = "system:expire-stale-orders";
 
 /// A due order, once for each of its intents, or once without any.
 #[derive(Debug)]
@@ -86,31 +86,6 @@ pub(super) async fn lock_unpaid(
             for update skip locked",
         orders,
         now,
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// Writes what Stripe said; answers the Stripe ids that turned canceled. A
-/// status that is final is never overwritten by an older answer.
-pub(super) async fn sync_intents(db: Unnamed<'_>, told: &[&Told], cx: &Cx) -> Result<Vec<String>> {
-    let ids: Vec<Uuid> = told.iter().map(|told| told.intent_id).collect();
-    let statuses: Vec<Option<String>> = told.iter().map(|told| told.word.status()).collect();
-    let errors: Vec<Option<String>> = told.iter().map(|told| told.word.trouble()).collect();
-    let tried: Vec<bool> = told.iter().map(|told| told.tried).collect();
-    let (reasons, times, by_us) = cancellations(told);
-    sqlx::query_file_scalar!(
-        "src/jobs/expire_stale_orders/sync_intents.sql",
-        &ids,
-        &statuses as &[Option<String>],
-        &errors as &[Option<String>],
-        &tried,
-        &reasons as &[Option<String>],
-        &times as &[Option<DateTime<Utc>>],
-        &by_us,
-        cx.now,
-        cx.fence.run_id(),
-        ACTOR,
     )
     .fetch_all(db)
     .await
@@ -224,21 +199,4 @@ pub(super) async fn forget_settled(db: Unnamed<'_>) -> Result<()> {
     .execute(db)
     .await?;
     Ok(())
-}
-
-type Cancellations = (Vec<Option<String>>, Vec<Option<DateTime<Utc>>>, Vec<bool>);
-
-/// Reason, time and author of each cancellation, column by column.
-fn cancellations(told: &[&Told]) -> Cancellations {
-    let mut columns = Cancellations::default();
-    for told in told {
-        let (reason, at, by_us) = match &told.word {
-            Word::Canceled { reason, at, by_us } => (reason.clone(), *at, *by_us),
-            _ => (None, None, false),
-        };
-        columns.0.push(reason);
-        columns.1.push(at);
-        columns.2.push(by_us);
-    }
-    columns
 }

@@ -2,60 +2,17 @@
 //!
 //! Pure: no I/O.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::database::Fault;
 use crate::jobs::Stop;
+use crate::jobs::intents::{LocalIntent, Told, Word};
 
 /// A due order with the intents Stripe is to be asked about.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
     pub(super) id: Uuid,
     pub(super) intents: Vec<LocalIntent>,
-}
-
-/// An intent as our table has it.
-#[derive(Debug, Clone)]
-pub(super) struct LocalIntent {
-    pub(super) id: Uuid,
-    pub(super) stripe_id: String,
-    pub(super) checkout_session_id: Option<String>,
-    pub(super) cancel_attempts: i32,
-}
-
-/// What Stripe said of one intent.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) intent_id: Uuid,
-    pub(super) word: Word,
-    /// Whether a cancel was tried, so that the next gets a new key.
-    pub(super) tried: bool,
-}
-
-/// Stripe's word on an intent, as far as it decides about the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Word {
-    /// Canceled, by us or found so.
-    Canceled {
-        reason: Option<String>,
-        at: Option<DateTime<Utc>>,
-        by_us: bool,
-    },
-    /// The money is there.
-    Succeeded,
-    /// The money is held for us.
-    RequiresCapture,
-    /// A bank is still at it.
-    Processing,
-    /// Stripe could not say, or says one of the statuses in which it waits.
-    Unsettled { status: Option<String>, why: String },
-    /// Stripe does not know it.
-    Missing(String),
-    /// A refusal that trying again does not mend.
-    Refused(String),
-    /// Our key is refused, or a 404 is not believed: no fault of the order.
-    Denied(String),
 }
 
 /// What becomes of an order. Ordered by precedence: the least of its
@@ -90,9 +47,9 @@ impl Judged {
         let worst = told
             .iter()
             .map(|told| &told.word)
-            .min_by_key(|word| word.outcome());
-        let outcome = worst.map_or(Outcome::Expire, Word::outcome);
-        let error = worst.and_then(Word::error);
+            .min_by_key(|word| outcome(word));
+        let outcome = worst.map_or(Outcome::Expire, outcome);
+        let error = worst.and_then(error);
         Self {
             order_id,
             outcome,
@@ -127,66 +84,34 @@ impl Judged {
         }
     }
 
-    /// A 404 is believed only while most others are not 404s: a key of the
-    /// wrong account gives it for every intent.
+    /// The same order, when a 404 is not to be believed.
     pub(super) fn distrust_missing(&mut self) {
-        for told in &mut self.told {
-            if let Word::Missing(why) = &told.word {
-                told.word = Word::Denied(why.clone());
-            }
-        }
+        self.told.iter_mut().for_each(Told::distrust_missing);
         if self.outcome == Outcome::Missing {
             self.outcome = Outcome::Denied;
         }
     }
 }
 
-impl Word {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Canceled { .. } => Outcome::Expire,
-            Self::Succeeded => Outcome::Paid,
-            Self::RequiresCapture => Outcome::Authorized,
-            Self::Processing => Outcome::Processing,
-            Self::Unsettled { .. } => Outcome::Deferred,
-            Self::Missing(_) => Outcome::Missing,
-            Self::Refused(_) => Outcome::Error,
-            Self::Denied(_) => Outcome::Denied,
-        }
+/// What a word on one of its intents means for an order.
+fn outcome(word: &Word) -> Outcome {
+    match word {
+        Word::Canceled { .. } => Outcome::Expire,
+        Word::Succeeded => Outcome::Paid,
+        Word::RequiresCapture => Outcome::Authorized,
+        Word::Processing => Outcome::Processing,
+        Word::Open(_) | Word::Unclear(_) => Outcome::Deferred,
+        Word::Missing(_) => Outcome::Missing,
+        Word::Refused(_) => Outcome::Error,
+        Word::Denied(_) => Outcome::Denied,
     }
+}
 
-    /// What our tables note as the last error; an open intent is none.
-    pub(super) fn trouble(&self) -> Option<String> {
-        match self {
-            Self::Unsettled {
-                status: Some(_), ..
-            } => None,
-            word => word.error(),
-        }
-    }
-
-    fn error(&self) -> Option<String> {
-        match self {
-            Self::Unsettled { why, .. }
-            | Self::Missing(why)
-            | Self::Refused(why)
-            | Self::Denied(why) => Some(why.clone()),
-            _ => None,
-        }
-    }
-
-    /// The status our table gets: Stripe's word, `missing`, or none when
-    /// Stripe did not say.
-    pub(super) fn status(&self) -> Option<String> {
-        match self {
-            Self::Canceled { .. } => Some("canceled".to_owned()),
-            Self::Succeeded => Some("succeeded".to_owned()),
-            Self::RequiresCapture => Some("requires_capture".to_owned()),
-            Self::Processing => Some("processing".to_owned()),
-            Self::Missing(_) => Some("missing".to_owned()),
-            Self::Unsettled { status, .. } => status.clone(),
-            Self::Refused(_) | Self::Denied(_) => None,
-        }
+/// Why the order was not expired, when it was for this word.
+fn error(word: &Word) -> Option<String> {
+    match word {
+        Word::Open(status) => Some(format!("Stripe says {status}")),
+        word => word.trouble().map(str::to_owned),
     }
 }
 

@@ -198,3 +198,45 @@ async fn an_order_paid_through_one_intent_is_not_touched_through_another(
     let noted = app.rows("select last_outcome from order_expirations").await;
     assert_eq!(noted, serde_json::json!([{ "last_outcome": outcome }]));
 }
+
+#[rstest]
+#[case::a_status(Fault::Hang(Duration::ZERO), true)]
+#[case::a_refusal(status(400), true)]
+#[case::unknown(status(404), true)]
+#[case::no_right(status(403), false)]
+#[case::a_rate_limit(status(429), false)]
+#[case::an_error(status(500), false)]
+#[case::no_answer(Fault::Disconnect, false)]
+#[tokio::test]
+async fn an_intent_counts_as_synced_only_when_stripe_said_something_of_it(
+    #[case] fault: Fault,
+    #[case] synced: bool,
+) {
+    let app = App::new().await;
+    app.stale_order_with_intent("processing", Some("processing"))
+        .await;
+    app.stripe.always(Operation::Retrieve, fault);
+
+    app.deliver(JOB).await;
+
+    let row = app
+        .rows("select last_synced_at is not null as synced from payment_intents")
+        .await;
+    assert_eq!(row, serde_json::json!([{ "synced": synced }]));
+}
+
+#[tokio::test]
+async fn a_refusal_that_says_the_intent_is_still_open_is_heard_of() {
+    let app = App::new().await;
+    let order = app.stale_order().await;
+    let intent = app.intent(order, "requires_action", None).await;
+    // A session owns it, which we have not been told of.
+    app.stripe.add(jarvis_cron::demo::stripe_double::Intent {
+        checkout_session_id: Some("cs_1".to_owned()),
+        ..jarvis_cron::demo::stripe_double::Intent::new(&intent, "requires_action")
+    });
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.story(order).await, ERROR);
+}

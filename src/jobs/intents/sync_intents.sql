@@ -1,11 +1,11 @@
--- What Stripe said of each intent ($1 to $7, column by column) becomes our row, at $8; a
+-- What Stripe said of each intent ($1 to $8, column by column) becomes our row, at $9; a
 -- cancellation is noted once, for the row that really turned. A status that is final
 -- is never overwritten by an older answer.
 with told as (
     select *
-      from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::text[],
-                  $6::timestamptz[], $7::bool[])
-           as told (id, status, error, tried, reason, canceled_at, by_us)
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::bool[], $6::text[],
+                  $7::timestamptz[], $8::bool[])
+           as told (id, status, error, definite, tried, reason, canceled_at, by_us)
 ), before as materialized (
     select p.id, p.status as old_status
       from payment_intents p
@@ -18,13 +18,13 @@ with told as (
        set status = coalesce(told.status, p.status),
            cancellation_reason = coalesce(told.reason, p.cancellation_reason),
            canceled_at = case
-               when told.status = 'canceled' then coalesce(told.canceled_at, $8)
+               when told.status = 'canceled' then coalesce(told.canceled_at, $9)
                else p.canceled_at
            end,
            cancel_attempts = p.cancel_attempts + told.tried::int,
            last_error = told.error,
-           last_synced_at = $8,
-           updated_at = $8
+           last_synced_at = case when told.definite then $9 else p.last_synced_at end,
+           updated_at = $9
       from told
       join before using (id)
      where p.id = told.id
@@ -33,17 +33,17 @@ with told as (
 ), noted as (
     insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
                               occurred_at)
-    select 'local.payment.canceled', 'payment_intent', id::text, $9, $10,
+    select 'local.payment.canceled', 'payment_intent', id::text, $10, $11,
            jsonb_build_object(
                'stripe_payment_intent_id', stripe_payment_intent_id,
                'order_id', order_id,
                'previous_status', old_status,
                'cancellation_reason', reason,
                'canceled_by', case when by_us then 'us' else 'found canceled' end),
-           $8
+           $9
       from synced
      where status = 'canceled'
 )
-select stripe_payment_intent_id
+select id as "id!", stripe_payment_intent_id as "stripe_id!", order_id as "order_id?",
+       old_status as "old_status!", status as "status!"
   from synced
- where status = 'canceled'
