@@ -10,15 +10,16 @@ use uuid::Uuid;
 
 use crate::database::Unnamed;
 
-/// An alert about one order, as a job raises it.
+/// An alert, as a job raises it. Kind and subject together are its
+/// `dedup_key`.
 #[derive(Debug, Clone)]
-pub struct OrderAlert {
+pub struct Alert {
     /// What kind of trouble, in snake case.
     pub kind: &'static str,
     /// `info`, `warning`, `high` or `critical`.
     pub severity: &'static str,
-    /// The order in trouble.
-    pub order_id: Uuid,
+    /// Who or what is in trouble.
+    pub about: About,
     /// A sentence for whoever reads the list.
     pub title: String,
     /// What else is known.
@@ -27,16 +28,37 @@ pub struct OrderAlert {
     pub recommended_actions: Value,
 }
 
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// An order; its id.
+    Order(Uuid),
+    /// One payment intent; the id of our row. The column for an order stays
+    /// empty, because such an alert does not end with the order.
+    Intent(Uuid),
+}
+
+impl About {
+    fn id(self) -> Uuid {
+        match self {
+            Self::Order(id) | Self::Intent(id) => id,
+        }
+    }
+
+    fn order(self) -> Option<Uuid> {
+        match self {
+            Self::Order(id) => Some(id),
+            Self::Intent(_) => None,
+        }
+    }
+}
+
 /// Opens these alerts, or bumps those that are open; answers how many are new.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn open_for_orders(
-    db: Unnamed<'_>,
-    alerts: &[OrderAlert],
-    now: DateTime<Utc>,
-) -> sqlx::Result<i64> {
-    let column = |read: fn(&OrderAlert) -> &str| -> Vec<String> {
+pub async fn open(db: Unnamed<'_>, alerts: &[Alert], now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let column = |read: fn(&Alert) -> &str| -> Vec<String> {
         alerts.iter().map(|alert| read(alert).to_owned()).collect()
     };
     let details: Vec<Value> = alerts.iter().map(|alert| alert.details.clone()).collect();
@@ -44,15 +66,18 @@ pub async fn open_for_orders(
         .iter()
         .map(|alert| alert.recommended_actions.clone())
         .collect();
-    sqlx::query_scalar!(
+    let subjects: Vec<Uuid> = alerts.iter().map(|alert| alert.about.id()).collect();
+    let orders: Vec<Option<Uuid>> = alerts.iter().map(|alert| alert.about.order()).collect();
+    let opened = sqlx::query_scalar!(
         r#"
         with raised as (
             insert into alerts (kind, severity, order_id, dedup_key, title, details,
                                 recommended_actions, opened_at, last_seen_at)
-            select kind, severity, order_id, kind || ':' || order_id, title, details,
-                   actions, $7, $7
-              from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[])
-                   as raised (kind, severity, order_id, title, details, actions)
+            select kind, severity, order_id, kind || ':' || subject, title, details,
+                   actions, $8, $8
+              from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[],
+                          $7::jsonb[])
+                   as raised (kind, severity, subject, order_id, title, details, actions)
             on conflict (dedup_key) where status in ('open', 'acknowledged')
             do update
                set last_seen_at = excluded.last_seen_at,
@@ -66,17 +91,16 @@ pub async fn open_for_orders(
         "#,
         &column(|alert| alert.kind),
         &column(|alert| alert.severity),
-        &alerts
-            .iter()
-            .map(|alert| alert.order_id)
-            .collect::<Vec<_>>(),
+        &subjects,
+        &orders as &[Option<Uuid>],
         &column(|alert| &alert.title),
         &details,
         &actions,
         now,
     )
     .fetch_one(db)
-    .await
+    .await?;
+    Ok(opened.unsigned_abs())
 }
 
 /// Resolves the open alerts of these kinds whose order has left its unpaid

@@ -47,6 +47,7 @@ pub const JOB: Job = Job {
         "orders_deferred",
         "payment_intents_canceled",
         "stock_released",
+        "alerts_opened",
     ],
     run: |cx| report(run(cx)),
 };
@@ -71,6 +72,8 @@ pub struct Results {
     pub payment_intents_canceled: u64,
     /// Units of stock given back.
     pub stock_released: i64,
+    /// Alerts that are new; one that was open is only bumped.
+    pub alerts_opened: u64,
     /// What could not be done, and why; the first fifty.
     pub errors: Vec<OrderError>,
     /// In a dry run, the first fifty ids of each action.

@@ -20,7 +20,8 @@ async fn an_overdue_order_expires_and_its_stock_is_free_again() {
     assert_eq!(
         *reply.results(),
         json!({ "orders_expired": 1, "orders_paid": 0, "orders_deferred": 0,
-                "payment_intents_canceled": 0, "stock_released": 3, "errors": [] })
+                "payment_intents_canceled": 0, "stock_released": 3, "alerts_opened": 0,
+                "errors": [] })
     );
     insta::assert_snapshot!(app.story(order).await, @"EXPIRED; reserved 0, RELEASED; events local.order.expired");
 }

@@ -13,7 +13,7 @@ use super::statements::{self, DueRow};
 use super::verdict::{Due, Judged, Outcome};
 use super::{BATCH, OrderError, Results, SAMPLES};
 use crate::database::Unnamed;
-use crate::jobs::alerts::{self, OrderAlert};
+use crate::jobs::alerts::{self, About, Alert};
 use crate::jobs::intents::{self, LocalIntent, Told};
 use crate::jobs::stock::release_reserved_stock;
 use crate::jobs::{Batch, Cx, Finish, Stop, during};
@@ -128,6 +128,7 @@ pub(super) struct Applied {
     deferred: Vec<Uuid>,
     canceled: Vec<String>,
     stock_released: i64,
+    alerts_opened: u64,
     errors: Vec<OrderError>,
 }
 
@@ -139,6 +140,7 @@ impl Applied {
         sum.orders_deferred += self.deferred.len() as u64;
         sum.payment_intents_canceled += self.canceled.len() as u64;
         sum.stock_released += self.stock_released;
+        sum.alerts_opened += self.alerts_opened;
         let room = SAMPLES.saturating_sub(sum.errors.len());
         sum.errors.extend(self.errors.into_iter().take(room));
         if dry_run {
@@ -229,8 +231,8 @@ async fn keep_orders(
     statements::note_paid(batch.db()?, &applied.paid, cx)
         .await
         .map_err(during("note paid orders"))?;
-    let raised: Vec<OrderAlert> = keep.iter().filter_map(|order| alert_for(order)).collect();
-    alerts::open_for_orders(batch.db()?, &raised, cx.now)
+    let raised: Vec<Alert> = keep.iter().filter_map(|order| alert_for(order)).collect();
+    applied.alerts_opened = alerts::open(batch.db()?, &raised, cx.now)
         .await
         .map_err(during("open alerts"))?;
     Ok(())
@@ -247,7 +249,7 @@ pub(super) async fn forget_settled(batch: &mut Batch<'_>, now: DateTime<Utc>) ->
 }
 
 /// The alert an order that stays deserves, if any.
-fn alert_for(order: &Judged) -> Option<OrderAlert> {
+fn alert_for(order: &Judged) -> Option<Alert> {
     let (kind, severity, title, action) = match order.outcome {
         _ if order.is_stuck => (
             KINDS[2],
@@ -275,10 +277,10 @@ fn alert_for(order: &Judged) -> Option<OrderAlert> {
         ),
         _ => return None,
     };
-    Some(OrderAlert {
+    Some(Alert {
         kind,
         severity,
-        order_id: order.order_id,
+        about: About::Order(order.order_id),
         title: title.to_owned(),
         details: json!({ "outcome": order.outcome.name(), "error": order.error }),
         recommended_actions: json!([action]),

@@ -75,13 +75,15 @@ async fn a_paid_order_is_said_once_and_its_alert_ends_when_the_shop_settles_it()
     let (order, _) = app
         .stale_order_with_intent("requires_action", Some("succeeded"))
         .await;
-    app.deliver(JOB).await;
+    let first = app.deliver(JOB).await;
     app.execute("update order_expirations set next_attempt_at = now()")
         .await;
 
     let again = app.deliver(JOB).await;
 
+    assert_eq!(first.results()["alerts_opened"], 1);
     assert_eq!(again.results()["orders_paid"], 1);
+    assert_eq!(again.results()["alerts_opened"], 0);
     assert_eq!(app.count("select count(*) from audit_events").await, 1);
     let alert = app.rows("select status, occurrences from alerts").await;
     assert_eq!(alert, json!([{ "status": "open", "occurrences": 2 }]));
