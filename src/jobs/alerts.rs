@@ -130,3 +130,35 @@ pub async fn resolve_for_settled_orders(
     .await?;
     Ok(resolved.rows_affected())
 }
+
+/// Resolves the open alerts of this kind about an intent that is no longer
+/// `missing`; answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn resolve_for_found_intents(
+    db: Unnamed<'_>,
+    kind: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let resolved = sqlx::query!(
+        "update alerts a
+            set status = 'resolved',
+                resolved_at = $2,
+                resolved_by = 'system'
+           from payment_intents p
+          where a.kind = $1
+            and a.order_id is null
+            and a.status in ('open', 'acknowledged')
+            and p.id = case
+                when a.kind = $1 and a.order_id is null
+                then split_part(a.dedup_key, ':', 2)::uuid
+            end
+            and p.status <> 'missing'",
+        kind,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(resolved.rows_affected())
+}

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 pub mod alerts;
 pub mod budget;
+pub mod cleanup_stale_payment_intents;
 pub mod cx;
 pub mod expire_stale_orders;
 pub mod fence;
@@ -26,7 +27,7 @@ pub use fence::{Batch, Fence};
 pub use options::Options;
 
 /// Every job there is.
-pub const ALL: &[Job] = &[expire_stale_orders::JOB];
+pub const ALL: &[Job] = &[expire_stale_orders::JOB, cleanup_stale_payment_intents::JOB];
 
 /// One kind of work, called by its name.
 #[derive(Debug, Clone, Copy)]

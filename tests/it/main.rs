@@ -9,6 +9,7 @@
 )]
 
 mod app;
+mod cleanup_stale_payment_intents;
 mod cli;
 mod config;
 mod crashes;

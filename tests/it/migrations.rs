@@ -1,6 +1,6 @@
 //! The tables: what the database itself refuses, and which indexes are used.
 
-use crate::app::App;
+use crate::app::{App, now};
 
 /// The plan of the pick, with its parameters filled in.
 const PICK: &str = "
@@ -62,6 +62,41 @@ async fn the_release_of_stock_uses_its_partial_index() {
 }
 
 #[tokio::test]
+async fn the_walk_over_stale_intents_uses_its_partial_index() {
+    let app = App::new().await;
+    app.execute(
+        "insert into payment_intents (stripe_payment_intent_id, status, amount, created_at, updated_at)
+         select 'pi_' || n, case n % 50 when 0 then 'requires_action' else 'succeeded' end, 1,
+                now() - interval '30 days', now() - n * interval '1 minute'
+           from generate_series(1, 20000) n;
+         analyze payment_intents",
+    )
+    .await;
+    let statement = include_str!("../../src/jobs/cleanup_stale_payment_intents/stale.sql");
+    let no_time = None::<chrono::DateTime<chrono::Utc>>;
+    let no_id = None::<uuid::Uuid>;
+
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {statement}")))
+        .bind(now())
+        .bind(now() - chrono::Duration::days(7))
+        .bind(now() - chrono::Duration::hours(1))
+        .bind(no_time)
+        .bind(no_id)
+        .bind(0)
+        .bind(1)
+        .bind(None::<Vec<uuid::Uuid>>)
+        .bind(50_i64)
+        .persistent(false)
+        .fetch_all(&app.db)
+        .await
+        .unwrap();
+
+    let plan = plan.join("\n");
+    assert!(plan.contains("payment_intents_open_by_turn"), "{plan}");
+    assert!(!plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
 async fn every_table_of_the_contract_is_there() {
     let app = App::new().await;
     let sql = "select count(*) from pg_tables where schemaname = 'public' and tablename in (
@@ -84,6 +119,8 @@ async fn the_books_refuse_what_cannot_be() {
         "update stock_reservations set quantity = 0",
         "update orders set status = 'LOST'",
         "update orders set expires_at = '-infinity'",
+        "insert into payment_intents (stripe_payment_intent_id, amount, updated_at)
+         values ('pi_x', 1, '-infinity')",
         "insert into job_runs (id, job, trigger) values (gen_random_uuid(), 'x', 'cron')",
         "insert into job_runs (id, job, trigger, signature_jti)
          select gen_random_uuid(), 'x', 'qstash', 'jwt_1' from generate_series(1, 2)",
