@@ -103,16 +103,18 @@ pub async fn open(db: Unnamed<'_>, alerts: &[Alert], now: DateTime<Utc>) -> sqlx
     Ok(opened.unsigned_abs())
 }
 
-/// Resolves the open alerts of these kinds whose order has left its unpaid
-/// statuses; answers how many.
+/// Resolves the open alerts of these kinds whose order is in none of these
+/// statuses any more; answers how many.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn resolve_for_settled_orders(
+pub async fn resolve_for_orders_no_longer(
     db: Unnamed<'_>,
-    kinds: &[String],
+    statuses: &[&str],
+    kinds: &[&str],
     now: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
+    let text = |words: &[&str]| -> Vec<String> { words.iter().map(|w| (*w).to_owned()).collect() };
     let resolved = sqlx::query!(
         "update alerts a
             set status = 'resolved',
@@ -120,11 +122,12 @@ pub async fn resolve_for_settled_orders(
                 resolved_by = 'system'
            from orders o
           where o.id = a.order_id
-            and o.status not in ('PENDING', 'REQUIRES_PAYMENT')
+            and o.status <> all($3)
             and a.kind = any($1)
             and a.status in ('open', 'acknowledged')",
-        kinds,
+        &text(kinds),
         now,
+        &text(statuses),
     )
     .execute(db)
     .await?;

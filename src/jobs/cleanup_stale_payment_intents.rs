@@ -25,6 +25,7 @@ use crate::database::Fault;
 
 mod ask;
 mod rows;
+mod trouble;
 
 use rows::Cursor;
 
@@ -149,14 +150,14 @@ async fn next(cx: &Cx, cursor: &mut Cursor, breaker: &Breaker) -> Result<Option<
     Ok(Some(told))
 }
 
-/// Alerts of intents that are known again are done with. When somebody holds
-/// one of these rows, the next run will do it.
+/// Alerts of what was settled since are done with. When somebody holds one of
+/// these rows, the next run will do it.
 async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
     let mut batch = cx.fence.batch().await?;
-    match rows::forget_found(&mut batch, cx.now).await {
+    match trouble::forget_settled(&mut batch, cx.now).await {
         Ok(()) => batch.commit(results).await,
         Err(stop) if stop.is_about_rows() => {
-            tracing::warn!(error = %stop, "alerts of intents that were found stay open until the next run");
+            tracing::warn!(error = %stop, "alerts of what was settled stay open until the next run");
             batch.undo().await
         }
         Err(stop) => Err(stop),

@@ -7,19 +7,16 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{BATCH, Results, SAMPLES};
+use super::{BATCH, Results, SAMPLES, trouble};
 use crate::database::Unnamed;
-use crate::jobs::alerts::{self, About, Alert};
+use crate::jobs::alerts;
 use crate::jobs::intents::{self, LocalIntent, Synced, Told, Word};
 use crate::jobs::{Batch, Cx, Finish, Stop, during};
 
 /// Who the audit trail says did it.
 const ACTOR: &str = "system:cleanup-stale-payment-intents";
-/// The alert about an intent that Stripe does not know.
-const MISSING: &str = "payment_intent_missing";
 /// How old an intent is when it is stale whatever became of its order, unless
 /// that can still be paid.
 const STALE: TimeDelta = TimeDelta::days(7);
@@ -104,24 +101,13 @@ pub(super) async fn apply(
         .await
         .map_err(during("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
-    let raised: Vec<Alert> = told
-        .iter()
-        .filter_map(|told| alert_for(told, synced.get(&told.intent.id)?))
-        .collect();
+    let raised = trouble::found(batch, told, &synced).await?;
     sum.alerts_opened += alerts::open(batch.db()?, &raised, cx.now)
         .await
         .map_err(during("open alerts"))?;
     for told in told {
         count(told, synced.get(&told.intent.id), sum, cx.options.dry_run);
     }
-    Ok(())
-}
-
-/// Resolves the alerts about intents that are no longer missing.
-pub(super) async fn forget_found(batch: &mut Batch<'_>, now: DateTime<Utc>) -> Result<(), Stop> {
-    alerts::resolve_for_found_intents(batch.db()?, MISSING, now)
-        .await
-        .map_err(during("resolve alerts"))?;
     Ok(())
 }
 
@@ -147,30 +133,6 @@ fn count(told: &Told, row: Option<&Synced>, sum: &mut Results, dry_run: bool) {
             samples.push(stripe_id.clone());
         }
     }
-}
-
-/// The alert about an intent that has just turned out to be missing.
-fn alert_for(told: &Told, row: &Synced) -> Option<Alert> {
-    let Word::Missing(error) = &told.word else {
-        return None;
-    };
-    Some(Alert {
-        kind: MISSING,
-        severity: "warning",
-        about: About::Intent(row.id),
-        title: "Stripe does not know a payment intent that is open here".to_owned(),
-        details: json!({
-            "stripe_payment_intent_id": row.stripe_id,
-            "order_id": row.order_id,
-            "previous_status": row.old_status,
-            "error": error,
-        }),
-        recommended_actions: json!([
-            "Check that STRIPE_SECRET_KEY belongs to the account and mode the intent was made in.",
-            "If it did not, set the intent's status back to what it was and last_synced_at to null: it will be asked about again.",
-            "If it does, nobody can pay through this intent: dismiss the alert.",
-        ]),
-    })
 }
 
 /// A stale intent, and where it stands in the line.

@@ -25,6 +25,9 @@ const KINDS: [&str; 3] = [
     "order_expiry_stuck",
 ];
 
+/// The statuses in which an order waits to be paid.
+const UNPAID: [&str; 2] = ["PENDING", "REQUIRES_PAYMENT"];
+
 /// Batches that are read at once: reading costs a round trip, and every batch
 /// is judged anew under its locks.
 const BATCHES_AHEAD: i64 = 10;
@@ -240,7 +243,7 @@ async fn keep_orders(
 
 /// Resolves the alerts, and drops the notes, of orders the shop has settled.
 pub(super) async fn forget_settled(batch: &mut Batch<'_>, now: DateTime<Utc>) -> Result<(), Stop> {
-    alerts::resolve_for_settled_orders(batch.db()?, &KINDS.map(str::to_owned), now)
+    alerts::resolve_for_orders_no_longer(batch.db()?, &UNPAID, &KINDS, now)
         .await
         .map_err(during("resolve alerts"))?;
     statements::forget_settled(batch.db()?)

@@ -29,6 +29,13 @@ impl Synced {
     pub fn has_turned(&self) -> bool {
         self.status != self.old_status
     }
+
+    /// The order that this very write showed to be paid.
+    #[must_use]
+    pub fn paid_order(&self) -> Option<Uuid> {
+        self.order_id
+            .filter(|_| self.has_turned() && self.status == "succeeded")
+    }
 }
 
 /// Writes what Stripe said, in the name of `actor`; answers the rows that

@@ -157,3 +157,33 @@ async fn fifty_errors_are_told_at_the_most() {
     let failed = "select count(*) from payment_intents where last_error is not null";
     assert_eq!(app.count(failed).await, 70);
 }
+
+#[rstest::rstest]
+#[case::expired("EXPIRED", 1)]
+#[case::canceled("CANCELED", 1)]
+#[case::refunded("REFUNDED", 0)]
+#[case::paid("PAID", 0)]
+#[case::overdue("overdue", 0)]
+#[case::no_order("no order", 0)]
+#[tokio::test]
+async fn a_payment_for_an_order_that_has_ended_is_alerted_until_it_is_settled(
+    #[case] whose: &str,
+    #[case] alerts: i64,
+) {
+    let app = App::new().await;
+    app.intent_of(whose, 30, OPEN, Some("succeeded")).await;
+
+    let reply = app.deliver(CLEANUP).await;
+
+    assert_eq!(reply.results()["payments_updated"], 1, "{reply:?}");
+    assert_eq!(reply.results()["alerts_opened"], alerts);
+    let open = "select count(*) from alerts
+                 where kind = 'order_paid_after_end' and status = 'open' and order_id is not null";
+    assert_eq!(app.count(open).await, alerts);
+    app.deliver(CLEANUP).await;
+    app.deliver("expire-stale-orders").await;
+    assert_eq!(app.count(open).await, alerts, "nobody has settled it");
+    app.execute("update orders set status = 'REFUNDED'").await;
+    app.deliver(CLEANUP).await;
+    assert_eq!(app.count(open).await, 0);
+}
