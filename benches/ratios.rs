@@ -15,15 +15,13 @@
     reason = "a benchmark that cannot run should say so loudly"
 )]
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use jarvis_cron::cli::call::{Delivery, new_message_id};
-use jarvis_cron::cli::{migrate, serve};
-use jarvis_cron::config::Settings;
-use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
-use jarvis_cron::{http, jobs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use side_by_side::{Side, median};
+
+mod side_by_side;
 
 const ROUNDS: usize = 7;
 
@@ -33,22 +31,15 @@ async fn main() {
         .skip(1)
         .find_map(|argument| argument.parse().ok());
     let orders: u32 = asked.unwrap_or(10_000);
-    let programs = Programs::find(&Settings::from_env()).unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let postgres = PrivatePostgres::start(&programs, home, Auth::Password)
-        .await
-        .unwrap();
-    let database = postgres.url("postgres");
-    migrate::apply(database.parse().unwrap()).await.unwrap();
-    let service = Service::start(&database).await;
-    let mut db = PgConnection::connect(&database).await.unwrap();
+    let side = Side::start().await;
+    let mut db = PgConnection::connect(&side.database).await.unwrap();
 
     let (mut statement, mut job, mut one_by_one) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         seed(&mut db, orders).await;
-        let by_statement = psql(&programs, &database, ONE_STATEMENT);
+        let by_statement = side.psql(ONE_STATEMENT);
         seed(&mut db, orders).await;
-        let by_job = service.expire(orders).await;
+        let by_job = expire(&side, orders).await;
         seed(&mut db, orders / 10).await;
         let by_order = order_by_order(&mut db, orders / 10).await * 10;
         // The first round only warms up.
@@ -75,12 +66,6 @@ async fn main() {
         );
         println!("{name:<16}{:>9.1} ms   job / this = {ratio:.3}", time * 1e3);
     }
-}
-
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
-    let mut numbers: Vec<f64> = numbers.collect();
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
 }
 
 /// Overdue orders, each with one item of three units out of 500 levels.
@@ -140,20 +125,6 @@ const ONE_STATEMENT: &str = "
            jsonb_build_object('order_number', order_number)
       from expired";
 
-/// Runs one statement in psql; the time psql itself prints, without its start.
-fn psql(programs: &Programs, database: &str, sql: &str) -> Duration {
-    let output = std::process::Command::new(programs.program("psql"))
-        .args(["-X", "-d", database, "-c", "\\timing on", "-c", sql])
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let line = printed.lines().rev().find(|line| line.starts_with("Time:"));
-    let line = line
-        .unwrap_or_else(|| unreachable!("{printed}{}", String::from_utf8_lossy(&output.stderr)));
-    let milliseconds: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    Duration::from_secs_f64(milliseconds / 1e3)
-}
-
 /// What a loop over the orders does: a transaction each, as services do that
 /// work row by row.
 async fn order_by_order(db: &mut PgConnection, orders: u32) -> Duration {
@@ -187,47 +158,8 @@ async fn order_by_order(db: &mut PgConnection, orders: u32) -> Duration {
     begin.elapsed()
 }
 
-struct Service {
-    url: String,
-    settings: Settings,
-}
-
-impl Service {
-    async fn start(database: &str) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let settings = Settings::none().with([
-            ("DATABASE_URL", database),
-            ("PUBLIC_URL", &url),
-            ("CRON_SECRET", "bench-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b"),
-            ("QSTASH_CURRENT_SIGNING_KEY", "sig_bench_current"),
-            ("QSTASH_NEXT_SIGNING_KEY", "sig_bench_next"),
-        ]);
-        let runner = serve::runner(&settings).unwrap();
-        let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-        let router = http::router(runner, settings.guard(false).unwrap());
-        tokio::spawn(http::serve::serve(listener, router, stop, tasks));
-        Self { url, settings }
-    }
-
-    async fn expire(&self, orders: u32) -> Duration {
-        let delivery = Delivery {
-            job: jobs::find("expire-stale-orders").unwrap(),
-            url: self.url.clone(),
-            public_url: self.url.clone(),
-            body: "{}".to_owned(),
-            message_id: new_message_id(),
-            cron_secret: self.settings.cron_secret(false).unwrap(),
-            signing_key: self.settings.key_ring(false).unwrap().current().clone(),
-        };
-        let begin = Instant::now();
-        let answer = delivery.post().await.unwrap();
-        let time = begin.elapsed();
-        assert_eq!(
-            answer.body["results"]["orders_expired"], orders,
-            "{}",
-            answer.body
-        );
-        time
-    }
+async fn expire(side: &Side, orders: u32) -> Duration {
+    let (time, results) = side.deliver("expire-stale-orders", "{}").await;
+    assert_eq!(results["orders_expired"], orders, "{results}");
+    time
 }
