@@ -57,7 +57,7 @@ enum Command {
     /// Takes the same lease and writes the same ledger as a delivery. Prints
     /// the run as JSON; exits 1 when it failed or another run is alive.
     Run {
-        /// Which job: expire-stale-orders or cleanup-stale-payment-intents.
+        /// Which job, such as expire-stale-orders; a wrong name lists them all.
         job: String,
         #[command(flatten)]
         options: OptionArgs,
@@ -73,7 +73,7 @@ enum Command {
     /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Prints the answer;
     /// exits 0 when it is 2xx.
     Trigger {
-        /// Which job: expire-stale-orders or cleanup-stale-payment-intents.
+        /// Which job, such as expire-stale-orders; a wrong name lists them all.
         job: String,
         /// Where the service listens; PUBLIC_URL if not given.
         #[arg(long)]

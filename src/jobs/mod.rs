@@ -17,6 +17,7 @@ pub mod cleanup_stale_payment_intents;
 pub mod cx;
 pub mod expire_stale_orders;
 pub mod fence;
+pub mod health_check_kiosks;
 pub mod intents;
 pub mod options;
 pub mod stock;
@@ -27,7 +28,11 @@ pub use fence::{Batch, Fence};
 pub use options::Options;
 
 /// Every job there is.
-pub const ALL: &[Job] = &[expire_stale_orders::JOB, cleanup_stale_payment_intents::JOB];
+pub const ALL: &[Job] = &[
+    expire_stale_orders::JOB,
+    cleanup_stale_payment_intents::JOB,
+    health_check_kiosks::JOB,
+];
 
 /// One kind of work, called by its name.
 #[derive(Debug, Clone, Copy)]

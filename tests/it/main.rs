@@ -16,6 +16,7 @@ mod crashes;
 mod database;
 mod expire_stale_orders;
 mod guard;
+mod health_check_kiosks;
 mod house;
 mod migrations;
 mod operator;

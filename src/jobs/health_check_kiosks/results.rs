@@ -1,0 +1,123 @@
+//! What a run answers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::alerts::Followed;
+use super::gyms::Gym;
+use super::statuses::Turned;
+use super::{ERRORS, SAMPLES};
+use crate::jobs::Cx;
+
+/// What a run found and did, or in a dry run would do.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub struct Results {
+    /// Kiosks looked at: the sum of the next four.
+    pub total: i64,
+    /// Kiosks heard in the last five minutes of opening time.
+    pub online: i64,
+    /// Kiosks silent for longer than that, or with a clock that runs ahead.
+    pub degraded: i64,
+    /// Kiosks silent for more than thirty minutes of opening time, or never
+    /// seen.
+    pub offline: i64,
+    /// Kiosks that nobody watches.
+    pub untouched: i64,
+    /// Kiosks whose status is another one now.
+    pub status_changed: i64,
+    /// Alerts that are new.
+    pub alerts_opened: i64,
+    /// Alerts whose trouble is over.
+    pub alerts_resolved: i64,
+    /// Alerts that grew more severe.
+    pub alerts_escalated: i64,
+    /// The mean uptime of the kiosks that have one, from 0 to 1.
+    pub uptime: Option<f64>,
+    /// Most of the fleet fell silent at once, so nothing was changed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fleet_silent: bool,
+    /// What could not be done, and why; the first fifty.
+    pub errors: Vec<GymError>,
+    /// In a dry run, the first fifty of each action: kiosks by their ids,
+    /// alerts by their keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub samples: BTreeMap<&'static str, Vec<String>>,
+    #[serde(skip)]
+    uptimes: (f64, u32),
+}
+
+/// A gym that was left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GymError {
+    /// The gym.
+    pub gym_id: Uuid,
+    /// What went wrong.
+    pub error: String,
+}
+
+impl Results {
+    /// Adds a batch of gyms.
+    pub(super) fn add(&mut self, cx: &Cx, turned: &Turned, followed: Followed) {
+        self.online += followed.online;
+        self.degraded += followed.degraded;
+        self.offline += followed.offline;
+        self.untouched += followed.untouched;
+        self.total = self.online + self.degraded + self.offline + self.untouched;
+        self.status_changed += turned.kiosks;
+        self.alerts_opened += followed.opened;
+        self.alerts_resolved += followed.resolved;
+        self.alerts_escalated += followed.escalated;
+        let kiosks = turned.samples.iter().map(Uuid::to_string).collect();
+        self.sample(cx, "status_changed", kiosks);
+        self.sample(cx, "alerts_opened", followed.sample_opened);
+        self.sample(cx, "alerts_resolved", followed.sample_resolved);
+        self.sample(cx, "alerts_escalated", followed.sample_escalated);
+    }
+
+    /// Adds the uptimes of a batch to the mean.
+    pub(super) fn measured(&mut self, uptimes: impl Iterator<Item = f32>) {
+        for uptime in uptimes {
+            self.uptimes.0 += f64::from(uptime);
+            self.uptimes.1 += 1;
+        }
+        let (sum, kiosks) = self.uptimes;
+        let mean = sum / f64::from(kiosks);
+        self.uptime = (kiosks > 0).then(|| (mean * 1e4).round() / 1e4);
+    }
+
+    /// Notes a gym that was left alone, with its kiosks.
+    pub(super) fn leave(&mut self, gym: &Gym, error: String) {
+        self.untouched += gym.kiosks;
+        self.total += gym.kiosks;
+        self.error(gym, error);
+    }
+
+    /// Notes what could not be done for a gym.
+    pub(super) fn error(&mut self, gym: &Gym, error: String) {
+        if self.errors.len() < ERRORS {
+            let gym_id = gym.id;
+            self.errors.push(GymError { gym_id, error });
+        }
+    }
+
+    /// Notes the first of what a dry run would do.
+    pub(super) fn sample(&mut self, cx: &Cx, action: &'static str, names: Vec<String>) {
+        if !cx.options.dry_run || names.is_empty() {
+            return;
+        }
+        let samples = self.samples.entry(action).or_default();
+        let room = usize::try_from(SAMPLES).unwrap_or_default();
+        let room = room.saturating_sub(samples.len());
+        samples.extend(names.into_iter().take(room));
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -1,0 +1,170 @@
+//! Uptime: in which share of the last 24 opening hours a kiosk was heard.
+//!
+//! Opening time is cut into slots of five minutes, or of two heartbeats where
+//! those take longer; a slot counts as up when a heartbeat was received in
+//! it. The hours end at the last full hour, so that two runs in one hour
+//! agree. Slots before a kiosk was made do not count, and neither does what
+//! is left of a stretch of opening time after its last whole slot.
+//!
+//! Measuring only reads, and writing takes what was measured: no row is
+//! locked while heartbeats are counted.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::gyms::{Columns, Gym, Watch};
+use super::opening_hours::{Hours, Span};
+use super::verdict::judging;
+use crate::database::Unnamed;
+use crate::jobs::{Cx, Stop, during};
+
+/// How much opening time is looked at.
+const LENGTH: TimeDelta = TimeDelta::hours(24);
+
+/// The uptime of one kiosk.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    pub(super) gym_id: Uuid,
+    kiosk_id: Uuid,
+    /// From 0 to 1; none for a kiosk that nobody watches or that had no slot.
+    pub(super) uptime: Option<f32>,
+    /// Another than the kiosk's row has.
+    pub(super) is_news: bool,
+}
+
+/// Measures the kiosks of these gyms.
+pub(super) async fn measure(cx: &Cx, gyms: &[Arc<Gym>]) -> Result<Vec<Measured>, Stop> {
+    let mut tx = cx.reading().await?;
+    let counted = count_slots(Unnamed(&mut tx), cx, gyms)
+        .await
+        .map_err(during("measure uptime"))?;
+    Ok(counted.into_iter().map(Measured::from).collect())
+}
+
+/// The opening time in which uptime is measured.
+pub(super) fn measured_hours(hours: &Hours, now: DateTime<Utc>) -> Vec<Span> {
+    hours.latest(last_full_hour(now), LENGTH)
+}
+
+/// Writes what was measured where it is still news.
+///
+/// Locking all rows in order first would cost half as much again; whoever
+/// takes several kiosks in another order makes this one be tried again.
+pub(super) async fn write(db: Unnamed<'_>, measured: &[&Measured]) -> Result<()> {
+    let kiosks: Vec<Uuid> = measured.iter().map(|kiosk| kiosk.kiosk_id).collect();
+    let uptimes: Vec<Option<f32>> = measured.iter().map(|kiosk| kiosk.uptime).collect();
+    sqlx::query!(
+        "update kiosks k
+            set uptime = measured.uptime
+           from unnest($1::uuid[], $2::real[]) as measured (id, uptime)
+          where k.id = measured.id
+            and k.uptime is distinct from measured.uptime",
+        &kiosks,
+        &uptimes as &[Option<f32>],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The slots of one kiosk, and those it was heard in.
+#[derive(Debug)]
+struct Counted {
+    gym_id: Uuid,
+    kiosk_id: Uuid,
+    before: Option<f32>,
+    slots: f64,
+    heard: f64,
+}
+
+impl From<Counted> for Measured {
+    fn from(kiosk: Counted) -> Self {
+        let share = (kiosk.slots > 0.0).then(|| kiosk.heard / kiosk.slots);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "four digits fit into a real"
+        )]
+        let uptime = share.map(|share| ((share * 1e4).round() / 1e4) as f32);
+        Self {
+            gym_id: kiosk.gym_id,
+            kiosk_id: kiosk.kiosk_id,
+            uptime,
+            is_news: uptime != kiosk.before,
+        }
+    }
+}
+
+async fn count_slots(db: Unnamed<'_>, cx: &Cx, gyms: &[Arc<Gym>]) -> Result<Vec<Counted>> {
+    let (of, opens, closes) = spans(gyms);
+    judging!(
+        Counted,
+        "
+        with kiosk as materialized (
+        select k.id, k.gym_id, judged.verdict is not null as is_watched, k.created_at, k.uptime,
+               make_interval(secs => greatest(300, 2.0 * k.heartbeat_interval_seconds)) as slot",
+        r#"
+        ), measured as (
+            select kiosk.id, sum(cut.slots) as slots, sum(beats.heard::float8) as heard
+              from unnest($6::uuid[], $7::timestamptz[], $8::timestamptz[])
+                   as span (gym_id, opens, closes)
+              join kiosk
+                on kiosk.gym_id = span.gym_id
+             cross join lateral (
+                  select greatest(span.opens, kiosk.created_at) as opens
+             ) begun
+             cross join lateral (
+                  select floor(date_part('epoch', span.closes - begun.opens)
+                               / date_part('epoch', kiosk.slot)) as slots
+             ) cut
+             cross join lateral (
+                  select count(distinct date_bin(kiosk.slot, b.received_at, begun.opens)) as heard
+                    from kiosk_heartbeats b
+                   where b.kiosk_id = kiosk.id
+                     and b.received_at >= begun.opens
+                     and b.received_at < begun.opens + cut.slots * kiosk.slot
+             ) beats
+             where kiosk.is_watched
+               and cut.slots >= 1
+             group by kiosk.id
+        )
+        select kiosk.gym_id, kiosk.id as kiosk_id, kiosk.uptime as before,
+               coalesce(measured.slots, 0) as "slots!",
+               coalesce(measured.heard, 0) as "heard!"
+          from kiosk
+          left join measured
+            on measured.id = kiosk.id
+        "#,
+        cx,
+        Columns::of(gyms),
+        &of,
+        &opens,
+        &closes,
+    )
+    .fetch_all(db)
+    .await
+}
+
+type Spans = (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>);
+
+/// The opening time to look at, column by column.
+fn spans(gyms: &[Arc<Gym>]) -> Spans {
+    let mut columns = Spans::default();
+    for gym in gyms {
+        if let Watch::Since(silence) = &gym.watch {
+            for span in &silence.measured {
+                columns.0.push(gym.id);
+                columns.1.push(span.from);
+                columns.2.push(span.to);
+            }
+        }
+    }
+    columns
+}
+
+fn last_full_hour(now: DateTime<Utc>) -> DateTime<Utc> {
+    let seconds = now.timestamp();
+    DateTime::from_timestamp(seconds - seconds.rem_euclid(3600), 0).unwrap_or(now)
+}

@@ -1,0 +1,105 @@
+//! What a kiosk is: online, degraded or offline; one text for every
+//! statement that judges.
+//!
+//! Owns the rule. Judging is one comparison per kiosk, because the hours of
+//! its gym have been turned into two instants before ([`super::gyms`]).
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::jobs::Cx;
+
+/// A clock may run ahead by so much; and a heartbeat may be as much younger
+/// than the moment a run judges by, because it came in while it was running.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// Until when a `last_heartbeat_at` is believed. A replay sees nothing that
+/// came after its moment.
+pub(super) fn believed_until(cx: &Cx) -> DateTime<Utc> {
+    match cx.options.as_of {
+        Some(_) => cx.now,
+        None => cx.now + TOLERANCE,
+    }
+}
+
+/// A statement over the kiosks of a batch of gyms: `head`, the judged kiosks,
+/// `tail`. Its parameters are `$1` now, `$2` to `$4` the gyms column by
+/// column, `$5` until when a heartbeat is believed, and then those given. What
+/// it may name:
+///
+/// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched.
+/// - `seen.heard_at`: its last sign on our clock; null = never seen. A
+///   `last_heartbeat_at` that is not believed comes from a clock that runs
+///   ahead, or is news to the moment that is replayed: then the heartbeats
+///   themselves tell.
+/// - `seen.silent_since`: the same, or the end of a maintenance after it.
+/// - `heard.is_ahead`: its clock runs ahead, which nobody may call online.
+///
+/// The rule stands where a row lock re-checks it: on the kiosk's newest
+/// version, in one query level. Heartbeats are not looked up again then; so
+/// whoever needs them only now (`asked`) is left to the next run.
+macro_rules! judging {
+    ($row:ty, $head:literal, $tail:literal, $cx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
+        sqlx::query_as!(
+            $row,
+            $head + r#"
+          from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[])
+               as gym (id, degraded_before, offline_before)
+          join kiosks k
+            on k.gym_id = gym.id
+           and k.created_at <= $1
+         cross join lateral (
+              select coalesce(k.last_heartbeat_at > $5, false) as are_needed
+              offset 0
+          ) asked
+          left join lateral (
+              select b.received_at, b.sent_at > b.received_at + interval '5 minutes' as is_ahead
+                from kiosk_heartbeats b
+               where k.last_heartbeat_at > $5
+                 and b.kiosk_id = k.id
+                 and b.received_at <= $1
+               order by b.received_at desc
+               limit 1
+          ) heard on true
+         cross join lateral (
+              select case
+                         when k.last_heartbeat_at > $5 then heard.received_at
+                         else k.last_heartbeat_at
+                     end as heard_at,
+                     case when k.maintenance_until <= $1 then k.maintenance_until end
+                         as maintained_until
+          ) sign
+         cross join lateral (
+              select sign.heard_at, greatest(sign.heard_at, sign.maintained_until) as silent_since
+          ) seen
+         cross join lateral (
+              select case
+                         when gym.offline_before is null
+                           or k.status not in ('online', 'degraded', 'offline', 'maintenance')
+                           or not coalesce(k.maintenance_until <= $1, k.status <> 'maintenance')
+                           or (k.last_heartbeat_at > $5 and not asked.are_needed)
+                             then null
+                         when seen.heard_at is null
+                          and greatest(k.created_at, sign.maintained_until)
+                              > $1 - interval '24 hours'
+                             then null
+                         when seen.heard_at is null
+                           or seen.silent_since < gym.offline_before
+                             then 'offline'
+                         when seen.silent_since < gym.degraded_before
+                           or heard.is_ahead
+                             then 'degraded'
+                         else 'online'
+                     end as verdict
+          ) judged
+            "# + $tail,
+            $cx.now,
+            &$gyms.ids,
+            &$gyms.degraded_before as &[Option<chrono::DateTime<chrono::Utc>>],
+            &$gyms.offline_before as &[Option<chrono::DateTime<chrono::Utc>>],
+            $crate::jobs::health_check_kiosks::verdict::believed_until($cx),
+            $($more,)*
+        )
+    };
+}
+
+pub(super) use judging;

@@ -1,0 +1,170 @@
+//! Uptime: heartbeats against slots of opening time.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::seed::{ALWAYS, BY_DAY, NOON};
+use crate::app::App;
+
+impl App {
+    /// Heartbeats at `every` from one moment to before another.
+    async fn beats(&self, kiosk: Uuid, from: &str, to: &str, every: &str) {
+        self.execute(&format!(
+            "insert into kiosk_heartbeats (kiosk_id, received_at)
+             select '{kiosk}', at
+               from generate_series(timestamptz '{from}', timestamptz '{to}', interval '{every}') at
+              where at < '{to}'"
+        ))
+        .await;
+    }
+
+    async fn uptimes(&self) -> Value {
+        let rows = self.rows("select uptime from kiosks order by slug").await;
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["uptime"].clone())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn uptime_is_the_share_of_slots_with_a_heartbeat() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let always = app.kiosk(gym, "online", "1 second").await;
+    let half = app.kiosk(gym, "online", "1 second").await;
+    app.kiosk(gym, "online", "1 second").await;
+    let every_second_slot = app.kiosk(gym, "online", "1 second").await;
+    let often = app.kiosk(gym, "online", "1 second").await;
+    app.beats(always, "2026-01-14T11:00:30Z", NOON, "5 minutes")
+        .await;
+    app.beats(
+        half,
+        "2026-01-14T11:00:30Z",
+        "2026-01-14T23:00:00Z",
+        "5 minutes",
+    )
+    .await;
+    app.beats(
+        every_second_slot,
+        "2026-01-14T11:01:00Z",
+        NOON,
+        "10 minutes",
+    )
+    .await;
+    // A thousand in one slot are one slot.
+    app.beats(
+        often,
+        "2026-01-15T10:00:00Z",
+        "2026-01-15T10:05:00Z",
+        "300 ms",
+    )
+    .await;
+
+    let results = app.check(NOON).await;
+
+    assert_eq!(app.uptimes().await, json!([1, 0.5, 0, 0.5, 0.0035]));
+    assert_eq!(results["uptime"], json!(0.4007));
+}
+
+#[tokio::test]
+async fn only_opening_hours_count_and_they_end_at_the_full_hour() {
+    let app = App::new().await;
+    let gym = app.gym(BY_DAY).await;
+    let kiosk = app
+        .kiosk_at("2026-01-19T05:40:00Z", gym, "online", "1 second")
+        .await;
+    // Switched off at night and on Sunday; Friday from two in the afternoon until Saturday night is
+    // 8 + 16 hours.
+    app.beats(
+        kiosk,
+        "2026-01-16T13:00:00Z",
+        "2026-01-16T21:00:00Z",
+        "4 minutes",
+    )
+    .await;
+    app.beats(
+        kiosk,
+        "2026-01-17T05:00:00Z",
+        "2026-01-17T17:00:00Z",
+        "4 minutes",
+    )
+    .await;
+
+    app.check("2026-01-19T05:40:00Z").await;
+    assert_eq!(app.uptimes().await, json!([0.8333]));
+
+    // An hour later one hour of Monday counts, and one of Friday no more.
+    app.check("2026-01-19T06:10:00Z").await;
+    assert_eq!(app.uptimes().await, json!([0.7917]));
+}
+
+#[tokio::test]
+async fn slots_before_a_kiosk_was_made_do_not_count() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let kiosk = app.kiosk(gym, "online", "1 second").await;
+    app.on(kiosk, "created_at = '2026-01-15T09:58:00Z'").await;
+    app.beats(kiosk, "2026-01-15T10:28:00Z", NOON, "1 minute")
+        .await;
+    let newest = app.kiosk(gym, "online", "1 second").await;
+    app.on(newest, "created_at = '2026-01-15T10:58:00Z'").await;
+
+    app.check(NOON).await;
+
+    // Twelve slots of five minutes fit into those 62 minutes, and six of them were silent.
+    assert_eq!(app.uptimes().await, json!([0.5, null]));
+}
+
+#[tokio::test]
+async fn a_kiosk_that_beats_rarely_has_longer_slots() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let rarely = app.kiosk(gym, "online", "1 second").await;
+    app.on(rarely, "heartbeat_interval_seconds = 1800").await;
+    app.beats(rarely, "2026-01-14T11:10:00Z", NOON, "30 minutes")
+        .await;
+    let hardly = app.kiosk(gym, "online", "1 second").await;
+    app.on(hardly, "heartbeat_interval_seconds = 2147483647")
+        .await;
+
+    app.check(NOON).await;
+
+    assert_eq!(app.uptimes().await, json!([1, null]));
+}
+
+#[tokio::test]
+async fn a_kiosk_that_nobody_watches_has_no_uptime() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let kiosk = app.kiosk(gym, "online", "1 second").await;
+    app.beats(kiosk, "2026-01-14T11:00:00Z", NOON, "5 minutes")
+        .await;
+    app.check(NOON).await;
+    assert_eq!(app.uptimes().await, json!([1]));
+
+    app.on(kiosk, "status = 'maintenance'").await;
+    let results = app.check(NOON).await;
+
+    assert_eq!(
+        (app.uptimes().await, &results["uptime"]),
+        (json!([null]), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn measuring_dates_nothing() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let kiosk = app.kiosk(gym, "online", "1 second").await;
+    let dates = "select status_since, updated_at from kiosks";
+    let before = app.rows(dates).await;
+    app.beats(kiosk, "2026-01-14T11:00:00Z", NOON, "5 minutes")
+        .await;
+
+    app.check(NOON).await;
+
+    assert_eq!(app.uptimes().await, json!([1]));
+    assert_eq!(app.rows(dates).await, before);
+}
