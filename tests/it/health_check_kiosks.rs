@@ -62,7 +62,7 @@ async fn a_silent_kiosk_goes_offline_and_somebody_is_told_why_and_what_to_do() {
 #[tokio::test]
 async fn a_second_run_changes_nothing() {
     let app = App::new().await;
-    app.a_bit_of_everything().await;
+    app.a_fleet_of_every_kind().await;
     app.check(NOON).await;
     let mut after_the_first = app.checksums().await;
 
@@ -120,8 +120,8 @@ async fn a_run_over_one_gym_leaves_the_others_alone() {
 async fn small_batches_do_the_same_as_one() {
     let app = App::new().await;
     let other = App::new().await;
-    app.a_bit_of_everything().await;
-    other.a_bit_of_everything().await;
+    app.a_fleet_of_every_kind().await;
+    other.a_fleet_of_every_kind().await;
 
     let at_once = app.check(NOON).await;
     let reply = other

@@ -14,7 +14,7 @@ fn without_samples(results: &Value) -> Value {
 #[tokio::test]
 async fn a_dry_run_gives_exactly_the_results_of_the_run_that_follows() {
     let app = App::new().await;
-    app.a_bit_of_everything().await;
+    app.a_fleet_of_every_kind().await;
     let before = app.checksums().await;
 
     let dry = app

@@ -144,7 +144,7 @@ async fn heartbeats_written_all_the_while_harm_nobody() {
 async fn a_run_killed_again_and_again_leaves_what_an_undisturbed_one_leaves() {
     let (app, calm) = tokio::join!(App::with(&[("LEASE_TTL_SECONDS", "1")]), App::new());
     for one in [&app, &calm] {
-        one.a_bit_of_everything().await;
+        one.a_fleet_of_every_kind().await;
         one.execute(
             "insert into gyms (id, name, slug, status)
              select md5('more ' || n)::uuid, 'More ' || n, 'more-' || n, 'active'

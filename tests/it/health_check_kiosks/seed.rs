@@ -121,7 +121,7 @@ impl App {
 
     /// Six gyms with kiosks in every state, alerts that stand open, and
     /// heartbeats.
-    pub(super) async fn a_bit_of_everything(&self) {
+    pub(super) async fn a_fleet_of_every_kind(&self) {
         let town = self.gym(ALWAYS).await;
         for (status, silent) in [
             ("online", "10 seconds"),
