@@ -136,6 +136,15 @@ pub fn fault(error: &sqlx::Error) -> Fault {
     }
 }
 
+/// Whether a statement was ended for taking longer than its transaction's
+/// bounds allow.
+#[must_use]
+pub fn took_too_long(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some("57014"))
+}
+
 /// A connection that sends every statement unnamed.
 ///
 /// Named statements belong to one server connection, and a transaction-mode

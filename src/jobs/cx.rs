@@ -67,6 +67,18 @@ impl Stop {
     pub fn is_about_rows(&self) -> bool {
         matches!(self.fault(), Fault::Data | Fault::Contended)
     }
+
+    /// Whether one statement took longer than it may: with fewer rows it may
+    /// not.
+    #[must_use]
+    pub fn took_too_long(&self) -> bool {
+        let Self::Unreachable(error) = self else {
+            return false;
+        };
+        error
+            .downcast_ref::<Refused>()
+            .is_some_and(|refused| database::took_too_long(&refused.error))
+    }
 }
 
 /// What was being done when the database refused, in one sentence.

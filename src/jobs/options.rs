@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// The rows of one batch, when the caller names no number, are the job's own
 /// choice; this is the most it may be.
-const MOST_ROWS_PER_BATCH: u32 = 1_000;
+const MOST_ROWS_PER_BATCH: u32 = 10_000;
 /// The rows a dry run looks at when the caller names no limit.
 const DRY_RUN_LIMIT: u64 = 10_000;
 
