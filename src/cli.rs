@@ -15,6 +15,7 @@ use crate::telemetry;
 pub mod call;
 pub mod migrate;
 pub mod options;
+mod policies;
 pub(crate) mod progress;
 mod run;
 pub mod serve;
@@ -110,6 +111,14 @@ enum Command {
         #[arg(long)]
         region: Option<String>,
     },
+    /// Show or change how long data is kept.
+    ///
+    /// Needs DATABASE_URL only. The job cleanup-old-data carries the policies
+    /// out.
+    Policies {
+        #[command(subcommand)]
+        command: policies::Command,
+    },
     /// Show it all: a Postgres and a Stripe of its own, sample data, every job once.
     #[cfg(feature = "demo")]
     Demo(crate::demo::Arguments),
@@ -175,6 +184,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             signature,
             region,
         } => token::verify(&settings, &message, &signature, region.as_deref()),
+        Command::Policies { command } => policies::policies(&settings, command).await,
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => crate::demo::demo(&settings, arguments).await,
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 pub mod alerts;
 pub mod budget;
+pub mod cleanup_old_data;
 pub mod cleanup_stale_payment_intents;
 pub mod cx;
 pub mod expire_stale_orders;
@@ -32,6 +33,7 @@ pub const ALL: &[Job] = &[
     expire_stale_orders::JOB,
     cleanup_stale_payment_intents::JOB,
     health_check_kiosks::JOB,
+    cleanup_old_data::JOB,
 ];
 
 /// One kind of work, called by its name.

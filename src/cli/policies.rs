@@ -1,0 +1,172 @@
+//! `policies`: shows and changes how long data is kept.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::Usage;
+use crate::config::Settings;
+use crate::database;
+use crate::jobs::cleanup_old_data::policies::{self, Author, Change, Policy, Unchanged};
+
+/// The width of the table, in characters.
+const WIDTH: u16 = 120;
+
+/// What to do with the policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show every policy with its floor and its legal basis.
+    List {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change one policy, and put on record who did it.
+    ///
+    /// Prints the policy before and after. What the next run will do with it,
+    /// `run cleanup-old-data --dry-run` tells.
+    Set(Set),
+}
+
+/// A change to one policy.
+#[derive(Debug, Args)]
+pub(super) struct Set {
+    /// Which table: see `policies list`.
+    target: String,
+    /// How long its rows are kept; never under the policy's floor.
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
+    keep_days: Option<i32>,
+    /// Why that long: the law, or the decision.
+    #[arg(long, value_name = "TEXT")]
+    legal_basis: Option<String>,
+    /// Carry it out.
+    #[arg(long, conflicts_with = "disable")]
+    enable: bool,
+    /// Keep everything until it is enabled again.
+    #[arg(long)]
+    disable: bool,
+    /// Who changes it, for the record; the user name if not given.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Why, for the record.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Does what was asked with the policies.
+///
+/// # Errors
+/// [`Usage`] when a change cannot be meant; otherwise when a setting is wrong
+/// or the database cannot be reached.
+pub(super) async fn policies(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List { json } => list(&pool(settings)?, json).await,
+        Command::Set(set) => change(settings, set).await,
+    }
+}
+
+async fn list(db: &PgPool, as_json: bool) -> anyhow::Result<ExitCode> {
+    let policies = policies::all(db).await?;
+    if as_json {
+        let policies: Vec<Value> = policies.iter().map(in_json).collect();
+        println!("{:#}", Value::from(policies));
+    } else {
+        println!("{}", in_a_table(&policies));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
+    let change = Change {
+        keep_days: set.keep_days,
+        legal_basis: set.legal_basis,
+        enabled: match (set.enable, set.disable) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+    };
+    if change == Change::default() {
+        let how = "say what to change: --keep-days, --legal-basis, --enable or --disable";
+        return Err(Usage(how.to_owned()).into());
+    }
+    let author = Author {
+        actor: set.actor.or_else(|| settings.user()),
+        reason: set.reason,
+    };
+    let changed = match policies::set(&pool(settings)?, &set.target, &change, &author).await {
+        Ok(changed) => changed,
+        Err(Unchanged::Refused(why)) => return Err(Usage(why).into()),
+        Err(Unchanged::Stopped(stop)) => return Err(stop.into()),
+    };
+    println!("{}", set.target);
+    println!("  before: {}", in_words(&changed.before));
+    println!("  after:  {}", in_words(&changed.after));
+    if changed.before == changed.after {
+        println!("Nothing was changed.");
+    } else {
+        println!("See what it means: jarvis-cron run cleanup-old-data --dry-run");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pool(settings: &Settings) -> anyhow::Result<PgPool> {
+    let database = settings.database()?;
+    Ok(database::pool(database.options, database.max_connections))
+}
+
+fn in_words(policy: &Policy) -> String {
+    let Policy {
+        action,
+        keep_days,
+        legal_basis,
+        enabled,
+        ..
+    } = policy;
+    let disabled = if *enabled { "" } else { ", disabled" };
+    format!("{action} after {keep_days} days{disabled}; {legal_basis}")
+}
+
+fn in_json(policy: &Policy) -> Value {
+    json!({
+        "target": policy.target,
+        "action": policy.action,
+        "keep_days": policy.keep_days,
+        "floor_days": policy.floor_days(),
+        "enabled": policy.enabled,
+        "legal_basis": policy.legal_basis,
+        "updated_at": policy.updated_at,
+    })
+}
+
+fn in_a_table(policies: &[Policy]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table.set_header([
+        "target",
+        "action",
+        "keep days",
+        "floor",
+        "enabled",
+        "legal basis",
+        "changed",
+    ]);
+    for policy in policies {
+        table.add_row([
+            policy.target.clone(),
+            policy.action.clone(),
+            policy.keep_days.to_string(),
+            policy.floor_days().to_string(),
+            if policy.enabled { "yes" } else { "no" }.to_owned(),
+            policy.legal_basis.clone(),
+            policy.updated_at.date_naive().to_string(),
+        ]);
+    }
+    table
+}

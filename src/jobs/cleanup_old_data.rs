@@ -1,0 +1,222 @@
+//! Erases what is past its keeping, as `retention_policies` says.
+//!
+//! - What: rows of nine tables, deleted, redacted or, members, anonymised;
+//!   each policy with its legal basis, its floor and its legal holds.
+//! - Which rows: those dated before the run's begin less `keep_days`, oldest
+//!   first, by keyset; a row that is locked or under a legal hold is passed
+//!   once. The policies take turns, a batch each, so that a backlog of one
+//!   starves no other.
+//! - Twice is harmless: what is erased is gone, and what is redacted or
+//!   anonymised says so and is not found again. The erasure log is written in
+//!   the batch's own transaction.
+//! - When: every night at four.
+//!
+//! A policy that fails is given up and alerted; the others go on. Orders,
+//! payments and whatever has no rule are out of reach.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Cx, Finish, Job, Stop, Worked, during, report};
+use crate::database::Fault;
+
+mod attendance;
+mod conversations;
+mod journal;
+mod kiosks;
+mod logs;
+mod members;
+pub mod policies;
+mod rest;
+mod rules;
+mod traces;
+mod turn;
+
+use policies::Policy;
+use turn::Turn;
+
+/// The job, as [`super::ALL`] lists it.
+pub const JOB: Job = Job {
+    name: "cleanup-old-data",
+    log_type: "cron_cleanup",
+    accepts: &["dry_run", "as_of", "batch_size", "limit", "continuation_of"],
+    totals: &["rows_erased"],
+    run: |cx| report(run(cx)),
+};
+
+/// How often a batch may fail, in turns, before its policy is given up.
+const TRIES: u32 = 3;
+/// Sample ids per policy in a dry run.
+const SAMPLES: usize = 50;
+
+/// What a run did, or in a dry run would do.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Results {
+    /// Rows deleted, redacted or anonymised, of all policies.
+    pub rows_erased: i64,
+    /// Policies that were given up.
+    pub policies_failed: u32,
+    /// Policy by policy, in the order of their turns.
+    pub policies: Vec<Outcome>,
+    /// In a dry run, the first fifty ids of each policy.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub samples: BTreeMap<String, Vec<String>>,
+}
+
+/// What became of one policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The table.
+    pub target: String,
+    /// `delete`, `anonymise` or `redact`.
+    pub action: String,
+    /// In days.
+    pub keep_days: i32,
+    /// What is dated before it is past its keeping; `None` when the policy
+    /// was not carried out.
+    pub cutoff: Option<DateTime<Utc>>,
+    /// Rows erased.
+    pub affected: i64,
+    /// Rows past the cutoff that are still there and not held: locked by
+    /// others, or not reached. `None` when it took too long to count them.
+    pub remaining: Option<i64>,
+    /// Rows past the cutoff that a legal hold keeps.
+    pub held: Option<i64>,
+    /// Whether the policy is switched off; it is listed all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// Why it was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Runs the job.
+pub async fn run(cx: &Cx) -> Worked<Results> {
+    let mut results = Results::default();
+    let end = work(cx, &mut results).await;
+    Worked { results, end }
+}
+
+/// Turn by turn, until every walk has ended or nothing new may begin.
+async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+    let policies = policies::all(&cx.db).await?;
+    let mut turns = line_up(cx, &policies, results);
+    while turns.iter().any(Turn::is_walking) && !cx.budget.is_spent() {
+        for turn in turns.iter_mut().filter(|turn| turn.is_walking()) {
+            if cx.budget.is_spent() {
+                break;
+            }
+            turn.take(cx, results).await?;
+        }
+    }
+    for turn in &turns {
+        turn.count(cx, results).await?;
+    }
+    tell(cx, &turns, results).await?;
+    results.none_passed().map_or(Ok(()), Err)?;
+    Ok(if turns.iter().any(Turn::is_walking) {
+        Finish::WorkLeft
+    } else {
+        Finish::Done
+    })
+}
+
+/// The enabled policies at the beginning of their walks. One that cannot be
+/// carried out fails here, and nothing is touched.
+fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    for (place, policy) in policies.iter().enumerate() {
+        results.policies.push(Outcome::of(policy));
+        if !policy.enabled {
+            continue;
+        }
+        match Turn::of(cx, policy, place) {
+            Ok(turn) => {
+                results.policies[place].cutoff = Some(turn.cutoff());
+                turns.push(turn);
+            }
+            Err(error) => results.give_up(place, error),
+        }
+    }
+    turns
+}
+
+/// Alerts about policies that fail, and ends the alerts of those that do not.
+/// When somebody holds such an alert, the next run will do it.
+async fn tell(cx: &Cx, turns: &[Turn], results: &Results) -> Result<(), Stop> {
+    let failing = results.policies.iter();
+    let (targets, errors): (Vec<String>, Vec<String>) = failing
+        .filter_map(|outcome| Some((outcome.target.clone(), outcome.error.clone()?)))
+        .unzip();
+    let unclear = turns.iter().filter(|turn| !turn.has_passed());
+    let mut open = targets.clone();
+    open.extend(unclear.map(|turn| turn.target().to_owned()));
+    let mut batch = cx.fence.batch().await?;
+    let told = async {
+        journal::alert(batch.db()?, &targets, &errors, cx.now)
+            .await
+            .map_err(during("alert about policies"))?;
+        journal::resolve(batch.db()?, &open, cx.now)
+            .await
+            .map_err(during("resolve alerts about policies"))
+    };
+    match told.await {
+        Ok(()) => batch.commit(results).await,
+        Err(stop) if matches!(stop.fault(), Fault::Data | Fault::Contended) => {
+            tracing::warn!(error = %stop, "alerts about policies stay as they are until the next run");
+            batch.undo().await
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+impl Results {
+    /// Notes that the policy at `place` is given up.
+    fn give_up(&mut self, place: usize, error: String) {
+        self.policies_failed += 1;
+        self.policies[place].error = Some(error);
+    }
+
+    /// How many more ids of this table are wanted.
+    fn room_for_samples(&self, target: &str, dry_run: bool) -> i32 {
+        let given = self.samples.get(target).map_or(0, Vec::len);
+        let room = if dry_run {
+            SAMPLES.saturating_sub(given)
+        } else {
+            0
+        };
+        room.try_into().unwrap_or_default()
+    }
+
+    /// Why the run failed, when not one enabled policy could be carried out.
+    fn none_passed(&self) -> Option<Stop> {
+        let mut enabled = self.policies.iter().filter(|outcome| !outcome.disabled);
+        let first = enabled.next()?;
+        let error = first.error.as_ref()?;
+        if enabled.any(|outcome| outcome.error.is_none()) {
+            return None;
+        }
+        let target = &first.target;
+        Some(Stop::Failed(anyhow::anyhow!(
+            "no policy could be carried out; {target}: {error}"
+        )))
+    }
+}
+
+impl Outcome {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            target: policy.target.clone(),
+            action: policy.action.clone(),
+            keep_days: policy.keep_days,
+            cutoff: None,
+            affected: 0,
+            remaining: None,
+            held: None,
+            disabled: !policy.enabled,
+            error: None,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The service's own traces: log lines, and the runs in its ledger.
+//!
+//! A run at work is never deleted, and neither is the one that asks.
+
+use sqlx::Result;
+
+use super::rules::{Erased, Reach, Span};
+use crate::database::Unnamed;
+
+/// A line belongs to whom its details name.
+pub(super) async fn reach_logs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
+    sqlx::query_as!(
+        Reach,
+        r#"
+        select count(*) as "looked!", count(*) filter (where held) as "held!",
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+          from (
+              select g.id, g."timestamp" as at,
+                     $5::boolean and exists (
+                         select from legal_holds h
+                          where h.subject_id in (
+                                    uuid_or_null(g.details ->> 'gym_id'),
+                                    uuid_or_null(g.details ->> 'member_id'),
+                                    (select m.gym_id from members m
+                                      where m.id = uuid_or_null(g.details ->> 'member_id')),
+                                    (select k.gym_id from kiosks k
+                                      where k.id = uuid_or_null(g.details ->> 'kiosk_id')))
+                            and coalesce(h.until, 'infinity') > $6
+                     ) as held
+                from system_logs g
+               where g."timestamp" < $1
+                 and (g."timestamp", g.id) > ($2::text::timestamptz, $3::text::bigint)
+               order by g."timestamp", g.id
+               limit $4
+          ) looked
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.size,
+        span.any_held,
+        span.now,
+    )
+    .fetch_one(db)
+    .await
+}
+
+pub(super) async fn delete_logs(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
+    sqlx::query_as!(
+        Erased,
+        r#"
+        with gone as (
+            delete from system_logs g
+             where g."timestamp" < $1
+               and (g."timestamp", g.id) > ($2::text::timestamptz, $3::text::bigint)
+               and (g."timestamp", g.id) <= ($4::text::timestamptz, $5::text::bigint)
+               and not ($6::boolean and exists (
+                       select from legal_holds h
+                        where h.subject_id in (
+                                  uuid_or_null(g.details ->> 'gym_id'),
+                                  uuid_or_null(g.details ->> 'member_id'),
+                                  (select m.gym_id from members m
+                                    where m.id = uuid_or_null(g.details ->> 'member_id')),
+                                  (select k.gym_id from kiosks k
+                                    where k.id = uuid_or_null(g.details ->> 'kiosk_id')))
+                          and coalesce(h.until, 'infinity') > $7
+                   ))
+               and (not $8::boolean or g.id in (
+                       select l.id
+                         from system_logs l
+                        where (l."timestamp", l.id) > ($2::text::timestamptz, $3::text::bigint)
+                          and (l."timestamp", l.id) <= ($4::text::timestamptz, $5::text::bigint)
+                          for update skip locked
+                   ))
+            returning g.id
+        )
+        select count(*) as "affected!", (array_agg(id))[1:$9]::text[] as samples
+          from gone
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.upto.at,
+        span.upto.id,
+        span.any_held,
+        span.now,
+        span.careful,
+        span.samples,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// A run belongs to nobody, so no hold covers it.
+pub(super) async fn reach_runs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
+    sqlx::query_as!(
+        Reach,
+        r#"
+        select count(*) as "looked!", 0::bigint as "held!",
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+          from (
+              select r.id, r.started_at as at
+                from job_runs r
+               where r.status <> 'running'
+                 and r.id <> $5
+                 and r.started_at < $1
+                 and (r.started_at, r.id) > ($2::text::timestamptz, $3::text::uuid)
+               order by r.started_at, r.id
+               limit $4
+          ) looked
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.size,
+        span.run_id,
+    )
+    .fetch_one(db)
+    .await
+}
+
+pub(super) async fn delete_runs(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
+    sqlx::query_as!(
+        Erased,
+        r#"
+        with gone as (
+            delete from job_runs r
+             where r.status <> 'running'
+               and r.id <> $6
+               and r.started_at < $1
+               and (r.started_at, r.id) > ($2::text::timestamptz, $3::text::uuid)
+               and (r.started_at, r.id) <= ($4::text::timestamptz, $5::text::uuid)
+               and (not $7::boolean or r.id in (
+                       select l.id
+                         from job_runs l
+                        where l.status <> 'running'
+                          and (l.started_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
+                          and (l.started_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
+                          for update skip locked
+                   ))
+            returning r.id
+        )
+        select count(*) as "affected!", (array_agg(id))[1:$8]::text[] as samples
+          from gone
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.upto.at,
+        span.upto.id,
+        span.run_id,
+        span.careful,
+        span.samples,
+    )
+    .fetch_one(db)
+    .await
+}

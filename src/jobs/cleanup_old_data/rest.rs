@@ -1,0 +1,59 @@
+//! What a run leaves: rows that it passed, and rows that it did not come to.
+//!
+//! The first are known from the walk. The second lie beyond it, and counting
+//! them reads no row that was erased; what takes too long is not counted.
+
+use super::Results;
+use super::journal::{self, Patience};
+use super::rules::Reach;
+use super::turn::Turn;
+use crate::jobs::{Batch, Cx, Stop, during};
+
+/// Counting comes after the work and must not make the answer late.
+const COUNTING: Patience = Patience {
+    for_locks: "100ms",
+    for_statements: "400ms",
+};
+
+impl Turn {
+    /// Counts what is left of the table past the cutoff, and under a hold.
+    /// What was passed is known; only what lies beyond is counted.
+    pub(super) async fn count(&self, cx: &Cx, results: &mut Results) -> Result<(), Stop> {
+        let beyond = if self.is_at_the_end() {
+            Some((0, 0))
+        } else if cx.budget.is_overdrawn() {
+            None
+        } else {
+            self.beyond(cx).await?
+        };
+        let outcome = &mut results.policies[self.place];
+        outcome.remaining = beyond.map(|(remaining, _)| self.skipped + remaining);
+        outcome.held = beyond.map(|(_, held)| self.held + held);
+        Ok(())
+    }
+
+    /// Rows past the cutoff that the walk has not come to: free and held.
+    async fn beyond(&self, cx: &Cx) -> Result<Option<(i64, i64)>, Stop> {
+        let mut batch = cx.fence.batch().await?;
+        let counted = self.look_beyond(&mut batch).await;
+        batch.undo().await?;
+        match counted {
+            Ok(reach) => Ok(Some((reach.looked - reach.held, reach.held))),
+            Err(stop) if stop.took_too_long() => Ok(None),
+            Err(stop @ (Stop::Fenced | Stop::Unreachable(_))) => Err(stop),
+            Err(Stop::Failed(_)) => Ok(None),
+        }
+    }
+
+    async fn look_beyond(&self, batch: &mut Batch<'_>) -> Result<Reach, Stop> {
+        let counting = || during("count what is left");
+        let mut span = self.span.clone();
+        span.size = i64::MAX;
+        span.any_held = journal::open(batch.db()?, COUNTING, span.now)
+            .await
+            .map_err(counting())?;
+        (self.rule.reach)(batch.db()?, &span)
+            .await
+            .map_err(counting())
+    }
+}

@@ -1,0 +1,253 @@
+//! One policy's place in the rotation: a batch at a time, until its walk ends.
+//!
+//! Owns what a failure means. A row that somebody else holds costs the policy
+//! its haste for the rest of the run, never the run; what fails again and
+//! again costs it its turns. Only a lost lease and a database that is away
+//! stop the run.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::journal::{self, Patience};
+use super::policies::Policy;
+use super::rules::{Erased, Key, Reach, Rule, Span};
+use super::{Results, SAMPLES, TRIES};
+use crate::database::Fault;
+use crate::jobs::{Batch, Cx, Stop, during};
+
+/// A first try gives way to whoever holds a row.
+const HASTY: Patience = Patience {
+    for_locks: "100ms",
+    for_statements: "20s",
+};
+/// Rows that are held are passed, so this is the wait for whole tables.
+const CAREFUL: Patience = Patience {
+    for_locks: "3s",
+    for_statements: "20s",
+};
+/// A policy at work.
+pub(super) struct Turn {
+    pub(super) rule: &'static Rule,
+    /// Which of the results is this policy's.
+    pub(super) place: usize,
+    pub(super) span: Span,
+    stage: Stage,
+    /// Rows that may still be looked at.
+    left: u64,
+    /// Failures in a row.
+    failures: u32,
+    has_begun: bool,
+    /// Rows that were passed and are still there.
+    pub(super) skipped: i64,
+    pub(super) held: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Walking,
+    /// Every row past the cutoff was looked at.
+    AtTheEnd,
+    /// As many as the caller allows.
+    AtTheLimit,
+    GivenUp,
+}
+
+/// What one batch came to.
+struct Step {
+    asked: i64,
+    reach: Reach,
+    /// `None` when the same span must be taken once more.
+    erased: Option<Erased>,
+}
+
+impl Turn {
+    /// The policy at the beginning of its walk; its results stand at `place`.
+    ///
+    /// # Errors
+    /// A sentence, when the policy cannot be carried out.
+    pub(super) fn of(cx: &Cx, policy: &Policy, place: usize) -> Result<Self, String> {
+        let rule = Rule::of(policy)?;
+        let cutoff = TimeDelta::try_days(policy.keep_days.into())
+            .and_then(|days| cx.now.checked_sub_signed(days))
+            .ok_or("keep_days leads past the beginning of time")?;
+        Ok(Self {
+            rule,
+            place,
+            span: Span {
+                cutoff,
+                now: cx.now,
+                run_id: cx.fence.run_id(),
+                after: rule.beginning(),
+                upto: rule.beginning(),
+                size: cx.options.batch_size_or(rule.batch),
+                any_held: false,
+                careful: false,
+                samples: 0,
+            },
+            stage: Stage::Walking,
+            left: cx.options.row_limit(),
+            failures: 0,
+            has_begun: false,
+            skipped: 0,
+            held: 0,
+        })
+    }
+
+    pub(super) fn cutoff(&self) -> DateTime<Utc> {
+        self.span.cutoff
+    }
+
+    pub(super) fn target(&self) -> &'static str {
+        self.rule.target
+    }
+
+    pub(super) fn is_walking(&self) -> bool {
+        self.stage == Stage::Walking
+    }
+
+    /// Whether every row past the cutoff was looked at.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.stage == Stage::AtTheEnd
+    }
+
+    /// Whether the policy has shown that it can be carried out.
+    pub(super) fn has_passed(&self) -> bool {
+        self.has_begun && self.failures == 0
+    }
+
+    /// Takes one batch; `results` count it once it is kept.
+    pub(super) async fn take(&mut self, cx: &Cx, results: &mut Results) -> Result<(), Stop> {
+        self.has_begun = true;
+        let mut batch = cx.fence.batch().await?;
+        let stepped = match self.step(cx, &mut batch, results).await {
+            Ok(step) => {
+                let mut sum = results.clone();
+                step.add_to(&mut sum, self.place);
+                batch.commit(&sum).await.map(|()| (step, sum))
+            }
+            Err(stop) => {
+                batch.undo().await?;
+                Err(stop)
+            }
+        };
+        match stepped {
+            Ok((step, sum)) => {
+                *results = sum;
+                self.pass(step);
+                Ok(())
+            }
+            Err(stop) => self.falter(stop, results),
+        }
+    }
+
+    async fn step(&self, cx: &Cx, batch: &mut Batch<'_>, results: &Results) -> Result<Step, Stop> {
+        let mut span = self.span.clone();
+        let patience = if span.careful { CAREFUL } else { HASTY };
+        span.size = span.size.min(self.left.try_into().unwrap_or(i64::MAX));
+        span.samples = results.room_for_samples(self.rule.target, cx.options.dry_run);
+        span.any_held = journal::open(batch.db()?, patience, span.now)
+            .await
+            .map_err(during("begin to erase"))?;
+        let reach = (self.rule.reach)(batch.db()?, &span)
+            .await
+            .map_err(during("look for what is past its keeping"))?;
+        let mut erased = Some(Erased::nothing());
+        if let Some(upto) = reach.upto()
+            && reach.looked > reach.held
+        {
+            span.upto = upto;
+            erased = (self.rule.erase)(batch.db()?, &span)
+                .await
+                .map_err(during("erase what is past its keeping"))?;
+        }
+        if let Some(Erased { affected, .. }) = erased
+            && affected > 0
+        {
+            journal::log(batch.db()?, self.rule, &span, affected)
+                .await
+                .map_err(during("log the erasure"))?;
+        }
+        Ok(Step {
+            asked: span.size,
+            reach,
+            erased,
+        })
+    }
+
+    /// Goes past the rows of a batch that was kept.
+    fn pass(&mut self, step: Step) {
+        self.failures = 0;
+        let Some(erased) = step.erased else {
+            return;
+        };
+        let free = step.reach.looked - step.reach.held;
+        self.held += step.reach.held;
+        // Rows may have come into the span since it was looked at.
+        self.skipped += (free - erased.affected).max(0);
+        // What is held is not work, and must not use up what is allowed.
+        self.left -= self.left.min(free.try_into().unwrap_or_default());
+        if let Some(upto) = step.reach.upto() {
+            self.span.after = upto;
+        }
+        if step.reach.looked < step.asked {
+            self.stage = Stage::AtTheEnd;
+        } else if self.left == 0 {
+            self.stage = Stage::AtTheLimit;
+        }
+    }
+
+    /// Decides what becomes of a policy whose batch was not kept.
+    fn falter(&mut self, stop: Stop, results: &mut Results) -> Result<(), Stop> {
+        if stop.took_too_long() {
+            self.span.size = (self.span.size / 8).max(1);
+            self.failures += 1;
+        } else {
+            match (&stop, stop.fault()) {
+                (Stop::Fenced | Stop::Unreachable(_), _) => return Err(stop),
+                (_, Fault::Contended) if !self.span.careful => {
+                    self.span.careful = true;
+                    return Ok(());
+                }
+                (_, Fault::Contended) => self.failures += 1,
+                _ => self.failures = TRIES,
+            }
+        }
+        if self.failures >= TRIES {
+            self.stage = Stage::GivenUp;
+            results.give_up(self.place, stop.to_string());
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn add_to(&self, sum: &mut Results, place: usize) {
+        let Some(erased) = &self.erased else {
+            return;
+        };
+        let outcome = &mut sum.policies[place];
+        outcome.affected += erased.affected;
+        sum.rows_erased += erased.affected;
+        let ids = erased.samples.clone().unwrap_or_default();
+        if !ids.is_empty() {
+            let samples = sum.samples.entry(outcome.target.clone()).or_default();
+            let room = SAMPLES.saturating_sub(samples.len());
+            samples.extend(ids.into_iter().take(room));
+        }
+    }
+}
+
+impl Reach {
+    fn upto(&self) -> Option<Key> {
+        let (at, id) = self.at.clone().zip(self.id.clone())?;
+        Some(Key { at, id })
+    }
+}
+
+impl Erased {
+    fn nothing() -> Self {
+        Self {
+            affected: 0,
+            samples: None,
+        }
+    }
+}
