@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, PUBLIC_URL};
 
+mod policies;
 mod serving;
 mod token;
 mod working;
@@ -73,7 +74,9 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 }
 
 #[rstest]
-#[case::all(&["--help"], &["serve", "migrate", "run", "trigger", "sign", "verify", "demo"])]
+#[case::all(&["--help"], &[
+    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "demo",
+])]
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
 #[case::run(&["run", "--help"], &[
@@ -84,6 +87,11 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 ])]
 #[case::sign(&["sign", "--help"], &["--url", "--body-file", "QSTASH_CURRENT_SIGNING_KEY"])]
 #[case::verify(&["verify", "--help"], &["--url", "--signature", "--body-file", "--region"])]
+#[case::policies(&["policies", "--help"], &["list", "set", "DATABASE_URL"])]
+#[case::policies_list(&["policies", "list", "--help"], &["--json"])]
+#[case::policies_set(&["policies", "set", "--help"], &[
+    "<TARGET>", "--keep-days", "--legal-basis", "--enable", "--disable", "--actor", "--reason",
+])]
 #[case::demo(&["demo", "--help"], &["--once", "--port", "--scale"])]
 #[tokio::test]
 async fn help_names_every_option_and_no_setting_s_value(
@@ -110,6 +118,10 @@ async fn help_names_every_option_and_no_setting_s_value(
 #[case::shard_out_of_range(&["run", JOB, "--shard", "4/4"])]
 #[case::no_moment(&["run", JOB, "--as-of", "yesterday"])]
 #[case::signature_for_nothing(&["sign"])]
+#[case::a_policy_of_nothing(&["policies", "set"])]
+#[case::a_policy_without_a_change(&["policies", "set", "visits", "--reason", "why not"])]
+#[case::a_policy_on_and_off(&["policies", "set", "visits", "--enable", "--disable"])]
+#[case::a_policy_of_some_days(&["policies", "set", "visits", "--keep-days", "some"])]
 #[tokio::test]
 async fn what_cannot_be_meant_exits_2(#[case] arguments: &[&str]) {
     let done = run(&Settings::new(), arguments).await;

@@ -10,6 +10,7 @@
 
 mod app;
 mod cleanup_stale_payment_intents;
+mod cleanup_old_data;
 mod cli;
 mod config;
 mod crashes;

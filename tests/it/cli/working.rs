@@ -116,6 +116,8 @@ async fn a_run_of_a_person_is_in_the_ledger_with_their_name_and_reason() {
 #[rstest]
 #[case::migrate(&["migrate"])]
 #[case::run(&["run", JOB])]
+#[case::policies_list(&["policies", "list"])]
+#[case::policies_set(&["policies", "set", "visits", "--enable"])]
 #[tokio::test]
 async fn a_database_that_is_away_exits_1_and_shows_no_password(#[case] arguments: &[&str]) {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")

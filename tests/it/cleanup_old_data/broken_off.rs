@@ -1,0 +1,115 @@
+//! Runs that end early: out of budget, killed, or fenced off.
+
+use serde_json::json;
+
+use super::{JOB, a_gym, counts, in_a_gym, left, logged, of, rows_of};
+use crate::app::{App, Delivery};
+use crate::processes::{Process, until};
+
+const OLD: &str = "(now() - interval '1 year' - n * interval '1 second')";
+
+async fn erased(app: &App) -> i64 {
+    30_000 - left(app, "conversation_events").await
+}
+
+#[tokio::test]
+async fn out_of_budget_the_next_run_goes_on_and_the_log_adds_up() {
+    let app = in_a_gym(App::with(&[("RUN_BUDGET_SECONDS", "1")]).await).await;
+    app.execute(&rows_of("conversation_events", OLD, 30_000))
+        .await;
+
+    let first = app.operate(JOB, "batch_size=5").await;
+
+    assert_eq!(first.outcome(), (200, "partial"), "{first:?}");
+    let done = of(&first, "conversation_events")["affected"]
+        .as_i64()
+        .unwrap();
+    assert_eq!(
+        counts(&first, "conversation_events"),
+        json!([done, 30_000 - done, 0])
+    );
+    assert_eq!(
+        (
+            erased(&app).await,
+            logged(&app, "conversation_events").await
+        ),
+        (done, done)
+    );
+    let second = app.deliver(JOB).await;
+    assert_eq!(second.outcome(), (200, "succeeded"), "{second:?}");
+    assert_eq!(
+        counts(&second, "conversation_events"),
+        json!([30_000 - done, 0, 0])
+    );
+    assert_eq!(logged(&app, "conversation_events").await, 30_000);
+    assert_eq!(app.count("select count(*) from erasure_log").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_at_any_moment_has_logged_and_counted_what_it_erased() {
+    let app = in_a_gym(App::with(&[("LEASE_TTL_SECONDS", "1")]).await).await;
+    app.execute(&rows_of("conversation_events", OLD, 30_000))
+        .await;
+    let delivery = Delivery::of(JOB).body(r#"{"batch_size": 20}"#);
+
+    for goal in [2_000, 5_000, 9_000] {
+        let process = Process::serve(&app).await;
+        let answer = process.redelivering(&delivery);
+        until("the run has come that far", async || {
+            erased(&app).await >= goal
+        })
+        .await;
+        process.kill().await;
+        assert!(answer.await.unwrap().is_err(), "answered");
+        let done = erased(&app).await;
+        assert!(done < 30_000, "nothing was left to do");
+        assert_eq!(logged(&app, "conversation_events").await, done);
+        let counted = "select sum((results ->> 'rows_erased')::bigint) from job_runs";
+        assert_eq!(app.count(counted).await, done);
+    }
+    let process = Process::serve(&app).await;
+    let reply = process.address.redeliver(&delivery).await.unwrap();
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(erased(&app).await, 30_000);
+    assert_eq!(logged(&app, "conversation_events").await, 30_000);
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_its_lease_erases_nothing_more() {
+    let app = a_gym().await;
+    app.execute(&rows_of("conversation_events", OLD, 30_000))
+        .await;
+    // Somebody else takes the lease as soon as this run has erased a little.
+    app.execute(
+        "create function take() returns trigger language plpgsql as $$ begin
+             if (select sum(affected) from erasure_log) > 100 then
+                 update job_leases set epoch = epoch + 1; end if; return null; end $$;
+         create trigger take after insert or update on erasure_log
+             for each row execute function take()",
+    )
+    .await;
+
+    let reply = app.operate(JOB, "batch_size=50").await;
+
+    assert_eq!(reply.outcome(), (409, "fenced"), "{reply:?}");
+    assert_eq!(erased(&app).await, 150);
+    assert_eq!(logged(&app, "conversation_events").await, 150);
+    assert_eq!(reply.results()["rows_erased"], 150);
+}
+
+#[tokio::test]
+async fn two_deliveries_at_once_erase_every_row_once() {
+    let app = a_gym().await;
+    app.execute(&rows_of("conversation_events", OLD, 30_000))
+        .await;
+
+    let (one, other) = tokio::join!(app.deliver(JOB), app.deliver(JOB));
+
+    let mut outcomes = [one.outcome(), other.outcome()];
+    outcomes.sort_unstable();
+    // The second may also have come when the first was over.
+    assert_eq!(outcomes[1], (200, "succeeded"), "{one:?} {other:?}");
+    assert_eq!(erased(&app).await, 30_000);
+    assert_eq!(logged(&app, "conversation_events").await, 30_000);
+}
