@@ -19,8 +19,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use side_by_side::{Side, median};
+use service::Side;
+use side_by_side::median;
 
+#[path = "side_by_side/service.rs"]
+mod service;
 mod side_by_side;
 
 const ROUNDS: usize = 7;

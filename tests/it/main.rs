@@ -9,8 +9,8 @@
 )]
 
 mod app;
-mod cleanup_stale_payment_intents;
 mod cleanup_old_data;
+mod cleanup_stale_payment_intents;
 mod cli;
 mod config;
 mod crashes;
