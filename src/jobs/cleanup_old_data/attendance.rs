@@ -6,8 +6,9 @@
 
 use chrono::NaiveDate;
 use sqlx::Result;
+use sqlx::postgres::PgQueryResult;
 
-use super::rules::{Erased, Reach, Span};
+use super::rules::{Reach, Span};
 use crate::database::Unnamed;
 
 pub(super) async fn reach_visits(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
@@ -15,7 +16,8 @@ pub(super) async fn reach_visits(db: Unnamed<'_>, span: &Span) -> Result<Reach> 
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select v.id, v.checked_in_at as at,
                      $5::boolean and exists (
@@ -38,14 +40,14 @@ pub(super) async fn reach_visits(db: Unnamed<'_>, span: &Span) -> Result<Reach> 
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
-pub(super) async fn delete_visits(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_file_as!(
-        Erased,
+pub(super) async fn delete_visits(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query_file!(
         "src/jobs/cleanup_old_data/delete_visits.sql",
         span.cutoff,
         span.after.at,
@@ -55,9 +57,8 @@ pub(super) async fn delete_visits(db: Unnamed<'_>, span: &Span) -> Result<Erased
         span.any_held,
         span.now,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }
 
@@ -67,7 +68,9 @@ pub(super) async fn reach_predictions(db: Unnamed<'_>, span: &Span) -> Result<Re
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)] as id
+               max(at)::text as at, (array_agg(id))[count(*)] as id,
+               (array_agg(split_part(id, '/', 2) || ' ' || at)
+                   filter (where not held and $7 > 0))[1:$7] as samples
           from (
               select p.gym_id || '/' || p.member_id as id, p.scored_on as at,
                      $5::boolean and exists (
@@ -91,42 +94,37 @@ pub(super) async fn reach_predictions(db: Unnamed<'_>, span: &Span) -> Result<Re
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
-pub(super) async fn delete_predictions(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_as!(
-        Erased,
+pub(super) async fn delete_predictions(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         r#"
-        with gone as (
-            delete from member_churn_history p
-             where p.scored_on < $1
-               and (p.scored_on, p.gym_id, p.member_id)
-                   > ($2::text::date, split_part($3, '/', 1)::uuid, split_part($3, '/', 2)::uuid)
-               and (p.scored_on, p.gym_id, p.member_id)
-                   <= ($4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid)
-               and not ($6::boolean and exists (
-                       select from legal_holds h
-                        where h.subject_id in (
-                              p.gym_id, p.member_id,
-                              (select m.gym_id from members m where m.id = p.member_id))
-                          and coalesce(h.until, 'infinity') > $7
-                   ))
-               and (not $8::boolean or (p.scored_on, p.member_id) in (
-                       select l.scored_on, l.member_id
-                         from member_churn_history l
-                        where (l.scored_on, l.gym_id, l.member_id)
-                              > ($2::text::date, split_part($3, '/', 1)::uuid, split_part($3, '/', 2)::uuid)
-                          and (l.scored_on, l.gym_id, l.member_id)
-                              <= ($4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid)
-                          for update skip locked
-                   ))
-            returning p.member_id || ' ' || p.scored_on as id
-        )
-        select count(*) as "affected!", (array_agg(id))[1:$9] as samples
-          from gone
+        delete from member_churn_history p
+         where p.scored_on < $1
+           and (p.scored_on, p.gym_id, p.member_id)
+               > ($2::text::date, split_part($3, '/', 1)::uuid, split_part($3, '/', 2)::uuid)
+           and (p.scored_on, p.gym_id, p.member_id)
+               <= ($4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid)
+           and not ($6::boolean and exists (
+                   select from legal_holds h
+                    where h.subject_id in (
+                          p.gym_id, p.member_id,
+                          (select m.gym_id from members m where m.id = p.member_id))
+                      and coalesce(h.until, 'infinity') > $7
+               ))
+           and (not $8::boolean or (p.scored_on, p.member_id) in (
+                   select l.scored_on, l.member_id
+                     from member_churn_history l
+                    where (l.scored_on, l.gym_id, l.member_id)
+                          > ($2::text::date, split_part($3, '/', 1)::uuid, split_part($3, '/', 2)::uuid)
+                      and (l.scored_on, l.gym_id, l.member_id)
+                          <= ($4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid)
+                      for update skip locked
+               ))
         "#,
         last_day(span),
         span.after.at,
@@ -136,9 +134,8 @@ pub(super) async fn delete_predictions(db: Unnamed<'_>, span: &Span) -> Result<E
         span.any_held,
         span.now,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }
 

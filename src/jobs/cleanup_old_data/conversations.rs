@@ -6,8 +6,9 @@
 //! every session that is held, for each batch anew.
 
 use sqlx::Result;
+use sqlx::postgres::PgQueryResult;
 
-use super::rules::{Erased, Reach, Span};
+use super::rules::{Reach, Span};
 use crate::database::Unnamed;
 
 pub(super) async fn reach_events(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
@@ -15,7 +16,8 @@ pub(super) async fn reach_events(db: Unnamed<'_>, span: &Span) -> Result<Reach> 
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select e.id, e.occurred_at as at,
                      $5::boolean and exists (
@@ -37,37 +39,32 @@ pub(super) async fn reach_events(db: Unnamed<'_>, span: &Span) -> Result<Reach> 
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
-pub(super) async fn delete_events(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_as!(
-        Erased,
+pub(super) async fn delete_events(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         r#"
-        with gone as (
-            delete from conversation_events e
-             where e.occurred_at < $1
-               and (e.occurred_at, e.id) > ($2::text::timestamptz, $3::text::bigint)
-               and (e.occurred_at, e.id) <= ($4::text::timestamptz, $5::text::bigint)
-               and not ($6::boolean and exists (
-                       select from held_sessions h
-                        where h.id = e.session_id
-                          and h.until > $7
-                       offset 0
-                   ))
-               and (not $8::boolean or e.id in (
-                       select l.id
-                         from conversation_events l
-                        where (l.occurred_at, l.id) > ($2::text::timestamptz, $3::text::bigint)
-                          and (l.occurred_at, l.id) <= ($4::text::timestamptz, $5::text::bigint)
-                          for update skip locked
-                   ))
-            returning e.id
-        )
-        select count(*) as "affected!", (array_agg(id))[1:$9]::text[] as samples
-          from gone
+        delete from conversation_events e
+         where e.occurred_at < $1
+           and (e.occurred_at, e.id) > ($2::text::timestamptz, $3::text::bigint)
+           and (e.occurred_at, e.id) <= ($4::text::timestamptz, $5::text::bigint)
+           and not ($6::boolean and exists (
+                   select from held_sessions h
+                    where h.id = e.session_id
+                      and h.until > $7
+                   offset 0
+               ))
+           and (not $8::boolean or e.id in (
+                   select l.id
+                     from conversation_events l
+                    where (l.occurred_at, l.id) > ($2::text::timestamptz, $3::text::bigint)
+                      and (l.occurred_at, l.id) <= ($4::text::timestamptz, $5::text::bigint)
+                      for update skip locked
+               ))
         "#,
         span.cutoff,
         span.after.at,
@@ -77,9 +74,8 @@ pub(super) async fn delete_events(db: Unnamed<'_>, span: &Span) -> Result<Erased
         span.any_held,
         span.now,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }
 
@@ -88,7 +84,8 @@ pub(super) async fn reach_sessions(db: Unnamed<'_>, span: &Span) -> Result<Reach
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select s.id, s.ended_at as at,
                      $5::boolean and exists (
@@ -111,42 +108,37 @@ pub(super) async fn reach_sessions(db: Unnamed<'_>, span: &Span) -> Result<Reach
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
 /// A session is redacted once: `redacted_at` says so, whatever is in it.
-pub(super) async fn redact_sessions(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_as!(
-        Erased,
+pub(super) async fn redact_sessions(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         r#"
-        with redacted as (
-            update conversation_sessions s
-               set metadata = '{}',
-                   redacted_at = $7
-             where s.redacted_at is null
-               and s.ended_at < $1
-               and (s.ended_at, s.id) > ($2::text::timestamptz, $3::text::uuid)
-               and (s.ended_at, s.id) <= ($4::text::timestamptz, $5::text::uuid)
-               and not ($6::boolean and exists (
-                       select from held_sessions h
-                        where h.id = s.id
-                          and h.until > $7
-                       offset 0
-                   ))
-               and (not $8::boolean or s.id in (
-                       select l.id
-                         from conversation_sessions l
-                        where l.redacted_at is null
-                          and (l.ended_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
-                          and (l.ended_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
-                          for update skip locked
-                   ))
-            returning s.id
-        )
-        select count(*) as "affected!", (array_agg(id))[1:$9]::text[] as samples
-          from redacted
+        update conversation_sessions s
+           set metadata = '{}',
+               redacted_at = $7
+         where s.redacted_at is null
+           and s.ended_at < $1
+           and (s.ended_at, s.id) > ($2::text::timestamptz, $3::text::uuid)
+           and (s.ended_at, s.id) <= ($4::text::timestamptz, $5::text::uuid)
+           and not ($6::boolean and exists (
+                   select from held_sessions h
+                    where h.id = s.id
+                      and h.until > $7
+                   offset 0
+               ))
+           and (not $8::boolean or s.id in (
+                   select l.id
+                     from conversation_sessions l
+                    where l.redacted_at is null
+                      and (l.ended_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
+                      and (l.ended_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
+                      for update skip locked
+               ))
         "#,
         span.cutoff,
         span.after.at,
@@ -156,8 +148,7 @@ pub(super) async fn redact_sessions(db: Unnamed<'_>, span: &Span) -> Result<Eras
         span.any_held,
         span.now,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }

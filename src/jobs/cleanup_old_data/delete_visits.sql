@@ -49,16 +49,12 @@ with spanned as materialized (
        and (not $8::boolean or m.id in (select id from free))
        and m.status <> 'anonymised'
        and (m.last_contact_at is null or m.last_contact_at < farewells.at)
-), gone as (
-    delete from visits v
-     using spanned
-     where v.id = spanned.id
-       and v.checked_in_at < $1
-       -- A member who cannot be told now is told by a later run, from the same visits.
-       and not ($8::boolean
-                and v.member_id in (select id from farewells)
-                and v.member_id not in (select id from free))
-    returning v.id
 )
-select count(*) as "affected!", (array_agg(id))[1:$9]::text[] as samples
-  from gone
+delete from visits v
+ using spanned
+ where v.id = spanned.id
+   and v.checked_in_at < $1
+   -- A member who cannot be told now is told by a later run, from the same visits.
+   and not ($8::boolean
+            and v.member_id in (select id from farewells)
+            and v.member_id not in (select id from free))

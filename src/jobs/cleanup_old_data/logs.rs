@@ -3,8 +3,9 @@
 //! A run at work is never deleted, and neither is the one that asks.
 
 use sqlx::Result;
+use sqlx::postgres::PgQueryResult;
 
-use super::rules::{Erased, Reach, Span};
+use super::rules::{Reach, Span};
 use crate::database::Unnamed;
 
 /// A line belongs to whom its details name.
@@ -13,7 +14,8 @@ pub(super) async fn reach_logs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select g.id, g."timestamp" as at,
                      $5::boolean and exists (
@@ -40,42 +42,37 @@ pub(super) async fn reach_logs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
-pub(super) async fn delete_logs(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_as!(
-        Erased,
+pub(super) async fn delete_logs(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         r#"
-        with gone as (
-            delete from system_logs g
-             where g."timestamp" < $1
-               and (g."timestamp", g.id) > ($2::text::timestamptz, $3::text::bigint)
-               and (g."timestamp", g.id) <= ($4::text::timestamptz, $5::text::bigint)
-               and not ($6::boolean and exists (
-                       select from legal_holds h
-                        where h.subject_id in (
-                                  uuid_or_null(g.details ->> 'gym_id'),
-                                  uuid_or_null(g.details ->> 'member_id'),
-                                  (select m.gym_id from members m
-                                    where m.id = uuid_or_null(g.details ->> 'member_id')),
-                                  (select k.gym_id from kiosks k
-                                    where k.id = uuid_or_null(g.details ->> 'kiosk_id')))
-                          and coalesce(h.until, 'infinity') > $7
-                   ))
-               and (not $8::boolean or g.id in (
-                       select l.id
-                         from system_logs l
-                        where (l."timestamp", l.id) > ($2::text::timestamptz, $3::text::bigint)
-                          and (l."timestamp", l.id) <= ($4::text::timestamptz, $5::text::bigint)
-                          for update skip locked
-                   ))
-            returning g.id
-        )
-        select count(*) as "affected!", (array_agg(id))[1:$9]::text[] as samples
-          from gone
+        delete from system_logs g
+         where g."timestamp" < $1
+           and (g."timestamp", g.id) > ($2::text::timestamptz, $3::text::bigint)
+           and (g."timestamp", g.id) <= ($4::text::timestamptz, $5::text::bigint)
+           and not ($6::boolean and exists (
+                   select from legal_holds h
+                    where h.subject_id in (
+                              uuid_or_null(g.details ->> 'gym_id'),
+                              uuid_or_null(g.details ->> 'member_id'),
+                              (select m.gym_id from members m
+                                where m.id = uuid_or_null(g.details ->> 'member_id')),
+                              (select k.gym_id from kiosks k
+                                where k.id = uuid_or_null(g.details ->> 'kiosk_id')))
+                      and coalesce(h.until, 'infinity') > $7
+               ))
+           and (not $8::boolean or g.id in (
+                   select l.id
+                     from system_logs l
+                    where (l."timestamp", l.id) > ($2::text::timestamptz, $3::text::bigint)
+                      and (l."timestamp", l.id) <= ($4::text::timestamptz, $5::text::bigint)
+                      for update skip locked
+               ))
         "#,
         span.cutoff,
         span.after.at,
@@ -85,9 +82,8 @@ pub(super) async fn delete_logs(db: Unnamed<'_>, span: &Span) -> Result<Erased> 
         span.any_held,
         span.now,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }
 
@@ -97,7 +93,8 @@ pub(super) async fn reach_runs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         Reach,
         r#"
         select count(*) as "looked!", 0::bigint as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where $6 > 0))[1:$6]::text[] as samples
           from (
               select r.id, r.started_at as at
                 from job_runs r
@@ -114,34 +111,29 @@ pub(super) async fn reach_runs(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         span.after.id,
         span.size,
         span.run_id,
+        span.samples,
     )
     .fetch_one(db)
     .await
 }
 
-pub(super) async fn delete_runs(db: Unnamed<'_>, span: &Span) -> Result<Erased> {
-    sqlx::query_as!(
-        Erased,
+pub(super) async fn delete_runs(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         r#"
-        with gone as (
-            delete from job_runs r
-             where r.status <> 'running'
-               and r.id <> $6
-               and r.started_at < $1
-               and (r.started_at, r.id) > ($2::text::timestamptz, $3::text::uuid)
-               and (r.started_at, r.id) <= ($4::text::timestamptz, $5::text::uuid)
-               and (not $7::boolean or r.id in (
-                       select l.id
-                         from job_runs l
-                        where l.status <> 'running'
-                          and (l.started_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
-                          and (l.started_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
-                          for update skip locked
-                   ))
-            returning r.id
-        )
-        select count(*) as "affected!", (array_agg(id))[1:$8]::text[] as samples
-          from gone
+        delete from job_runs r
+         where r.status <> 'running'
+           and r.id <> $6
+           and r.started_at < $1
+           and (r.started_at, r.id) > ($2::text::timestamptz, $3::text::uuid)
+           and (r.started_at, r.id) <= ($4::text::timestamptz, $5::text::uuid)
+           and (not $7::boolean or r.id in (
+                   select l.id
+                     from job_runs l
+                    where l.status <> 'running'
+                      and (l.started_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
+                      and (l.started_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
+                      for update skip locked
+               ))
         "#,
         span.cutoff,
         span.after.at,
@@ -150,8 +142,7 @@ pub(super) async fn delete_runs(db: Unnamed<'_>, span: &Span) -> Result<Erased> 
         span.upto.id,
         span.run_id,
         span.careful,
-        span.samples,
     )
-    .fetch_one(db)
+    .execute(db)
     .await
 }

@@ -8,9 +8,10 @@
 //! or a conversation needs the member's row too, so none can slip in between.
 
 use sqlx::Result;
+use sqlx::postgres::PgQueryResult;
 use uuid::Uuid;
 
-use super::rules::{Erased, Reach, Span};
+use super::rules::{Reach, Span};
 use super::traces::{self, Hushed};
 use crate::database::Unnamed;
 
@@ -19,7 +20,8 @@ pub(super) async fn reach(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         Reach,
         r#"
         select count(*) as "looked!", count(*) filter (where held) as "held!",
-               max(at)::text as at, (array_agg(id))[count(*)]::text as id
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select c.id, c.known_at as at,
                      $5::boolean and exists (
@@ -43,6 +45,7 @@ pub(super) async fn reach(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
         span.size,
         span.any_held,
         span.now,
+        span.samples,
     )
     .fetch_one(db)
     .await
@@ -50,7 +53,7 @@ pub(super) async fn reach(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
 
 /// Anonymises the members of the span. What they said goes first, a bounded
 /// number of events at a time; `None` while there is more of it.
-pub(super) async fn anonymise(db: Unnamed<'_>, span: &Span) -> Result<Option<Erased>> {
+pub(super) async fn anonymise(db: Unnamed<'_>, span: &Span) -> Result<Option<u64>> {
     let Unnamed(db) = db;
     let locked = lock(Unnamed(db), span).await?;
     let gone = judge(Unnamed(db), span, &locked).await?;
@@ -58,13 +61,8 @@ pub(super) async fn anonymise(db: Unnamed<'_>, span: &Span) -> Result<Option<Era
         return Ok(None);
     }
     traces::erase(db, &gone, span.now).await?;
-    let affected = empty(Unnamed(db), &gone, span).await?;
-    let most = usize::try_from(span.samples).unwrap_or_default();
-    let samples = gone.iter().take(most).map(Uuid::to_string).collect();
-    Ok(Some(Erased {
-        affected,
-        samples: Some(samples),
-    }))
+    let emptied = empty(Unnamed(db), &gone, span).await?;
+    Ok(Some(emptied.rows_affected()))
 }
 
 /// Locks the members of the span; one whom somebody else holds is passed.
@@ -119,8 +117,8 @@ async fn judge(db: Unnamed<'_>, span: &Span, locked: &[Uuid]) -> Result<Vec<Uuid
     .await
 }
 
-async fn empty(db: Unnamed<'_>, gone: &[Uuid], span: &Span) -> Result<i64> {
-    let emptied = sqlx::query!(
+async fn empty(db: Unnamed<'_>, gone: &[Uuid], span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
         "update members
             set first_name = null,
                 last_name = null,
@@ -134,6 +132,5 @@ async fn empty(db: Unnamed<'_>, gone: &[Uuid], span: &Span) -> Result<i64> {
         span.now,
     )
     .execute(db)
-    .await?;
-    Ok(emptied.rows_affected().try_into().unwrap_or(i64::MAX))
+    .await
 }

@@ -38,7 +38,7 @@ impl Turn {
         let counted = self.look_beyond(&mut batch).await;
         batch.undo().await?;
         match counted {
-            Ok(reach) => Ok(Some((reach.looked - reach.held, reach.held))),
+            Ok(reach) => Ok(Some((reach.free(), reach.held))),
             Err(stop) if stop.took_too_long() => Ok(None),
             Err(stop @ (Stop::Fenced | Stop::Unreachable(_))) => Err(stop),
             Err(Stop::Failed(_)) => Ok(None),
@@ -49,6 +49,7 @@ impl Turn {
         let counting = || during("count what is left");
         let mut span = self.span.clone();
         span.size = i64::MAX;
+        span.samples = 0;
         span.any_held = journal::open(batch.db()?, COUNTING, span.now)
             .await
             .map_err(counting())?;

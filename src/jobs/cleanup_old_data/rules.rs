@@ -20,7 +20,11 @@ use crate::database::Unnamed;
 pub(super) static RULES: [Rule; 9] = [
     Rule {
         reach: |db, span| conversations::reach_events(db, span).boxed(),
-        erase: |db, span| conversations::delete_events(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            conversations::delete_events(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("conversation_events", "delete")
     },
     Rule {
@@ -28,25 +32,37 @@ pub(super) static RULES: [Rule; 9] = [
         reach: |db, span| conversations::reach_sessions(db, span).boxed(),
         erase: |db, span| {
             conversations::redact_sessions(db, span)
-                .map_ok(Some)
+                .map_ok(|done| Some(done.rows_affected()))
                 .boxed()
         },
         ..Rule::on("conversation_sessions", "redact")
     },
     Rule {
         reach: |db, span| kiosks::reach_heartbeats(db, span).boxed(),
-        erase: |db, span| kiosks::delete_heartbeats(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            kiosks::delete_heartbeats(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("kiosk_heartbeats", "delete")
     },
     Rule {
         before_all: NO_UUID,
         reach: |db, span| kiosks::reach_alerts(db, span).boxed(),
-        erase: |db, span| kiosks::delete_alerts(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            kiosks::delete_alerts(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("alerts", "delete")
     },
     Rule {
         reach: |db, span| attendance::reach_visits(db, span).boxed(),
-        erase: |db, span| attendance::delete_visits(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            attendance::delete_visits(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("visits", "delete")
     },
     Rule {
@@ -54,7 +70,7 @@ pub(super) static RULES: [Rule; 9] = [
         reach: |db, span| attendance::reach_predictions(db, span).boxed(),
         erase: |db, span| {
             attendance::delete_predictions(db, span)
-                .map_ok(Some)
+                .map_ok(|done| Some(done.rows_affected()))
                 .boxed()
         },
         ..Rule::on("member_churn_history", "delete")
@@ -69,14 +85,22 @@ pub(super) static RULES: [Rule; 9] = [
     Rule {
         floor_days: 30,
         reach: |db, span| logs::reach_logs(db, span).boxed(),
-        erase: |db, span| logs::delete_logs(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            logs::delete_logs(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("system_logs", "delete")
     },
     Rule {
         floor_days: 30,
         before_all: NO_UUID,
         reach: |db, span| logs::reach_runs(db, span).boxed(),
-        erase: |db, span| logs::delete_runs(db, span).map_ok(Some).boxed(),
+        erase: |db, span| {
+            logs::delete_runs(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
         ..Rule::on("job_runs", "delete")
     },
 ];
@@ -97,9 +121,10 @@ pub(super) struct Rule {
     pub(super) before_all: &'static str,
     /// Says how far the next batch goes.
     pub(super) reach: for<'a> fn(Unnamed<'a>, &'a Span) -> BoxFuture<'a, Result<Reach>>,
-    /// Erases up to there; `None` when what hangs on these rows was too much
-    /// for one batch, and the same span must be taken once more.
-    pub(super) erase: for<'a> fn(Unnamed<'a>, &'a Span) -> BoxFuture<'a, Result<Option<Erased>>>,
+    /// Erases up to there, and answers how many rows; `None` when what hangs
+    /// on them was too much for one batch, and the same span must be taken
+    /// once more.
+    pub(super) erase: for<'a> fn(Unnamed<'a>, &'a Span) -> BoxFuture<'a, Result<Option<u64>>>,
 }
 
 /// A part of a table, along the index that it is walked by.
@@ -142,12 +167,7 @@ pub(super) struct Reach {
     pub(super) held: i64,
     pub(super) at: Option<String>,
     pub(super) id: Option<String>,
-}
-
-/// What a batch did away with.
-#[derive(Debug)]
-pub(super) struct Erased {
-    pub(super) affected: i64,
+    /// The first ids that are not held, if any were asked for.
     pub(super) samples: Option<Vec<String>>,
 }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::{self, Patience};
 use super::policies::Policy;
-use super::rules::{Erased, Key, Reach, Rule, Span};
+use super::rules::{Key, Reach, Rule, Span};
 use super::{Results, SAMPLES, TRIES};
 use crate::database::Fault;
 use crate::jobs::{Batch, Cx, Stop, during};
@@ -56,7 +56,7 @@ struct Step {
     asked: i64,
     reach: Reach,
     /// `None` when the same span must be taken once more.
-    erased: Option<Erased>,
+    erased: Option<i64>,
 }
 
 impl Turn {
@@ -132,7 +132,7 @@ impl Turn {
         match stepped {
             Ok((step, sum)) => {
                 *results = sum;
-                self.pass(step);
+                self.pass(&step);
                 Ok(())
             }
             Err(stop) => self.falter(stop, results),
@@ -150,18 +150,17 @@ impl Turn {
         let reach = (self.rule.reach)(batch.db()?, &span)
             .await
             .map_err(during("look for what is past its keeping"))?;
-        let mut erased = Some(Erased::nothing());
+        let mut erased = Some(0);
         if let Some(upto) = reach.upto()
             && reach.looked > reach.held
         {
             span.upto = upto;
             erased = (self.rule.erase)(batch.db()?, &span)
                 .await
-                .map_err(during("erase what is past its keeping"))?;
+                .map_err(during("erase what is past its keeping"))?
+                .map(|rows| rows.try_into().unwrap_or(i64::MAX));
         }
-        if let Some(Erased { affected, .. }) = erased
-            && affected > 0
-        {
+        if let Some(affected @ 1..) = erased {
             journal::log(batch.db()?, self.rule, &span, affected)
                 .await
                 .map_err(during("log the erasure"))?;
@@ -174,15 +173,15 @@ impl Turn {
     }
 
     /// Goes past the rows of a batch that was kept.
-    fn pass(&mut self, step: Step) {
+    fn pass(&mut self, step: &Step) {
         self.failures = 0;
         let Some(erased) = step.erased else {
             return;
         };
-        let free = step.reach.looked - step.reach.held;
+        let free = step.reach.free();
         self.held += step.reach.held;
         // Rows may have come into the span since it was looked at.
-        self.skipped += (free - erased.affected).max(0);
+        self.skipped += (free - erased).max(0);
         // What is held is not work, and must not use up what is allowed.
         self.left -= self.left.min(free.try_into().unwrap_or_default());
         if let Some(upto) = step.reach.upto() {
@@ -221,14 +220,15 @@ impl Turn {
 
 impl Step {
     fn add_to(&self, sum: &mut Results, place: usize) {
-        let Some(erased) = &self.erased else {
+        let Some(affected) = self.erased else {
             return;
         };
         let outcome = &mut sum.policies[place];
-        outcome.affected += erased.affected;
-        sum.rows_erased += erased.affected;
-        let ids = erased.samples.clone().unwrap_or_default();
-        if !ids.is_empty() {
+        outcome.affected += affected;
+        sum.rows_erased += affected;
+        let ids = self.reach.samples.clone().unwrap_or_default();
+        // Where a row was passed, who knows which.
+        if !ids.is_empty() && affected == self.reach.free() {
             let samples = sum.samples.entry(outcome.target.clone()).or_default();
             let room = SAMPLES.saturating_sub(samples.len());
             samples.extend(ids.into_iter().take(room));
@@ -237,17 +237,13 @@ impl Step {
 }
 
 impl Reach {
+    /// Rows that no hold covers.
+    pub(super) fn free(&self) -> i64 {
+        self.looked - self.held
+    }
+
     fn upto(&self) -> Option<Key> {
         let (at, id) = self.at.clone().zip(self.id.clone())?;
         Some(Key { at, id })
-    }
-}
-
-impl Erased {
-    fn nothing() -> Self {
-        Self {
-            affected: 0,
-            samples: None,
-        }
     }
 }

@@ -153,7 +153,7 @@ async fn a_gym_that_never_opens_is_not_judged_and_its_alerts_are_over() {
 }
 
 #[rstest]
-#[case::its_has_wrong_clock("2026-01-15T10:59:00Z", "2026-01-15T13:00:00Z", "degraded")]
+#[case::its_clock_is_wrong("2026-01-15T10:59:00Z", "2026-01-15T13:00:00Z", "degraded")]
 #[case::and_silent_since("2026-01-15T10:00:00Z", "2026-01-15T13:00:00Z", "offline")]
 #[case::a_little_ahead("2026-01-15T10:59:00Z", "2026-01-15T11:03:00Z", "online")]
 #[case::without_a_clock("2026-01-15T10:59:00Z", "infinity", "degraded")]
