@@ -13,6 +13,7 @@ use crate::config::{Settings, Wrong};
 use crate::telemetry;
 
 pub mod call;
+mod churn;
 pub mod migrate;
 pub mod options;
 mod policies;
@@ -69,6 +70,9 @@ enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Fit the churn model to what a gym's members did.
+    #[command(subcommand)]
+    Churn(churn::Command),
     /// Sign and post a delivery to a running service, as QStash would.
     ///
     /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Prints the answer;
@@ -168,6 +172,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             actor,
             reason,
         } => run::run(&settings, &job, &options, actor, reason).await,
+        Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger {
             job,
             url,

@@ -67,7 +67,7 @@ impl OptionArgs {
     }
 }
 
-fn moment(text: &str) -> Result<chrono::DateTime<chrono::Utc>, Usage> {
+pub(super) fn moment(text: &str) -> Result<chrono::DateTime<chrono::Utc>, Usage> {
     text.parse()
         .map_err(|_| Usage("--as-of must be a time such as 2026-11-01T03:00:00Z".into()))
 }

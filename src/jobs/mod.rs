@@ -16,6 +16,7 @@ pub mod budget;
 pub mod cleanup_old_data;
 pub mod cleanup_stale_payment_intents;
 pub mod cx;
+pub mod daily_churn_analysis;
 pub mod expire_stale_orders;
 pub mod fence;
 pub mod health_check_kiosks;
@@ -32,6 +33,7 @@ pub use options::Options;
 pub const ALL: &[Job] = &[
     expire_stale_orders::JOB,
     cleanup_stale_payment_intents::JOB,
+    daily_churn_analysis::JOB,
     health_check_kiosks::JOB,
     cleanup_old_data::JOB,
 ];

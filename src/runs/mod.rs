@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -16,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::jobs::{Budget, Cx, Ended, Fence, Finish, Job, Options, Stop};
+use crate::database::{self, Bounds, Unnamed};
+use crate::jobs::{Budget, Cx, Ended, Fence, Finish, Job, Options, Stop, during};
 use crate::stripe::Stripe;
 
 mod begin;
@@ -169,6 +171,20 @@ impl Runner {
             record,
             unreachable,
         })
+    }
+
+    /// The moment it is, on the database's clock.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn now(&self) -> Result<DateTime<Utc>, Stop> {
+        let mut tx = database::begin(&self.db, Bounds::READ)
+            .await
+            .map_err(during("begin to read"))?;
+        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(Unnamed(&mut tx))
+            .await
+            .map_err(during("read the clock"))
     }
 
     async fn work(

@@ -1,0 +1,64 @@
+//! How all members stand at the end of a run, and how well it was foretold.
+//!
+//! Gauges, not counts: a second run on the same day finds the same.
+
+use sqlx::Result;
+
+use super::{Results, outcomes};
+use crate::database::Unnamed;
+use crate::jobs::{Cx, Stop, during};
+
+/// Takes the census, in a batch of its own: a dry run sees what it rehearsed.
+pub(super) async fn take(cx: &Cx, results: &mut Results) -> std::result::Result<(), Stop> {
+    let mut batch = cx.fence.batch().await?;
+    let count = count(batch.db()?, cx)
+        .await
+        .map_err(during("count the levels"))?;
+    let (overall, gyms) = outcomes::measure(batch.db()?, cx)
+        .await
+        .map_err(during("measure the predictions"))?;
+    results.total = count.total;
+    results.high_risk = count.high;
+    results.critical_risk = count.critical;
+    results.new = count.new;
+    results.never_visited = count.never_visited;
+    results.live_auc = overall.auc;
+    results.live_brier = overall.brier;
+    results.gyms = gyms;
+    batch.commit(results).await
+}
+
+struct Count {
+    total: i64,
+    high: i64,
+    critical: i64,
+    new: i64,
+    never_visited: i64,
+}
+
+async fn count(db: Unnamed<'_>, cx: &Cx) -> Result<Count> {
+    let (shard, shards) = cx.options.shard_of();
+    sqlx::query_as!(
+        Count,
+        r#"
+        select count(*) as "total!",
+               count(*) filter (where c.level = 'high') as "high!",
+               count(*) filter (where c.level = 'critical') as "critical!",
+               count(*) filter (where c.level = 'new') as "new!",
+               count(*) filter (where c.level = 'never_visited') as "never_visited!"
+          from churn_members m
+          left join member_churn c on c.member_id = m.id
+         where m.is_scored
+           and (m.frozen_until is null
+                or m.frozen_until <= ($1::timestamptz at time zone m.timezone)::date)
+           and ($2::uuid is null or m.gym_id = $2)
+           and ($4::int = 1 or abs(hashtext(m.id::text)::bigint) % $4::int = $3::int)
+        "#,
+        cx.now,
+        cx.options.gym_id,
+        shard,
+        shards,
+    )
+    .fetch_one(db)
+    .await
+}

@@ -1,0 +1,136 @@
+//! What became of the predictions: did the member come within thirty days?
+//!
+//! Every prediction whose thirty days are over gets its outcome, also after
+//! missed nights. The days are those of the gym's calendar, from the one of
+//! the prediction on; what the prediction itself had seen does not count.
+//! Then the newest day that is known is measured ([`measure`]).
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::model::rounded;
+use crate::database::Unnamed;
+use crate::jobs::Cx;
+
+/// Predictions at the most in one statement.
+pub(super) const ROWS: i64 = 5_000;
+
+/// How well the predictions of one day turned out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Accuracy {
+    /// The gym.
+    pub gym_id: Uuid,
+    /// The day they were made.
+    pub scored_on: NaiveDate,
+    /// How many.
+    pub predictions: i64,
+    /// Share of those who did not come.
+    pub base_rate: f64,
+    /// The mean score.
+    pub mean_score: f64,
+    /// Chance that one who did not come was scored above one who came; none
+    /// when all came, or none did.
+    pub auc: Option<f64>,
+    /// Mean squared error.
+    pub brier: f64,
+}
+
+/// Fills the oldest outcomes that are due, `limit` at the most; answers how
+/// many. Predictions about members who are gone are deleted.
+pub(super) async fn fill(db: Unnamed<'_>, cx: &Cx, limit: i64) -> Result<i64> {
+    let (shard, shards) = cx.options.shard_of();
+    sqlx::query_scalar!(
+        r#"
+        with due as (
+            select h.member_id, h.scored_on, m.id is not null as is_known,
+                   coalesce(h.scored_at, h.scored_on::timestamp at time zone g.timezone) as since,
+                   (h.scored_on + 30)::timestamp at time zone g.timezone as until
+              from member_churn_history h
+              join gyms g on g.id = h.gym_id
+              left join members m on m.id = h.member_id and m.status <> 'anonymised'
+             where h.outcome is null
+               and h.score is not null
+               and h.scored_on <= ($1::timestamptz at time zone 'UTC')::date - 29
+               and h.scored_on <= ($1 at time zone g.timezone)::date - 30
+               and ($2::uuid is null or h.gym_id = $2)
+               and ($4::int = 1 or abs(hashtext(h.member_id::text)::bigint) % $4::int = $3::int)
+             order by h.scored_on
+             limit $5
+               for update of h skip locked
+        ), forgotten as (
+            delete from member_churn_history h
+             using due
+             where h.member_id = due.member_id
+               and h.scored_on = due.scored_on
+               and not due.is_known
+        ), told as (
+            update member_churn_history h
+               set outcome = not exists (
+                       select from visits v
+                        where v.member_id = due.member_id
+                          and v.checked_in_at > due.since
+                          and v.checked_in_at < due.until
+                   )
+              from due
+             where h.member_id = due.member_id
+               and h.scored_on = due.scored_on
+               and due.is_known
+        )
+        select count(*) as "due!"
+          from due
+        "#,
+        cx.now,
+        cx.options.gym_id,
+        shard,
+        shards,
+        limit,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Measures each gym's newest day with outcomes, of the last week of those
+/// that are due, and notes it; all of them together come without a gym.
+///
+/// From a histogram of a thousand bins, in which ties count half; scores of
+/// one bin are ties.
+pub(super) async fn measure(db: Unnamed<'_>, cx: &Cx) -> Result<(Overall, Vec<Accuracy>)> {
+    let rows = sqlx::query_file!(
+        "src/jobs/daily_churn_analysis/measure.sql",
+        cx.now,
+        cx.options.gym_id,
+    )
+    .fetch_all(db)
+    .await?;
+    let mut overall = Overall::default();
+    let mut gyms = Vec::new();
+    for row in rows {
+        match (row.gym_id, row.scored_on) {
+            (Some(gym_id), Some(scored_on)) => gyms.push(Accuracy {
+                gym_id,
+                scored_on,
+                predictions: row.predictions,
+                base_rate: rounded(row.base_rate),
+                mean_score: rounded(row.mean_score),
+                auc: row.auc.map(rounded),
+                brier: rounded(row.brier),
+            }),
+            _ => {
+                overall = Overall {
+                    auc: row.auc.map(rounded),
+                    brier: Some(rounded(row.brier)),
+                }
+            }
+        }
+    }
+    Ok((overall, gyms))
+}
+
+/// Over all gyms; none when nothing is known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Overall {
+    pub(super) auc: Option<f64>,
+    pub(super) brier: Option<f64>,
+}

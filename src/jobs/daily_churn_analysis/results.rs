@@ -1,0 +1,98 @@
+//! What a run says of itself.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Accuracy;
+use super::scores::Written;
+use crate::jobs::Stop;
+
+/// Sample ids per action in a dry run, and failures told per run.
+const SAMPLES: usize = 50;
+
+/// What a run did, or in a dry run would do.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub struct Results {
+    /// Members there are to score, over all runs of the day.
+    pub total: i64,
+    /// Those this run wrote a level of.
+    pub processed: u64,
+    /// Those who could not be written.
+    pub errors: u64,
+    /// Members who now stand at high risk, and at critical.
+    pub high_risk: i64,
+    /// At critical.
+    pub critical_risk: i64,
+    /// Members who are new, and those who joined a while ago and never came.
+    pub new: i64,
+    /// Never came.
+    pub never_visited: i64,
+    /// Alerts opened for who entered the risk.
+    pub alerts_opened: u64,
+    /// Alerts resolved of who left it, or is not scored any more.
+    pub alerts_resolved: u64,
+    /// Scores deleted of who is not scored any more.
+    pub forgotten: u64,
+    /// Predictions of thirty days ago that got their outcome.
+    pub outcomes_filled: i64,
+    /// How well the newest predictions with outcomes ranked, 0.5 being blind
+    /// and 1 perfect; none when nothing is known.
+    pub live_auc: Option<f64>,
+    /// Their mean squared error.
+    pub live_brier: Option<f64>,
+    /// The same by gym, of the fifty with the most predictions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gyms: Vec<Accuracy>,
+    /// Who could not be written, and why; the first fifty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<MemberError>,
+    /// In a dry run, the first fifty ids of each action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub samples: BTreeMap<&'static str, Vec<Uuid>>,
+}
+
+/// A member who could not be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemberError {
+    /// The member.
+    pub member_id: Uuid,
+    /// What went wrong.
+    pub error: String,
+}
+
+impl Results {
+    /// Adds what a batch wrote, with sample ids in a dry run.
+    pub(super) fn add(&mut self, written: Written, dry_run: bool) {
+        self.processed += written.scored.len() as u64;
+        self.alerts_opened += written.alerts_opened.len() as u64;
+        self.alerts_resolved += written.alerts_resolved.len() as u64;
+        if dry_run {
+            self.sample("scored", written.scored);
+            self.sample("alerts_opened", written.alerts_opened);
+            self.sample("alerts_resolved", written.alerts_resolved);
+        }
+    }
+
+    /// Keeps the first ids of an action.
+    pub(super) fn sample(&mut self, action: &'static str, ids: Vec<Uuid>) {
+        if ids.is_empty() {
+            return;
+        }
+        let samples = self.samples.entry(action).or_default();
+        let room = SAMPLES.saturating_sub(samples.len());
+        samples.extend(ids.into_iter().take(room));
+    }
+
+    /// Counts a member whom the database refuses; the next run tries again.
+    pub(super) fn refused(&mut self, member_id: Uuid, stop: &Stop) {
+        self.errors += 1;
+        if self.failures.len() < SAMPLES {
+            self.failures.push(MemberError {
+                member_id,
+                error: stop.to_string(),
+            });
+        }
+    }
+}

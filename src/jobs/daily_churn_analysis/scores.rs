@@ -1,0 +1,134 @@
+//! Writes what was said of members: their row, its history, their alerts.
+//!
+//! One statement for scores and history, guarded by the member being there to
+//! be scored still; the one who leaves in that very moment is forgotten by the
+//! next run. A row that is newer than the moment of this run, which then
+//! replays one, stays as it is, and its alerts with it.
+
+use chrono::NaiveDate;
+use serde_json::Value;
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::alerts::{self, AtRisk};
+use super::walk::Judged;
+use crate::database::Unnamed;
+use crate::jobs::{Batch, Cx, Stop, during};
+
+/// What one batch changed.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Written {
+    pub(super) scored: Vec<Uuid>,
+    pub(super) alerts_opened: Vec<Uuid>,
+    pub(super) alerts_resolved: Vec<Uuid>,
+}
+
+/// Writes the verdicts, all in the one transaction of `batch`.
+pub(super) async fn write(
+    cx: &Cx,
+    batch: &mut Batch<'_>,
+    judged: &[Judged],
+) -> std::result::Result<Written, Stop> {
+    let mut written = Written {
+        scored: keep(batch.db()?, cx, judged)
+            .await
+            .map_err(during("write scores"))?,
+        ..Written::default()
+    };
+    let (risky, calm): (Vec<&Judged>, Vec<&Judged>) = judged
+        .iter()
+        .partition(|one| one.verdict.level.is_at_risk());
+    let risky: Vec<AtRisk> = risky.into_iter().map(AtRisk::of).collect();
+    if !risky.is_empty() {
+        alerts::bump(batch.db()?, &risky, cx.now)
+            .await
+            .map_err(during("bump alerts"))?;
+        written.alerts_opened = alerts::open(batch.db()?, &risky, cx.now)
+            .await
+            .map_err(during("open alerts"))?;
+    }
+    let left: Vec<Uuid> = calm
+        .iter()
+        .filter(|one| {
+            one.member
+                .previous
+                .is_some_and(super::verdict::Level::is_at_risk)
+        })
+        .map(|one| one.member.id)
+        .collect();
+    if !left.is_empty() {
+        written.alerts_resolved = alerts::resolve(batch.db()?, &left, cx.now)
+            .await
+            .map_err(during("resolve alerts"))?;
+    }
+    Ok(written)
+}
+
+/// Writes scores and history; answers whose.
+async fn keep(db: Unnamed<'_>, cx: &Cx, judged: &[Judged]) -> Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = judged.iter().map(|one| one.member.id).collect();
+    let days: Vec<NaiveDate> = judged.iter().map(|one| one.member.today).collect();
+    let scores: Vec<Option<f32>> = judged.iter().map(|one| one.verdict.score).collect();
+    let levels: Vec<String> = judged
+        .iter()
+        .map(|one| one.verdict.level.name().to_owned())
+        .collect();
+    let factors: Vec<Value> = judged.iter().map(Judged::factors).collect();
+    let versions: Vec<String> = judged.iter().map(|one| one.model_version.clone()).collect();
+    sqlx::query_scalar!(
+        r#"
+        with judged as (
+            select m.id, m.gym_id, j.day, j.score, j.level, j.factors, j.version
+              from unnest($1::uuid[], $2::date[], $3::real[], $4::text[], $5::jsonb[], $6::text[])
+                   as j (id, day, score, level, factors, version)
+              join churn_members m on m.id = j.id and m.is_scored
+        ), current as (
+            insert into member_churn as c (member_id, gym_id, score, level, factors, model_version,
+                                           scored_on, computed_at)
+            select id, gym_id, score, level, factors, version, day, $7
+              from judged
+                on conflict (member_id) do update
+               set gym_id = excluded.gym_id,
+                   score = excluded.score,
+                   level = excluded.level,
+                   factors = excluded.factors,
+                   model_version = excluded.model_version,
+                   scored_on = excluded.scored_on,
+                   computed_at = excluded.computed_at
+             where c.scored_on <= excluded.scored_on
+        ), history as (
+            insert into member_churn_history as h (member_id, scored_on, gym_id, score, level,
+                                                   model_version, scored_at)
+            select id, day, gym_id, score, level, version, $7
+              from judged
+                on conflict (member_id, scored_on) do update
+               set gym_id = excluded.gym_id,
+                   score = excluded.score,
+                   level = excluded.level,
+                   model_version = excluded.model_version,
+                   scored_at = excluded.scored_at,
+                   outcome = null
+             where $8
+        )
+        select id as "id!"
+          from judged
+        "#,
+        &ids,
+        &days,
+        &scores as &[Option<f32>],
+        &levels,
+        &factors,
+        &versions,
+        cx.now,
+        cx.options.force,
+    )
+    .fetch_all(db)
+    .await
+}
+
+impl Judged {
+    /// The reasons as they are stored.
+    pub(super) fn factors(&self) -> Value {
+        serde_json::to_value(&self.verdict.factors).unwrap_or_default()
+    }
+}
