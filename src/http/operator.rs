@@ -14,7 +14,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::guard::Operator;
@@ -153,11 +153,22 @@ fn figures(job: &Job, totals: Totals, standing: Standing) -> Value {
     let last = standing.last_executed;
     json!({
         "totals": counts,
+        "gauges": standing.last_success.map(|run| gauges(job, run)),
         "runs": totals.runs,
         "job_execution_time_total": totals.duration_ms,
         "job_execution_time": last.as_ref().and_then(|run| run.duration_ms),
         "last_execution_time": last.map(|run| run.started_at),
     })
+}
+
+/// The numbers of a run that do not add up over runs: how things stand.
+fn gauges(job: &Job, run: Run) -> Map<String, Value> {
+    let Value::Object(results) = run.results else {
+        return Map::new();
+    };
+    let is_gauge =
+        |(name, value): &(String, Value)| value.is_number() && !job.totals.contains(&name.as_str());
+    results.into_iter().filter(is_gauge).collect()
 }
 
 /// Which runs are wanted.
