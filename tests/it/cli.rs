@@ -15,18 +15,18 @@ mod serving;
 mod token;
 mod working;
 
-type Settings = BTreeMap<String, String>;
+pub(crate) type Settings = BTreeMap<String, String>;
 
 /// What a command left behind.
 #[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Done {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -43,7 +43,7 @@ fn command(settings: &Settings, arguments: &[&str]) -> Command {
     command
 }
 
-async fn run(settings: &Settings, arguments: &[&str]) -> Done {
+pub(crate) async fn run(settings: &Settings, arguments: &[&str]) -> Done {
     run_with(settings, arguments, "").await
 }
 
@@ -75,13 +75,14 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 
 #[rstest]
 #[case::all(&["--help"], &[
-    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "demo",
+    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "churn", "demo",
 ])]
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
 #[case::run(&["run", "--help"], &[
-    JOB, "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--actor", "--reason",
+    JOB, "daily-churn-analysis", "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--actor", "--reason",
 ])]
+#[case::churn_fit(&["churn", "fit", "--help"], &["--gym", "--dry-run", "--as-of", "--json"])]
 #[case::trigger(&["trigger", "--help"], &[
     JOB, "--url", "--public-url", "--message-id", "--dry-run", "CRON_SECRET",
 ])]

@@ -14,6 +14,7 @@ mod cleanup_stale_payment_intents;
 mod cli;
 mod config;
 mod crashes;
+mod daily_churn_analysis;
 mod database;
 mod expire_stale_orders;
 mod guard;

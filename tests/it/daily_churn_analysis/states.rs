@@ -1,0 +1,170 @@
+//! Who is scored, who is told apart, and who leaves nothing behind.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::seed::every;
+use super::*;
+
+#[tokio::test]
+async fn the_new_and_those_who_never_came_have_no_score() {
+    let app = App::new().await;
+    let [regular, gone, new, never, frozen, out] = app.a_bit_of_everything().await;
+
+    let reply = app.analyse(TONIGHT).await;
+
+    assert_eq!(app.level(regular).await, "low");
+    assert_eq!(app.level(gone).await, "critical");
+    assert_eq!(app.level(new).await, "new");
+    assert_eq!(app.level(never).await, "never_visited");
+    assert_eq!(app.level(frozen).await, "-");
+    assert_eq!(app.level(out).await, "-");
+    assert_eq!(
+        app.rows("select score, factors from member_churn where level in ('new', 'never_visited')")
+            .await,
+        json!([{ "score": null, "factors": [] }, { "score": null, "factors": [] }])
+    );
+    let results = reply.results();
+    assert_eq!(
+        (
+            &results["total"],
+            &results["new"],
+            &results["never_visited"]
+        ),
+        (&json!(4), &json!(1), &json!(1))
+    );
+}
+
+#[rstest]
+#[case::frozen("status = 'frozen'")]
+#[case::frozen_for_a_while("frozen_until = date '2025-06-17' + 1")]
+#[case::cancelled("status = 'cancelled'")]
+#[case::expired("status = 'expired'")]
+#[case::opted_out("churn_opt_out = true")]
+#[case::anonymised("status = 'anonymised', anonymised_at = '2025-06-16T12:00:00Z'")]
+#[tokio::test]
+async fn who_is_not_scored_any_more_leaves_no_score_and_no_open_alert(#[case] change: &str) {
+    let app = App::new().await;
+    let [_, gone, ..] = app.a_bit_of_everything().await;
+    app.analyse(TONIGHT).await;
+    app.execute(&format!("update members set {change} where id = '{gone}'"))
+        .await;
+
+    let reply = app.analyse("2025-06-17T02:00:00Z").await;
+
+    assert_eq!(app.level(gone).await, "-");
+    assert_eq!(reply.results()["forgotten"], 1);
+    assert_eq!(reply.results()["alerts_resolved"], 1);
+    assert_eq!(reply.results()["critical_risk"], 0);
+    let alerts = app
+        .rows("select status, resolved_by, resolved_at is not null as at from alerts")
+        .await;
+    assert_eq!(
+        alerts,
+        json!([{ "status": "resolved", "resolved_by": "system", "at": true }])
+    );
+    let history = format!("select count(*) from member_churn_history where member_id = '{gone}'");
+    let kept = i64::from(!change.contains("anonymised"));
+    assert_eq!(app.count(&history).await, kept);
+}
+
+#[tokio::test]
+async fn who_comes_back_from_the_ice_is_scored_again() {
+    let app = App::new().await;
+    let [_, gone, ..] = app.a_bit_of_everything().await;
+    app.execute("update members set frozen_until = '2025-06-17'")
+        .await;
+    let frozen = app.analyse(TONIGHT).await;
+    assert_eq!(frozen.results()["processed"], 0);
+
+    let thawed = app.analyse("2025-06-17T02:00:00Z").await;
+
+    assert_eq!(thawed.results()["processed"], 4);
+    assert_eq!(thawed.results()["alerts_opened"], 1);
+    assert_eq!(app.level(gone).await, "critical");
+}
+
+#[tokio::test]
+async fn one_visit_and_little_time_is_never_critical() {
+    let app = App::new().await;
+    let gym = app.gym("Europe/Paris").await;
+    // A gym whose members come every two months: whoever came once will most
+    // likely not come within thirty days.
+    for member in app.members::<9>(gym, 400).await {
+        app.came(member, every(3, 60)).await;
+    }
+    let [young] = app.members(gym, 29).await;
+    let [old] = app.members(gym, 30).await;
+    app.came(young, vec![28]).await;
+    app.came(old, vec![28]).await;
+
+    app.analyse(TONIGHT).await;
+
+    assert!(app.score(young).await >= 0.75);
+    assert_eq!(app.level(young).await, "high");
+    assert_eq!(app.level(old).await, "critical");
+}
+
+#[tokio::test]
+async fn a_badge_that_is_read_twice_is_one_visit() {
+    let app = App::new().await;
+    let gym = app.gym("Europe/Paris").await;
+    let [once, twice] = app.members(gym, 300).await;
+    app.came(once, every(5, 4)).await;
+    app.came(twice, every(5, 4)).await;
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at)
+         select gym_id, member_id, checked_in_at + interval '1 hour' from visits
+          where member_id = '{twice}'"
+    ))
+    .await;
+
+    app.analyse(TONIGHT).await;
+
+    assert_eq!(
+        app.score(once).await.to_bits(),
+        app.score(twice).await.to_bits()
+    );
+}
+
+#[tokio::test]
+async fn dates_that_are_no_dates_harm_nobody() {
+    let app = App::new().await;
+    let gym = app.gym("Pacific/Noumea").await;
+    let [member, other] = app.members(gym, 300).await;
+    app.came(member, every(3, 3)).await;
+    app.came(other, every(3, 3)).await;
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at)
+         select '{gym}', '{member}', at::timestamptz
+           from unnest(array['infinity', '-infinity', '4713-01-01 BC', '2999-01-01']) at;
+         update members set joined_on = '-infinity', membership_ends_on = 'infinity',
+                            frozen_until = '-infinity'
+          where id = '{member}'"
+    ))
+    .await;
+
+    let reply = app.analyse(TONIGHT).await;
+
+    assert_eq!(
+        (&reply.results()["processed"], &reply.results()["errors"]),
+        (&json!(2), &json!(0))
+    );
+    let difference = app.score(member).await - app.score(other).await;
+    assert!(difference.abs() < 0.02, "{difference}");
+}
+
+#[tokio::test]
+async fn who_joins_later_is_not_seen_yet() {
+    let app = App::new().await;
+    let gym = app.gym("Europe/Paris").await;
+    let [later] = app.members(gym, -3).await;
+    let [trial] = app.members(gym, -3).await;
+    app.came(trial, vec![20, 22, 25]).await;
+
+    let reply = app.analyse(TONIGHT).await;
+
+    assert_eq!(reply.results()["processed"], 1);
+    assert_eq!(app.level(later).await, "-");
+    assert_ne!(app.level(trial).await, "-");
+}
