@@ -12,7 +12,8 @@
 //! into the ledger, takes the job's lease, and settles both in the end; the
 //! job, a value in [`jobs::ALL`], works batch by batch through its
 //! [`jobs::Cx`]; every batch renews the lease or commits nothing
-//! ([`jobs::fence`]). [`stripe`] and [`qstash`] say what the outside says.
+//! ([`jobs::fence`]). [`stripe`], [`qstash`] and [`resend`] say what the
+//! outside says.
 //! [`cli`] puts the parts together, [`config`] reads every setting,
 //! [`database`] knows how to speak to Postgres through a pooler, and
 //! [`outbound`] how to call others. `demo` is the same service with a
@@ -23,8 +24,8 @@
 //! `tests/it/house.rs` checks these:
 //!
 //! - Imports point one way: `main`, `cli`, `http`, `runs`, `jobs`, then
-//!   `stripe` and `qstash`; nothing imports what stands before it.
-//! - Only [`http`] knows axum (and the demo's Stripe double, a server too).
+//!   `stripe`, `qstash` and `resend`; nothing imports what stands before it.
+//! - Only [`http`] knows axum (and the demo's doubles, servers too).
 //! - No job knows HTTP or the ledger, and no job imports another.
 //! - No job reads the clock or the environment: `cx.now` is bound into every
 //!   statement, and [`config`] alone reads variables.
@@ -45,6 +46,7 @@ pub mod http;
 pub mod jobs;
 pub mod outbound;
 pub mod qstash;
+pub mod resend;
 pub mod runs;
 pub mod stripe;
 pub mod telemetry;

@@ -1,0 +1,151 @@
+//! Resend: sends one mail, with typed outcomes.
+//!
+//! Promises that the key travels only over https or to this machine, that
+//! `RESEND_MAX_RPS` calls a second leave this process, and that a call is
+//! repeated only with the same idempotency key. Whom to mail what is the
+//! jobs' business.
+//!
+//! Sources: <https://resend.com/docs/api-reference/emails/send-email>,
+//! <https://resend.com/docs/api-reference/errors>,
+//! <https://resend.com/docs/api-reference/rate-limit>,
+//! <https://resend.com/docs/dashboard/emails/idempotency-keys>.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use url::Url;
+
+use crate::outbound;
+
+mod answer;
+
+pub use answer::Failure;
+
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one call is made at the most.
+const TRIES: usize = 3;
+/// The longest pause between tries; a longer `Retry-After` is left to a
+/// later run.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// What it takes to send mail.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Without a key no mail is sent.
+    pub key: Option<SecretString>,
+    /// Where the API stands, without a trailing slash.
+    pub base: Url,
+    /// Who the mail is from, such as `JARVIS <reports@gym.example>`.
+    pub from: String,
+    /// Calls per second of this process.
+    pub max_rps: NonZeroU32,
+}
+
+/// A mail to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The address.
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    /// The body as HTML.
+    pub html: String,
+    /// The same as plain text.
+    pub text: String,
+    /// At most 256 characters; Resend remembers it for a day.
+    pub idempotency_key: String,
+}
+
+/// A client of Resend; clones share their connections and rate limit.
+#[derive(Debug, Clone)]
+pub struct Resend {
+    http: reqwest::Client,
+    settings: Arc<Settings>,
+    bucket: Arc<DefaultDirectRateLimiter>,
+}
+
+/// Whether a new call may begin: jobs pass their budget.
+pub type MayBegin<'a> = &'a (dyn Fn() -> bool + Sync);
+
+impl Resend {
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        let quota = Quota::per_second(settings.max_rps).allow_burst(NonZeroU32::MIN);
+        Ok(Self {
+            http: outbound::client(TIMEOUT)?,
+            settings: Arc::new(settings),
+            bucket: Arc::new(RateLimiter::direct(quota)),
+        })
+    }
+
+    /// Whether there is a key to send mail with.
+    #[must_use]
+    pub fn is_set_up(&self) -> bool {
+        self.settings.key.is_some()
+    }
+
+    /// `POST /emails`; answers Resend's id of the mail.
+    ///
+    /// # Errors
+    /// What Resend, or the way to it, said instead; [`Failure::is_unsure`]
+    /// says whether it may have been sent all the same.
+    pub async fn send(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(TRIES - 1)
+            .with_jitter();
+        let mut was_unsure = false;
+        let sent = (|| self.send_once(mail, may_begin))
+            .retry(backoff)
+            .when(|failure| failure.may_be_retried(LONGEST_PAUSE) && may_begin())
+            .notify(|failure, _| was_unsure |= failure.is_unsure())
+            .adjust(|failure, pause| pause.map(|pause| failure.retry_after().unwrap_or(pause)))
+            .await;
+        // A refusal does not undo an earlier try whose outcome is unknown.
+        sent.map_err(|failure| {
+            if was_unsure {
+                failure.unsure()
+            } else {
+                failure
+            }
+        })
+    }
+
+    async fn send_once(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
+        let Some(key) = &self.settings.key else {
+            return Err(Failure::Denied {
+                message: "RESEND_API_KEY is not set".to_owned(),
+            });
+        };
+        self.bucket.until_ready().await;
+        if !may_begin() {
+            return Err(Failure::NoTime);
+        }
+        let request = self
+            .http
+            .post(format!(
+                "{}/emails",
+                self.settings.base.as_str().trim_end_matches('/')
+            ))
+            .bearer_auth(key.expose_secret())
+            .header("Idempotency-Key", &mail.idempotency_key)
+            .json(&json!({
+                "from": self.settings.from,
+                "to": [mail.to],
+                "subject": mail.subject,
+                "html": mail.html,
+                "text": mail.text,
+            }));
+        answer::read(request.send().await).await
+    }
+}

@@ -1,0 +1,153 @@
+//! What Resend's answers say: <https://resend.com/docs/api-reference/errors>.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Why no mail was sent, or why nobody knows, by what the caller does about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A mail with this key was accepted before, with another content.
+    #[error("Resend has accepted this mail before")]
+    AlreadySent,
+    /// The mail itself is refused: most often its address.
+    #[error("Resend refused the mail ({status} {name}): {message}")]
+    Refused {
+        /// 400, 422 or another of the 4xx.
+        status: u16,
+        /// Resend's name of the error.
+        name: String,
+        /// Resend's words.
+        message: String,
+    },
+    /// The key, the sender or the quota: every other mail will fail alike.
+    #[error("Resend sends nothing for us: {message}")]
+    Denied {
+        /// Resend's words.
+        message: String,
+    },
+    /// Too many calls a second; nothing was sent.
+    #[error("Resend asks us to slow down: {message}")]
+    Limited {
+        /// Resend's words.
+        message: String,
+        /// How long Resend asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No answer, or one that says nothing: it may have been sent.
+    #[error("nobody knows whether Resend sent the mail: {message}")]
+    Unclear {
+        /// What came instead.
+        message: String,
+    },
+    /// The run may begin no new call.
+    #[error("no time was left to send the mail")]
+    NoTime,
+}
+
+impl Failure {
+    /// Whether the mail may have been sent.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        matches!(self, Self::Unclear { .. })
+    }
+
+    /// Whether another try may help, and soon enough.
+    pub(super) fn may_be_retried(&self, longest_pause: Duration) -> bool {
+        match self {
+            Self::Limited { retry_after, .. } => {
+                retry_after.is_none_or(|pause| pause <= longest_pause)
+            }
+            Self::Unclear { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long Resend asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The same after a try whose outcome is unknown.
+    pub(super) fn unsure(self) -> Self {
+        match self {
+            Self::AlreadySent | Self::Unclear { .. } => self,
+            failure => Self::Unclear {
+                message: failure.to_string(),
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    id: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    name: String,
+    message: String,
+}
+
+/// Reads an answer, or the lack of one.
+pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
+    let unclear = |error: &reqwest::Error| Failure::Unclear {
+        message: in_words(error),
+    };
+    let response = answer.map_err(|error| unclear(&error))?;
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let body = response.text().await.map_err(|error| unclear(&error))?;
+    if (200..300).contains(&status) {
+        let sent: Result<Sent, _> = serde_json::from_str(&body);
+        return sent.map(|sent| sent.id).map_err(|_| Failure::Unclear {
+            message: format!("a {status} whose body names no mail"),
+        });
+    }
+    let refusal: Refusal = serde_json::from_str(&body).unwrap_or_default();
+    Err(failure(status, retry_after, refusal))
+}
+
+fn failure(status: u16, retry_after: Option<Duration>, refusal: Refusal) -> Failure {
+    let Refusal { name, message } = refusal;
+    match (status, name.as_str()) {
+        (409, "invalid_idempotent_request") => Failure::AlreadySent,
+        (401 | 403, _) | (429, "daily_quota_exceeded" | "monthly_quota_exceeded") => {
+            let message = format!("{status} {name}: {message}");
+            Failure::Denied { message }
+        }
+        (429, _) => Failure::Limited {
+            message,
+            retry_after,
+        },
+        (409 | 500.., _) => Failure::Unclear {
+            message: format!("{status} {name}: {message}"),
+        },
+        _ => Failure::Refused {
+            status,
+            name,
+            message,
+        },
+    }
+}
+
+/// An error of the network in a few words, without the address.
+fn in_words(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
