@@ -15,6 +15,7 @@ use crate::{outbound, runs, stripe, telemetry};
 
 mod guard;
 mod placeholder;
+mod reports;
 mod variables;
 
 pub use guard::{Guard, KeyRing, Verification};

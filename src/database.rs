@@ -59,11 +59,12 @@ pub fn pooler_safe(options: PgConnectOptions) -> PgConnectOptions {
 pub struct Bounds(&'static str);
 
 impl Bounds {
-    /// For reading.
+    /// For reading. Compiling a statement takes longer than running one of ours.
     pub const READ: Self = Self(
         "begin;
          set local statement_timeout = '20s';
          set local random_page_cost = 1.1;
+         set local jit = off;
          set local idle_in_transaction_session_timeout = '20s'",
     );
 

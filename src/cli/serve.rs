@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Guard, Settings};
+use crate::resend::Resend;
 use crate::runs::Runner;
 use crate::stripe::Stripe;
 use crate::{database, http};
@@ -46,6 +47,8 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
     Ok(Runner {
         db: database::pool(database.options, database.max_connections),
         stripe: Stripe::new(settings.stripe()?)?,
+        resend: Resend::new(settings.resend()?)?,
+        links: settings.links()?,
         settings: settings.runs()?,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 
+use super::weekly_reports::links::Links;
 use super::{Budget, Fence, Options};
 use crate::database::{self, Bounds, Fault};
+use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 /// Everything a job may use. There is nothing else.
@@ -23,6 +25,10 @@ pub struct Cx {
     pub fence: Fence,
     /// Stripe, with this process's rate limit.
     pub stripe: Stripe,
+    /// Resend, with this process's rate limit.
+    pub resend: Resend,
+    /// What signs links to reports, where there is a secret to sign with.
+    pub links: Option<Links>,
 }
 
 impl Cx {

@@ -23,6 +23,7 @@ pub mod health_check_kiosks;
 pub mod intents;
 pub mod options;
 pub mod stock;
+pub mod weekly_reports;
 
 pub use budget::Budget;
 pub use cx::{Cx, Stop, during};
@@ -36,6 +37,7 @@ pub const ALL: &[Job] = &[
     daily_churn_analysis::JOB,
     health_check_kiosks::JOB,
     cleanup_old_data::JOB,
+    weekly_reports::JOB,
 ];
 
 /// One kind of work, called by its name.

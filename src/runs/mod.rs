@@ -18,7 +18,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::database::{self, Bounds, Unnamed};
+use crate::jobs::weekly_reports::links::Links;
 use crate::jobs::{Budget, Cx, Ended, Fence, Finish, Job, Options, Stop, during};
+use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 mod begin;
@@ -27,6 +29,7 @@ mod lease;
 mod ledger;
 mod readiness;
 mod record;
+mod reports;
 mod settle;
 pub mod standing;
 mod totals;
@@ -48,6 +51,10 @@ pub struct Runner {
     pub db: PgPool,
     /// Stripe.
     pub stripe: Stripe,
+    /// Resend.
+    pub resend: Resend,
+    /// What signs links to reports.
+    pub links: Option<Links>,
     /// The bounds of a run.
     pub settings: Settings,
     /// Cancelled when the process is asked to stop.
@@ -207,6 +214,8 @@ impl Runner {
                 progress.clone(),
             ),
             stripe: self.stripe.clone(),
+            resend: self.resend.clone(),
+            links: self.links.clone(),
         };
         let run = call.job.run;
         let mut task = tokio::spawn(async move { run(&cx).await }.in_current_span());

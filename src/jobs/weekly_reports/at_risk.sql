@@ -1,0 +1,22 @@
+-- The ten members of each gym most at risk on its last scored day: whom to call first.
+select
+    gym_id as "gym_id!",
+    member_id as "member_id!",
+    score as "score!",
+    level as "level!"
+from (
+    select
+        scored.gym_id,
+        history.member_id,
+        history.score,
+        history.level,
+        row_number() over (partition by scored.gym_id order by history.score desc, history.member_id) as place
+    from unnest($1::uuid[], $2::boolean[], $3::date[]) as scored (gym_id, is_this, day)
+    join member_churn_history as history
+        on history.gym_id = scored.gym_id
+        and history.scored_on = scored.day
+    where scored.is_this
+        and history.level in ('high', 'critical')
+) as ranked
+where place <= 10
+order by gym_id, place

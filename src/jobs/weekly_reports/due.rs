@@ -1,0 +1,167 @@
+//! The gyms that a run looks at, and which of them need a report.
+//!
+//! Gyms come by keyset over their id, in batches. A report that is there is
+//! left alone unless `force` is given.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::BATCH;
+use super::week::Week;
+use crate::database::Unnamed;
+use crate::jobs::{Cx, Finish, Stop, during};
+
+/// A gym whose week is to be reported.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) gym_id: Uuid,
+    pub(super) zone: Tz,
+    pub(super) week: Week,
+}
+
+/// A batch of gyms, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Gyms {
+    /// How many were looked at.
+    pub(super) total: u64,
+    pub(super) due: Vec<Due>,
+    /// Not active, or not there yet when the week ended.
+    pub(super) skipped: u64,
+    /// The report is there.
+    pub(super) reported: u64,
+    /// Their time zone is none we know.
+    pub(super) without_zone: Vec<(Uuid, String)>,
+}
+
+/// Where the walk over the gyms stands.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    after: Option<Uuid>,
+    left: u64,
+    at_the_end: bool,
+}
+
+impl Cursor {
+    pub(super) fn at_the_first(cx: &Cx) -> Self {
+        Self {
+            after: None,
+            left: cx.options.row_limit(),
+            at_the_end: false,
+        }
+    }
+
+    /// Done once every gym was looked at, or `limit` of them.
+    pub(super) fn finish(&self) -> Finish {
+        if self.at_the_end {
+            Finish::Done
+        } else {
+            Finish::WorkLeft
+        }
+    }
+
+    /// Some of the gyms that were handed out were not looked at.
+    pub(super) fn interrupted(&mut self) {
+        self.at_the_end = false;
+        self.left = 0;
+    }
+
+    /// The next batch; `None` when there is none.
+    pub(super) async fn batch(&mut self, cx: &Cx) -> Result<Option<Gyms>, Stop> {
+        let size = cx.options.batch_size_or(BATCH);
+        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
+        if self.at_the_end || size == 0 {
+            return Ok(None);
+        }
+        let mut tx = cx.reading().await?;
+        let rows = pick(Unnamed(&mut tx), cx, self.after, size)
+            .await
+            .map_err(during("pick gyms"))?;
+        let read = rows.len() as u64;
+        self.after = rows.last().map(|row| row.id).or(self.after);
+        self.left -= self.left.min(read);
+        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
+        let mut gyms = Gyms {
+            total: read,
+            ..Gyms::default()
+        };
+        for row in rows {
+            gyms.sort(row, cx.now);
+        }
+        if !cx.options.force {
+            let reported = reported(Unnamed(&mut tx), &gyms.due)
+                .await
+                .map_err(during("look for reports"))?;
+            gyms.due.retain(|gym| !reported.contains(&gym.gym_id));
+            gyms.reported = reported.len() as u64;
+        }
+        Ok(Some(gyms))
+    }
+}
+
+impl Gyms {
+    fn sort(&mut self, gym: Row, now: DateTime<Utc>) {
+        let Ok(zone) = gym.timezone.parse::<Tz>() else {
+            self.without_zone.push((gym.id, gym.timezone));
+            return;
+        };
+        let week = Week::last_complete(now, zone);
+        if gym.status == "active" && gym.created_at < week.ends {
+            self.due.push(Due {
+                gym_id: gym.id,
+                zone,
+                week,
+            });
+        } else {
+            self.skipped += 1;
+        }
+    }
+}
+
+struct Row {
+    id: Uuid,
+    status: String,
+    timezone: String,
+    created_at: DateTime<Utc>,
+}
+
+/// Active gyms after `after`; one that was asked for by its id in any status.
+async fn pick(db: Unnamed<'_>, cx: &Cx, after: Option<Uuid>, size: i64) -> Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select id, status, timezone, created_at
+           from gyms
+          where (status = 'active' and $1::uuid is null or id = $1)
+            and ($2::uuid is null or id > $2)
+            and created_at <= $3
+          order by id
+          limit $4",
+        cx.options.gym_id,
+        after,
+        cx.now,
+        size,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Those of `due` whose report is there.
+async fn reported(db: Unnamed<'_>, due: &[Due]) -> Result<Vec<Uuid>> {
+    let gyms: Vec<Uuid> = due.iter().map(|gym| gym.gym_id).collect();
+    let years: Vec<i32> = due.iter().map(|gym| gym.week.iso.year).collect();
+    let weeks: Vec<i32> = due
+        .iter()
+        .map(|gym| gym.week.iso.week.cast_signed())
+        .collect();
+    sqlx::query_scalar!(
+        "select r.gym_id
+           from unnest($1::uuid[], $2::int[], $3::int[]) as due (gym_id, iso_year, iso_week)
+           join weekly_reports r using (gym_id, iso_year, iso_week)",
+        &gyms,
+        &years,
+        &weeks,
+    )
+    .fetch_all(db)
+    .await
+}
