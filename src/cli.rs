@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod options;
 mod policies;
 pub(crate) mod progress;
+mod reports;
 mod run;
 pub mod serve;
 mod token;
@@ -123,6 +124,11 @@ enum Command {
         #[command(subcommand)]
         command: policies::Command,
     },
+    /// Weekly reports: links to share.
+    Reports {
+        #[command(subcommand)]
+        command: reports::Command,
+    },
     /// Show it all: a Postgres and a Stripe of its own, sample data, every job once.
     #[cfg(feature = "demo")]
     Demo(crate::demo::Arguments),
@@ -190,6 +196,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             region,
         } => token::verify(&settings, &message, &signature, region.as_deref()),
         Command::Policies { command } => policies::policies(&settings, command).await,
+        Command::Reports { command } => reports::reports(&settings, command),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => crate::demo::demo(&settings, arguments).await,
     }

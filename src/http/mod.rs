@@ -7,6 +7,7 @@
 //! `GET  /api/jobs/metrics`     what all runs did together: operators
 //! `GET  /api/jobs/{job}/runs`  the runs of a job: operators
 //! `GET  /api/runs/{id}`        one run: operators
+//! `GET  /reports/{gym}/{week}` a weekly report: operators, and who has a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
 //! its business.
@@ -24,6 +25,7 @@ mod guard;
 mod health;
 mod operator;
 mod refusal;
+mod reports;
 mod requests;
 pub mod serve;
 
@@ -46,6 +48,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))
         .route("/api/runs/{id}", get(operator::run))
+        .route("/reports/{gym}/{week}", get(reports::report))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .layer(axum::middleware::from_fn(requests::identify))

@@ -94,6 +94,17 @@ impl Refusal {
             .saying("there is no such run, or it was pruned")
     }
 
+    pub(super) fn unknown_report() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_report")
+            .saying("there is no such report; a week is written 2026-W05")
+    }
+
+    /// A link to a report that does not open it, whatever the cause.
+    pub(super) fn bad_link() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", "bad_link")
+            .saying("this link was changed or has expired; ask for a new one")
+    }
+
     pub(super) fn bad_json(message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_json").saying(message)
     }

@@ -1,0 +1,52 @@
+//! `reports link`: an address that opens one weekly report.
+
+use std::process::ExitCode;
+
+use chrono::Duration;
+use clap::Subcommand;
+
+use super::Usage;
+use crate::config::Settings;
+use crate::jobs::weekly_reports::week::IsoWeek;
+
+/// What can be done about reports.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print a link that opens one report without a secret, until it expires.
+    ///
+    /// Needs PUBLIC_URL and the operators' secret, which signs it: a new secret
+    /// ends every link. Does not look whether the report is there.
+    Link {
+        /// The gym's slug.
+        gym: String,
+        /// The week, such as 2026-W05.
+        week: String,
+        /// How many days it is good for.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: u16,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// When a setting is missing or the week is none.
+pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let Command::Link { gym, week, days } = command;
+    let week: IsoWeek = week.parse().map_err(|why: &str| Usage(why.to_owned()))?;
+    settings.public_url()?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a link expires some days from the call"
+    )]
+    let expires = chrono::Utc::now() + Duration::days(days.into());
+    let links = settings.links()?;
+    let link = links.and_then(|links| links.to(&gym, week, expires));
+    let Some(link) = link else {
+        return Err(
+            Usage("OPERATOR_SECRET is not set; links are signed with it".to_owned()).into(),
+        );
+    };
+    println!("{link}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,185 @@
+//! `GET /reports/{gym}/{week}`: a weekly report as a page, and with `.json`
+//! or `.csv` behind the week as data.
+//!
+//! For operators, and for whoever holds a link to this very report that has
+//! not expired. The page may load nothing, is kept in no cache, and tells
+//! nobody where its reader came from, because its address may hold the link.
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::guard::Operator;
+use super::{App, Refusal};
+use crate::jobs::Stop;
+use crate::jobs::weekly_reports::stored::Stored;
+use crate::jobs::weekly_reports::week::IsoWeek;
+use crate::jobs::weekly_reports::words::Language;
+use crate::jobs::weekly_reports::{page, table};
+
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// Somebody who may read the report they ask for.
+pub(super) struct Reader {
+    report: Asked,
+    /// The query by which a link opened it, or empty.
+    credentials: String,
+    /// The language they ask for.
+    language: Option<String>,
+}
+
+struct Asked {
+    slug: String,
+    week: IsoWeek,
+    form: Form,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Page,
+    Json,
+    Csv,
+}
+
+/// `GET /reports/{gym}/{week}`.
+pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Response, Refusal> {
+    let Asked { slug, week, form } = reader.report;
+    let language = match reader.language.as_deref() {
+        None => None,
+        Some(code) => Some(
+            Language::named(code)
+                .ok_or_else(|| Refusal::bad_option("lang must be fr or en".to_owned()))?,
+        ),
+    };
+    let report = app
+        .runner
+        .weekly_report(&slug, week)
+        .await
+        .map_err(unread)?;
+    let report = report.ok_or_else(Refusal::unknown_report)?;
+    let language = language.unwrap_or_else(|| Language::of(&report.gym_locale));
+    Ok(written(&report, form, language, &reader.credentials))
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(&query).unwrap_or_default();
+        let path = Path::<(String, String)>::from_request_parts(parts, app).await;
+        let asked = path
+            .ok()
+            .and_then(|Path((slug, file))| Asked::of(slug, &file));
+        let link = (the_only(&pairs, "expires")?, the_only(&pairs, "signature")?);
+        let credentials = match link {
+            (None, None) => {
+                Operator::from_request_parts(parts, app).await?;
+                String::new()
+            }
+            (expires, signature) => opened(app, asked.as_ref(), expires.zip(signature))?,
+        };
+        Ok(Self {
+            report: asked.ok_or_else(Refusal::unknown_report)?,
+            credentials,
+            language: the_only(&pairs, "lang")?.map(str::to_owned),
+        })
+    }
+}
+
+/// Checks a link; answers the query that carries it on.
+fn opened(app: &App, asked: Option<&Asked>, link: Option<(&str, &str)>) -> Result<String, Refusal> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a link is judged by the wall clock, like a token"
+    )]
+    let now = chrono::Utc::now();
+    let links = app.runner.links.as_ref();
+    match (links, asked, link) {
+        (Some(links), Some(asked), Some(link))
+            if links.open(&asked.slug, asked.week, link, now) =>
+        {
+            Ok(format!("expires={}&signature={}", link.0, link.1))
+        }
+        _ => Err(Refusal::bad_link()),
+    }
+}
+
+impl Asked {
+    fn of(slug: String, file: &str) -> Option<Self> {
+        let (week, form) = match file.split_once('.') {
+            None => (file, Form::Page),
+            Some((week, "json")) => (week, Form::Json),
+            Some((week, "csv")) => (week, Form::Csv),
+            Some(_) => return None,
+        };
+        // The database takes no text with a NUL.
+        let is_text = !slug.contains('\0');
+        let week = week.parse().ok().filter(|_| is_text)?;
+        Some(Self { slug, week, form })
+    }
+}
+
+/// A parameter that may be given once.
+fn the_only<'q>(pairs: &'q [(String, String)], name: &str) -> Result<Option<&'q str>, Refusal> {
+    let mut values = pairs.iter().filter(|(given, _)| given == name);
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Refusal::bad_link()),
+        (value, _) => Ok(value.map(|(_, value)| value.as_str())),
+    }
+}
+
+fn written(report: &Stored, form: Form, language: Language, credentials: &str) -> Response {
+    let (kind, body) = match form {
+        Form::Page => (
+            "text/html; charset=utf-8",
+            page::page(report, language, credentials),
+        ),
+        Form::Json => ("application/json", table::json(report).to_string()),
+        Form::Csv => (
+            "text/csv; charset=utf-8; header=present",
+            table::csv(report, language),
+        ),
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "private, no-store"),
+        (ROBOTS, "noindex"),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    if let Form::Csv = form {
+        let name = format!(
+            "attachment; filename=\"{}-{}.csv\"",
+            plain(&report.slug),
+            report.week
+        );
+        if let Ok(name) = HeaderValue::from_str(&name) {
+            headers.insert(header::CONTENT_DISPOSITION, name);
+        }
+    }
+    response
+}
+
+/// A slug as a file may be called.
+fn plain(slug: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    slug.chars().filter(is_plain).collect()
+}
+
+fn unread(stop: Stop) -> Refusal {
+    match stop {
+        Stop::Unreachable(cause) => {
+            Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
+        }
+        stop => Refusal::internal("the report could not be read", stop.to_string()),
+    }
+}
