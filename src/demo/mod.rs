@@ -1,6 +1,6 @@
 //! The demo: the same service, with everything it needs brought along.
 //!
-//! A private Postgres, a stateful Stripe double and sample data, the server
+//! A private Postgres, doubles of Stripe and Resend, and sample data, the server
 //! on loopback, and every job delivered once as QStash would deliver it. The
 //! tests use the same Postgres and the same double. Not in the deployed
 //! image (feature `demo`).
@@ -21,10 +21,12 @@ use crate::{http, jobs, telemetry};
 
 pub mod postgres;
 mod report;
+pub mod resend_double;
 mod sample;
 pub mod stripe_double;
 
 use postgres::{Auth, PrivatePostgres, Programs};
+use resend_double::ResendDouble;
 use stripe_double::StripeDouble;
 
 /// Where the demo keeps its files.
@@ -78,12 +80,14 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
     spinner.set_message("making sample data");
     let stripe = StripeDouble::start().await?;
     stripe.add_all(sample::load(&database, scale).await?);
+    let resend = ResendDouble::start().await?;
     spinner.finish_and_clear();
 
-    let settings = demo_settings(port, &database, &stripe.url());
+    let settings = demo_settings(port, &database, &stripe.url(), &resend.url());
     write_env(&settings)?;
     let (server, stop) = start(listener, &settings)?;
     let is_well = run_every_job(&settings, port).await?;
+    report::reports(&settings, &database).await?;
     report::how_to_go_on(port, once);
     if !once {
         std::future::pending::<()>().await;
@@ -98,7 +102,12 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
 }
 
 /// The settings of the demo, with secrets made for this once.
-fn demo_settings(port: u16, database: &str, stripe: &str) -> Vec<(&'static str, String)> {
+fn demo_settings(
+    port: u16,
+    database: &str,
+    stripe: &str,
+    resend: &str,
+) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("PUBLIC_URL", format!("http://127.0.0.1:{port}")),
@@ -110,6 +119,13 @@ fn demo_settings(port: u16, database: &str, stripe: &str) -> Vec<(&'static str, 
         ("STRIPE_API_BASE", stripe.to_owned()),
         // The real Stripe would be asked ten times a second at the most.
         ("STRIPE_MAX_RPS", "500".to_owned()),
+        ("RESEND_API_KEY", format!("re_{}", secret())),
+        ("RESEND_API_BASE", resend.to_owned()),
+        ("RESEND_MAX_RPS", "100".to_owned()),
+        (
+            "REPORT_FROM",
+            "JARVIS <reports@jarvis.example.com>".to_owned(),
+        ),
     ]
 }
 

@@ -1,9 +1,13 @@
 //! What the demo prints: the table of runs, and what to try next.
 
+use chrono::{Duration, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
 use crate::cli::call::Answered;
+use crate::config::Settings;
+use crate::jobs::weekly_reports::week::IsoWeek;
 
 /// One row per job.
 pub(super) struct Table {
@@ -60,6 +64,41 @@ fn results(results: &Value) -> String {
     lines.join("\n")
 }
 
+/// Prints a link to the report of each sample gym, to be opened in a browser.
+pub(super) async fn reports(
+    settings: &[(&'static str, String)],
+    database: &str,
+) -> anyhow::Result<()> {
+    let links = Settings::none().with(settings.iter().cloned()).links()?;
+    let mut db = PgConnection::connect(database).await?;
+    let reports: Vec<(String, i32, i32)> = sqlx::query_as(
+        "select slug, iso_year, iso_week
+           from weekly_reports
+           join gyms on gyms.id = gym_id
+          order by slug
+          limit 3",
+    )
+    .fetch_all(&mut db)
+    .await?;
+    db.close().await?;
+    #[expect(clippy::disallowed_methods, reason = "the links are for today")]
+    let expires = Utc::now() + Duration::days(7);
+    println!("\nThe weekly reports, for a week from now:");
+    for (slug, year, week) in reports {
+        let week = IsoWeek {
+            year,
+            week: week.cast_unsigned(),
+        };
+        if let Some(link) = links
+            .as_ref()
+            .and_then(|links| links.to(&slug, week, expires))
+        {
+            println!("  {link}");
+        }
+    }
+    Ok(())
+}
+
 /// Prints what to try next.
 pub(super) fn how_to_go_on(port: u16, once: bool) {
     if once {
@@ -85,6 +124,10 @@ Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
   # how the jobs stand, and what they did so far
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/metrics
+
+  # a link to a weekly report for somebody without a secret, and the mails that were sent
+  cargo run --release --quiet -- reports link lyon-part-dieu 2026-W05 --days 7
+  curl -s $RESEND_API_BASE/_double/emails
 
   # what happened
   psql $DATABASE_URL -c \"select \\\"timestamp\\\", message from system_logs where log_type like 'cron_%' order by 1 desc limit 10\"
