@@ -43,6 +43,8 @@ fn read(settings: &Settings, dev: bool) -> Result<(), Wrong> {
     settings.address(dev)?;
     settings.database()?;
     settings.stripe()?;
+    settings.resend()?;
+    settings.links()?;
     settings.runs()?;
     Ok(())
 }
@@ -74,6 +76,8 @@ fn good_settings_are_read() {
 #[case::stripe_on_loopback(&[("STRIPE_API_BASE", Some("http://127.0.0.1:12111"))])]
 #[case::stripe_on_localhost(&[("STRIPE_API_BASE", Some("http://localhost:12111/"))])]
 #[case::stripe_on_loopback_of_ipv6(&[("STRIPE_API_BASE", Some("http://[::1]:12111"))])]
+#[case::mail(&[("RESEND_API_KEY", Some("re_5Tz8Qw1Rk7")), ("REPORT_FROM", Some("JARVIS <reports@gym.test>"))])]
+#[case::mail_on_loopback(&[("RESEND_API_BASE", Some("http://127.0.0.1:12111"))])]
 #[case::ipv6(&[("HOST", Some("::")), ("PORT", Some("0"))])]
 #[case::bounds(&[("RUN_BUDGET_SECONDS", Some("3600")), ("LEASE_TTL_SECONDS", Some("1"))])]
 #[case::pretty_logs(&[("LOG_FORMAT", Some("pretty")), ("RUST_LOG", Some("jarvis_cron=debug"))])]

@@ -28,3 +28,4 @@ mod runs;
 mod seed;
 mod signature;
 mod stripe;
+mod weekly_reports;

@@ -114,11 +114,13 @@ impl Address {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or_default();
         Ok(Reply {
             status,
             headers,
             body,
+            text,
         })
     }
 

@@ -125,7 +125,7 @@ async fn an_unknown_job_is_404_to_an_operator_and_the_end_to_qstash() {
     {
       "code": "unknown_job",
       "error": "Not Found",
-      "message": "there is no such job; there are: expire-stale-orders, cleanup-stale-payment-intents, daily-churn-analysis, health-check-kiosks, cleanup-old-data",
+      "message": "there is no such job; there are: expire-stale-orders, cleanup-stale-payment-intents, daily-churn-analysis, health-check-kiosks, cleanup-old-data, weekly-reports",
       "request_id": "…",
       "success": false
     }

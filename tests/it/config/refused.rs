@@ -21,6 +21,10 @@ fn a_variable_that_is_set_but_empty_is_wrong_and_not_unset(
         "STRIPE_SECRET_KEY",
         "STRIPE_API_BASE",
         "STRIPE_MAX_RPS",
+        "RESEND_API_KEY",
+        "RESEND_API_BASE",
+        "RESEND_MAX_RPS",
+        "REPORT_FROM",
         "RUN_BUDGET_SECONDS",
         "LEASE_TTL_SECONDS",
         "LOG_FORMAT",
@@ -44,6 +48,11 @@ fn a_variable_that_is_needed_cannot_be_unset(
     variable: &str,
 ) {
     assert_refused(&[(variable, None)], variable);
+}
+
+#[test]
+fn mail_with_a_key_needs_a_sender() {
+    assert_refused(&[("RESEND_API_KEY", Some("re_5Tz8Qw1Rk7"))], "REPORT_FROM");
 }
 
 #[rstest]
@@ -97,6 +106,11 @@ fn a_secret_that_is_none_is_refused(
 #[case::rate_of_words("STRIPE_MAX_RPS", "plenty")]
 #[case::reason("STRIPE_CANCELLATION_REASON", "too_late")]
 #[case::reason_in_capitals("STRIPE_CANCELLATION_REASON", "Abandoned")]
+#[case::mail_key_of_another_service("RESEND_API_KEY", "SG.5Tz8Qw1Rk7")]
+#[case::mail_over_plain_http("RESEND_API_BASE", "http://api.resend.com")]
+#[case::mail_over_plain_http_to_a_lookalike("RESEND_API_BASE", "http://127.0.0.1.nip.io:12111")]
+#[case::no_mail_rate("RESEND_MAX_RPS", "0")]
+#[case::sender_without_address("REPORT_FROM", "JARVIS reports")]
 #[case::no_budget("RUN_BUDGET_SECONDS", "0")]
 #[case::budget_with_unit("RUN_BUDGET_SECONDS", "50 seconds")]
 #[case::long_budget("RUN_BUDGET_SECONDS", "36010")]
