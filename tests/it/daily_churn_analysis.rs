@@ -39,7 +39,7 @@ impl App {
 #[tokio::test]
 async fn whoever_stays_away_is_scored_by_their_own_rhythm() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [thrice, gone, weekly, monthly] = app.members(gym, 400).await;
     app.came(thrice, every(2, 3)).await;
     app.came(gone, every(21, 2)).await;
@@ -67,7 +67,7 @@ async fn whoever_stays_away_is_scored_by_their_own_rhythm() {
 #[tokio::test]
 async fn the_factors_add_up_to_the_score_and_can_be_read() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 60).await;
     app.came(member, every(12, 3)).await;
     app.execute(&format!(
@@ -113,7 +113,7 @@ async fn the_factors_add_up_to_the_score_and_can_be_read() {
 #[tokio::test]
 async fn a_second_run_on_the_same_day_changes_nothing() {
     let app = App::new().await;
-    app.a_bit_of_everything().await;
+    app.members_of_every_sort().await;
     let first = app.analyse(TONIGHT).await;
     let mut before = app.checksums().await;
 
@@ -157,7 +157,10 @@ async fn without_members_there_is_nothing_to_do() {
 #[tokio::test]
 async fn only_the_gym_that_was_asked_for_is_looked_at() {
     let app = App::new().await;
-    let (one, other) = (app.gym("Europe/Paris").await, app.gym("Europe/Paris").await);
+    let (one, other) = (
+        app.gym_in("Europe/Paris").await,
+        app.gym_in("Europe/Paris").await,
+    );
     let [_a] = app.members::<1>(one, 100).await;
     let [_b, _c] = app.members::<2>(other, 100).await;
 
@@ -178,7 +181,7 @@ async fn only_the_gym_that_was_asked_for_is_looked_at() {
 #[tokio::test]
 async fn visits_and_conversations_are_read_from_their_indexes_alone() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     app.execute(&format!(
         "insert into members (gym_id, joined_on) select '{gym}', '2024-01-01'
            from generate_series(1, 2000);

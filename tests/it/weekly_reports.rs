@@ -20,7 +20,7 @@ const MONDAY: &str = "as_of=2025-02-03T05:00:00Z";
 #[tokio::test]
 async fn a_week_is_reported_with_last_weeks_numbers_and_the_change() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     let (ada, bob) = (app.member(gym).await, app.member(gym).await);
     // 18:30 on a Monday, 00:10 on a Sunday, and the last second of the week.
     app.visit(gym, ada, "2025-01-27T17:30:00Z").await;
@@ -73,7 +73,7 @@ async fn a_week_is_reported_with_last_weeks_numbers_and_the_change() {
 #[tokio::test]
 async fn a_change_from_nothing_is_null() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     let ada = app.member(gym).await;
     app.visit(gym, ada, "2025-01-28T10:00:00Z").await;
 
@@ -98,7 +98,7 @@ async fn a_change_from_nothing_is_null() {
 #[tokio::test]
 async fn an_empty_week_is_a_report_too() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
 
     let reply = app.operate(JOB, MONDAY).await;
 
@@ -115,7 +115,7 @@ async fn an_empty_week_is_a_report_too() {
 #[tokio::test]
 async fn a_second_run_changes_nothing() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.busy_week(gym).await;
     app.operate(JOB, MONDAY).await;
     let before = app.checksums_but_logs().await;
@@ -134,7 +134,7 @@ async fn a_second_run_changes_nothing() {
 #[tokio::test]
 async fn late_data_waits_for_force_which_keeps_the_old_hash() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     let ada = app.member(gym).await;
     app.visit(gym, ada, "2025-01-28T10:00:00Z").await;
     app.operate(JOB, MONDAY).await;
@@ -164,8 +164,8 @@ async fn late_data_waits_for_force_which_keeps_the_old_hash() {
 #[tokio::test]
 async fn only_gyms_that_were_there_and_are_active_get_a_report() {
     let app = App::new().await;
-    let active = app.gym("active", "Europe/Paris").await;
-    let asked_for = app.gym("suspended", "Europe/Paris").await;
+    let active = app.gym_called("active", "Europe/Paris").await;
+    let asked_for = app.gym_called("suspended", "Europe/Paris").await;
     app.execute(
         "update gyms set status = 'suspended' where slug = 'suspended';
          insert into gyms (name, slug, status, created_at)

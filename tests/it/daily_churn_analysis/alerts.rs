@@ -11,7 +11,7 @@ const ALERTS: &str =
 
 /// A member who was here every other day, until fifty days ago.
 async fn gone(app: &App) -> Uuid {
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     app.came(member, every(50, 2)).await;
     member
@@ -80,7 +80,7 @@ async fn an_alert_is_bumped_once_a_day_and_resolved_when_the_member_comes_back()
 #[tokio::test]
 async fn the_severity_follows_the_level() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     app.came(member, every(22, 2)).await;
 
@@ -120,7 +120,7 @@ async fn a_dismissed_alert_stays_dismissed_while_the_risk_lasts() {
 #[tokio::test]
 async fn a_score_just_below_its_cut_keeps_its_alert() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let members: [Uuid; 20] = app.members(gym, 300).await;
     for (member, away) in members.into_iter().zip(12..) {
         app.came(member, every(away, 2)).await;

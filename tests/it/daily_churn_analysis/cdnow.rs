@@ -25,7 +25,7 @@ async fn customers(app: &App) -> Option<Uuid> {
         eprintln!("NOT CHECKED: the CDNOW transactions; set CDNOW_TRANSACTIONS to their file");
         return None;
     };
-    let gym = app.gym("UTC").await;
+    let gym = app.gym_in("UTC").await;
     let text = std::fs::read_to_string(path).unwrap();
     let mut ids: HashMap<&str, Uuid> = HashMap::new();
     let (mut members, mut days) = (Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use crate::cli::{Done, run};
 /// A gym whose members come at random, by a chance of their own, and stop one
 /// day: two thirds come about monthly, which the default takes for a habit.
 async fn with_history(app: &App, members: i32) -> Uuid {
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     app.execute(&format!(
         "create or replace function chance(key text) returns double precision immutable
          language sql as $$ select (hashtextextended(key, 7) & 1048575) / 1048576.0 $$;
@@ -93,7 +93,7 @@ async fn a_dry_fit_stores_nothing_and_a_second_one_counts_on() {
 #[tokio::test]
 async fn too_little_history_is_said_with_what_it_takes() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [_a] = app.members::<1>(gym, 300).await;
 
     let done = churn_fit(&app, &[]).await;

@@ -10,7 +10,7 @@ use crate::processes::{Process, until};
 
 /// So many members of one gym, one in ten of whom has stopped coming.
 async fn crowd(app: &App, members: i32) {
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     app.execute(&format!(
         "insert into members (gym_id, joined_on)
          select '{gym}', current_date - 300 from generate_series(1, {members});
@@ -56,7 +56,7 @@ async fn shards_divide_the_members_without_overlap() {
 #[tokio::test]
 async fn a_dry_run_changes_nothing_and_gives_exactly_the_counts_of_the_run() {
     let app = App::new().await;
-    app.a_bit_of_everything().await;
+    app.members_of_every_sort().await;
     app.analyse("2025-05-17T02:00:00Z").await;
     app.execute(
         "update members set churn_opt_out = true

@@ -20,7 +20,7 @@ async fn the_day_of_a_score_is_the_date_of_the_gym(
     #[case] day: &str,
 ) {
     let app = App::new().await;
-    let gym = app.gym(timezone).await;
+    let gym = app.gym_in(timezone).await;
     let [_a] = app.members::<1>(gym, 300).await;
 
     app.analyse(moment).await;
@@ -34,7 +34,7 @@ async fn the_day_of_a_score_is_the_date_of_the_gym(
 #[tokio::test]
 async fn days_of_absence_are_those_of_the_calendar() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     // Half an hour before midnight, and a scoring half an hour after it.
     app.execute(&format!(
@@ -59,7 +59,7 @@ async fn days_of_absence_are_those_of_the_calendar() {
 #[tokio::test]
 async fn what_came_later_is_not_seen() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     app.came(member, every(50, 2)).await;
     app.analyse(TONIGHT).await;
@@ -79,7 +79,7 @@ async fn what_came_later_is_not_seen() {
 #[tokio::test]
 async fn a_replay_of_a_missed_night_fills_the_history_and_nothing_newer() {
     let app = App::new().await;
-    let [_, gone, ..] = app.a_bit_of_everything().await;
+    let [_, gone, ..] = app.members_of_every_sort().await;
     app.analyse(TONIGHT).await;
     app.execute(&format!(
         "update members set frozen_until = '2025-06-12' where id = '{gone}'"
@@ -107,7 +107,7 @@ async fn a_replay_of_a_missed_night_fills_the_history_and_nothing_newer() {
 #[tokio::test]
 async fn force_scores_again_and_keeps_one_row_a_day() {
     let app = App::new().await;
-    let [regular, ..] = app.a_bit_of_everything().await;
+    let [regular, ..] = app.members_of_every_sort().await;
     app.analyse(TONIGHT).await;
     let before = app.score(regular).await;
     app.execute(&format!(

@@ -32,7 +32,7 @@ async fn outcome(app: &App, member: Uuid) -> Value {
 #[tokio::test]
 async fn a_prediction_gets_its_outcome_when_its_thirty_days_are_over() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [came, on_the_last_day, too_late, before, not_due] = app.members(gym, 300).await;
     for (member, days_ago, visits) in [
         (came, 30, vec![12]),
@@ -59,7 +59,7 @@ async fn a_prediction_gets_its_outcome_when_its_thirty_days_are_over() {
 #[tokio::test]
 async fn missed_nights_are_made_up_for() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let members: [Uuid; 4] = app.members(gym, 300).await;
     for (member, days_ago) in members.into_iter().zip([31, 45, 90, 33]) {
         predicted(&app, member, days_ago, 0.5).await;
@@ -78,7 +78,7 @@ async fn missed_nights_are_made_up_for() {
 #[tokio::test]
 async fn a_visit_that_the_prediction_had_seen_is_no_return() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     // The morning of a day that was scored in its evening.
     app.came(member, every(30, 3)).await;
@@ -97,7 +97,7 @@ async fn the_day_of_a_prediction_is_the_day_of_its_gym() {
     let app = App::new().await;
     // Eleven hours ahead of London, and four behind it.
     for timezone in ["Pacific/Noumea", "America/Martinique"] {
-        let gym = app.gym(timezone).await;
+        let gym = app.gym_in(timezone).await;
         let [member] = app.members(gym, 300).await;
         predicted(&app, member, 30, 0.5).await;
     }
@@ -113,7 +113,10 @@ async fn the_day_of_a_prediction_is_the_day_of_its_gym() {
 #[tokio::test]
 async fn the_predictions_are_measured_by_gym_and_over_all() {
     let app = App::new().await;
-    let (one, other) = (app.gym("Europe/Paris").await, app.gym("Europe/Paris").await);
+    let (one, other) = (
+        app.gym_in("Europe/Paris").await,
+        app.gym_in("Europe/Paris").await,
+    );
     let [lost, back, tied] = app.members(one, 300).await;
     let [tie, gone] = app.members(other, 300).await;
     // Scores, and whether they came; two of them tie.
@@ -165,7 +168,7 @@ async fn the_predictions_are_measured_by_gym_and_over_all() {
 #[tokio::test]
 async fn a_prediction_about_somebody_who_is_gone_is_deleted() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;
     predicted(&app, member, 30, 0.5).await;
     app.execute("delete from members").await;

@@ -13,7 +13,7 @@ pub(super) fn every(first: i32, gap: usize) -> Vec<i32> {
 }
 
 impl App {
-    pub(super) async fn gym(&self, timezone: &str) -> Uuid {
+    pub(super) async fn gym_in(&self, timezone: &str) -> Uuid {
         sqlx::query_scalar(
             "insert into gyms (name, slug, status, timezone)
              values ('A gym', 'gym-' || gen_random_uuid(), 'active', $1)
@@ -61,8 +61,8 @@ impl App {
     }
 
     /// One of each sort: regular, gone, new, never there, frozen, opted out.
-    pub(super) async fn a_bit_of_everything(&self) -> [Uuid; 6] {
-        let gym = self.gym("Europe/Paris").await;
+    pub(super) async fn members_of_every_sort(&self) -> [Uuid; 6] {
+        let gym = self.gym_in("Europe/Paris").await;
         let [regular, gone, never, frozen, out] = self.members(gym, 300).await;
         let [new] = self.members(gym, 5).await;
         for member in [regular, frozen, out] {

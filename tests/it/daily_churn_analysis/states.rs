@@ -9,7 +9,7 @@ use super::*;
 #[tokio::test]
 async fn the_new_and_those_who_never_came_have_no_score() {
     let app = App::new().await;
-    let [regular, gone, new, never, frozen, out] = app.a_bit_of_everything().await;
+    let [regular, gone, new, never, frozen, out] = app.members_of_every_sort().await;
 
     let reply = app.analyse(TONIGHT).await;
 
@@ -45,7 +45,7 @@ async fn the_new_and_those_who_never_came_have_no_score() {
 #[tokio::test]
 async fn who_is_not_scored_any_more_leaves_no_score_and_no_open_alert(#[case] change: &str) {
     let app = App::new().await;
-    let [_, gone, ..] = app.a_bit_of_everything().await;
+    let [_, gone, ..] = app.members_of_every_sort().await;
     app.analyse(TONIGHT).await;
     app.execute(&format!("update members set {change} where id = '{gone}'"))
         .await;
@@ -71,7 +71,7 @@ async fn who_is_not_scored_any_more_leaves_no_score_and_no_open_alert(#[case] ch
 #[tokio::test]
 async fn who_comes_back_from_the_ice_is_scored_again() {
     let app = App::new().await;
-    let [_, gone, ..] = app.a_bit_of_everything().await;
+    let [_, gone, ..] = app.members_of_every_sort().await;
     app.execute("update members set frozen_until = '2025-06-17'")
         .await;
     let frozen = app.analyse(TONIGHT).await;
@@ -87,7 +87,7 @@ async fn who_comes_back_from_the_ice_is_scored_again() {
 #[tokio::test]
 async fn one_visit_and_little_time_is_never_critical() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     // A gym whose members come every two months: whoever came once will most
     // likely not come within thirty days.
     for member in app.members::<9>(gym, 400).await {
@@ -108,7 +108,7 @@ async fn one_visit_and_little_time_is_never_critical() {
 #[tokio::test]
 async fn a_badge_that_is_read_twice_is_one_visit() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [once, twice] = app.members(gym, 300).await;
     app.came(once, every(5, 4)).await;
     app.came(twice, every(5, 4)).await;
@@ -130,7 +130,7 @@ async fn a_badge_that_is_read_twice_is_one_visit() {
 #[tokio::test]
 async fn dates_that_are_no_dates_harm_nobody() {
     let app = App::new().await;
-    let gym = app.gym("Pacific/Noumea").await;
+    let gym = app.gym_in("Pacific/Noumea").await;
     let [member, other] = app.members(gym, 300).await;
     app.came(member, every(3, 3)).await;
     app.came(other, every(3, 3)).await;
@@ -157,7 +157,7 @@ async fn dates_that_are_no_dates_harm_nobody() {
 #[tokio::test]
 async fn who_joins_later_is_not_seen_yet() {
     let app = App::new().await;
-    let gym = app.gym("Europe/Paris").await;
+    let gym = app.gym_in("Europe/Paris").await;
     let [later] = app.members(gym, -3).await;
     let [trial] = app.members(gym, -3).await;
     app.came(trial, vec![20, 22, 25]).await;

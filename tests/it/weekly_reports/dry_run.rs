@@ -7,7 +7,7 @@ use crate::app::App;
 async fn a_dry_run_gives_the_counts_of_the_run_that_follows_and_changes_nothing() {
     let app = App::new().await;
     app.gyms(5).await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.busy_week(gym).await;
     app.operate(JOB, &format!("{MONDAY}&gym_id={gym}")).await;
     let before = app.checksums().await;

@@ -8,7 +8,7 @@ use crate::app::App;
 #[tokio::test]
 async fn members_are_counted_as_they_stood_when_the_week_ended() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(
         "insert into members (gym_id, status, joined_on, cancelled_at, membership_ends_on) values
          ('{gym}', 'active', '2024-01-01', null, null),
@@ -50,20 +50,20 @@ async fn members_are_counted_as_they_stood_when_the_week_ended() {
 #[tokio::test]
 async fn risk_is_counted_in_full_and_the_ten_most_at_risk_are_listed_by_id() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     let mut members = Vec::new();
     for n in 0..14_u8 {
         let member = app.named_member(gym, "Ada", &format!("No {n}")).await;
         let score = 0.5 + f32::from(n) / 50.0;
         let level = if score >= 0.75 { "critical" } else { "high" };
         // Saturday's scores count where Sunday's are missing.
-        app.score(gym, member, "2025-02-01", score, level).await;
-        app.score(gym, member, "2025-01-31", 0.9, "critical").await;
+        app.scored(gym, member, "2025-02-01", score, level).await;
+        app.scored(gym, member, "2025-01-31", 0.9, "critical").await;
         members.push(member);
     }
     let calm = app.member(gym).await;
-    app.score(gym, calm, "2025-02-01", 0.1, "low").await;
-    app.score(gym, calm, "2025-01-26", 0.8, "critical").await;
+    app.scored(gym, calm, "2025-02-01", 0.1, "low").await;
+    app.scored(gym, calm, "2025-01-26", 0.8, "critical").await;
 
     app.operate(JOB, MONDAY).await;
 
@@ -99,7 +99,7 @@ async fn risk_is_counted_in_full_and_the_ten_most_at_risk_are_listed_by_id() {
 #[tokio::test]
 async fn conversations_are_summed_up_by_mood_and_topic() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(
         "insert into conversation_sessions (gym_id, started_at, sentiment, sentiment_score, topics) values
          ('{gym}', '2025-01-27T10:00:00Z', 'positive', 0.9, '{{cardio,cardio,yoga}}'),
@@ -137,7 +137,7 @@ async fn conversations_are_summed_up_by_mood_and_topic() {
 #[tokio::test]
 async fn kiosk_uptime_is_the_share_of_opening_time_in_which_kiosks_were_heard() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(
         "update gyms set opening_hours = '{{\"mon\": [[\"10:00\", \"12:00\"]], \"fri\": [[\"23:00\", \"01:00\"]]}}';
          insert into kiosks (id, gym_id, slug, name, status, created_at) values
@@ -170,7 +170,7 @@ async fn kiosk_uptime_is_the_share_of_opening_time_in_which_kiosks_were_heard() 
 #[tokio::test]
 async fn alerts_count_while_they_stood_open_at_the_end_of_the_week() {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(
         "insert into alerts (gym_id, kind, dedup_key, title, status, opened_at, resolved_at) values
          ('{gym}', 'x', 'a', 'a', 'open', '2025-01-29', null),
@@ -193,8 +193,8 @@ async fn alerts_count_while_they_stood_open_at_the_end_of_the_week() {
 #[tokio::test]
 async fn a_gym_sees_nothing_of_another() {
     let app = App::new().await;
-    let busy = app.gym("busy", "Europe/Paris").await;
-    let quiet = app.gym("quiet", "Europe/Paris").await;
+    let busy = app.gym_called("busy", "Europe/Paris").await;
+    let quiet = app.gym_called("quiet", "Europe/Paris").await;
     app.busy_week(busy).await;
 
     app.operate(JOB, MONDAY).await;

@@ -14,8 +14,8 @@ const PATH: &str = "/reports/lyon/2025-W05";
 
 async fn with_a_report() -> App {
     let app = App::new().await;
-    app.gym("lyon", "Europe/Paris").await;
-    app.gym("lille", "Europe/Paris").await;
+    app.gym_called("lyon", "Europe/Paris").await;
+    app.gym_called("lille", "Europe/Paris").await;
     app.operate(JOB, MONDAY).await;
     app
 }

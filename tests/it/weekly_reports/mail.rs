@@ -37,7 +37,7 @@ impl Post {
         ];
         settings.extend(changes);
         let app = App::with(&settings).await;
-        let gym = app.gym("lyon", "Europe/Paris").await;
+        let gym = app.gym_called("lyon", "Europe/Paris").await;
         for (email, locale) in [(ADA, "fr"), (BOB, "en-GB")] {
             sqlx::query(
                 "insert into report_recipients (gym_id, email, locale) values ($1, $2, $3)",
@@ -168,7 +168,7 @@ async fn what_nobody_knows_when_resend_has_forgotten_is_left_alone() {
 async fn a_rehearsal_a_replay_and_a_service_without_a_key_mail_nobody() {
     let post = Post::new().await;
     let without = App::new().await;
-    without.gym("lyon", "Europe/Paris").await;
+    without.gym_called("lyon", "Europe/Paris").await;
     without
         .execute("insert into report_recipients (gym_id, email) select id, 'a@gym.test' from gyms")
         .await;
@@ -204,7 +204,7 @@ async fn who_subscribes_later_gets_the_last_report_and_none_before() {
 #[tokio::test]
 async fn only_the_gym_that_was_asked_for_is_mailed() {
     let post = Post::new().await;
-    let other = post.app.gym("lille", "Europe/Paris").await;
+    let other = post.app.gym_called("lille", "Europe/Paris").await;
     post.app
         .execute(&format!(
             "insert into report_recipients (gym_id, email) values ('{other}', 'cy@gym.test')"

@@ -18,7 +18,7 @@ async fn read(app: &App, path: &str) -> Reply {
 
 async fn with_a_busy_week() -> App {
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.busy_week(gym).await;
     app.operate(JOB, MONDAY).await;
     app
@@ -72,7 +72,7 @@ async fn the_page_says_the_same_in_english() {
 #[tokio::test]
 async fn the_page_of_an_empty_week_is_whole() {
     let app = App::new().await;
-    app.gym("lyon", "Europe/Paris").await;
+    app.gym_called("lyon", "Europe/Paris").await;
     app.operate(JOB, MONDAY).await;
 
     for (lang, words) in [
@@ -126,9 +126,9 @@ async fn the_page_may_load_nothing_and_is_kept_nowhere() {
 async fn what_stands_in_the_database_is_text_and_never_markup() {
     let hostile = "<script>alert(1)</script>\"'&";
     let app = App::new().await;
-    let gym = app.gym("lyon", "Europe/Paris").await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
     let member = app.named_member(gym, hostile, "=cmd|' /C calc'!A0").await;
-    app.score(gym, member, "2025-02-02", 0.9, "critical").await;
+    app.scored(gym, member, "2025-02-02", 0.9, "critical").await;
     sqlx::query("update gyms set name = $1")
         .bind(hostile)
         .execute(&app.db)

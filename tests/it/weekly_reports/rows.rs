@@ -9,7 +9,7 @@ use crate::app::App;
 
 impl App {
     /// An active gym that has been there for years.
-    pub(super) async fn gym(&self, slug: &str, zone: &str) -> Uuid {
+    pub(super) async fn gym_called(&self, slug: &str, zone: &str) -> Uuid {
         sqlx::query_scalar(
             "insert into gyms (name, slug, status, timezone, created_at)
              values ('Gym ' || $1, $1, 'active', $2, '2015-01-01')
@@ -65,7 +65,7 @@ impl App {
     }
 
     /// A score on a day.
-    pub(super) async fn score(&self, gym: Uuid, member: Uuid, day: &str, score: f32, level: &str) {
+    pub(super) async fn scored(&self, gym: Uuid, member: Uuid, day: &str, score: f32, level: &str) {
         sqlx::query(
             "insert into member_churn_history (member_id, scored_on, gym_id, score, level, model_version)
              values ($1, $2::date, $3, $4, $5, 'test')",
@@ -90,7 +90,7 @@ impl App {
             }
             let score = [0.91, 0.62, 0.3, 0.1][n];
             let level = ["critical", "high", "medium", "low"][n];
-            self.score(gym, member, "2025-02-02", score, level).await;
+            self.scored(gym, member, "2025-02-02", score, level).await;
         }
         self.execute(&format!(
             "insert into conversation_sessions (gym_id, state, started_at, sentiment, sentiment_score, topics)

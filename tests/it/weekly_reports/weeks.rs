@@ -31,7 +31,7 @@ async fn the_last_complete_week_is_reported(
     #[case] hours: i64,
 ) {
     let app = App::new().await;
-    let gym = app.gym("there", zone).await;
+    let gym = app.gym_called("there", zone).await;
     let member = app.member(gym).await;
     let ends = Week::last_complete(moment.parse().unwrap(), zone.parse().unwrap()).ends;
     // One visit in every hour of the two weeks, and one just after.
