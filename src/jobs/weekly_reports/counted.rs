@@ -120,7 +120,7 @@ macro_rules! over_weeks {
 async fn visits(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/visits.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
-        gym.half_hours.push((row.half_hour, row.visits));
+        gym.half_hours = row.half_hours.into_iter().zip(row.visits).collect();
     }
     for row in over_weeks!("src/jobs/weekly_reports/visitors.sql", weeks, db) {
         counts.entry(row.gym_id).or_default().visitors = Pair {
