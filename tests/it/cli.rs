@@ -80,7 +80,7 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
 #[case::run(&["run", "--help"], &[
-    JOB, "daily-churn-analysis", "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--actor", "--reason",
+    JOB, "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--actor", "--reason",
 ])]
 #[case::churn_fit(&["churn", "fit", "--help"], &["--gym", "--dry-run", "--as-of", "--json"])]
 #[case::trigger(&["trigger", "--help"], &[
