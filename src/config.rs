@@ -15,6 +15,7 @@ use crate::{outbound, runs, stripe, telemetry};
 
 mod guard;
 mod placeholder;
+mod qstash;
 mod reports;
 mod variables;
 

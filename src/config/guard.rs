@@ -138,10 +138,7 @@ impl Settings {
             )
         })?;
         let mut by_region = Vec::new();
-        if let Some(region) = self.text("QSTASH_REGION")? {
-            if !REGIONS.contains(&region) {
-                return Err(wrong("QSTASH_REGION", "must be US_EAST_1 or EU_CENTRAL_1"));
-            }
+        if self.region()?.is_some() {
             for region in REGIONS {
                 if let Some(keys) = self.signing_keys(&format!("{region}_"), dev)? {
                     by_region.push((region, keys));
@@ -149,6 +146,16 @@ impl Settings {
             }
         }
         Ok(KeyRing { default, by_region })
+    }
+
+    /// `QSTASH_REGION`.
+    pub(super) fn region(&self) -> Read<Option<&str>> {
+        match self.text("QSTASH_REGION")? {
+            Some(region) if !REGIONS.contains(&region) => {
+                Err(wrong("QSTASH_REGION", "must be US_EAST_1 or EU_CENTRAL_1"))
+            }
+            region => Ok(region),
+        }
     }
 
     /// Both keys with this prefix, or neither.

@@ -20,6 +20,7 @@ use crate::config::Settings;
 use crate::{http, jobs, telemetry};
 
 pub mod postgres;
+pub mod qstash_double;
 mod report;
 pub mod resend_double;
 mod sample;

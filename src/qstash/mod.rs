@@ -1,7 +1,10 @@
 //! What QStash and this service say to each other.
 //!
-//! Owns the protocol, not the transport: nothing here knows axum, and
-//! [`signature`] does no I/O at all.
+//! Owns the protocol, not the transport of deliveries: nothing here knows
+//! axum, and [`signature`] does no I/O at all. [`client`] calls QStash's REST
+//! API; what is to be sent, and when, others decide.
 
+pub mod client;
+pub mod delivery;
 pub mod schedules;
 pub mod signature;

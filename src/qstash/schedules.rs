@@ -8,11 +8,14 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use anyhow::{Context, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use serde::Deserialize;
+use serde_json::Value;
+
+use super::delivery::Delivery;
 
 /// The file.
 const FILE: &str = include_str!("../../qstash-schedules.json");
@@ -37,6 +40,12 @@ pub struct Schedule {
     pub cron: Cron,
     /// What is done then, for people.
     pub description: String,
+    /// How long after an expected tick a missing delivery counts as overdue.
+    pub overdue_after: TimeDelta,
+    /// The job's options, delivered as the body.
+    pub body: Value,
+    /// How it is delivered.
+    pub delivery: Delivery,
 }
 
 impl Schedules {
@@ -80,7 +89,7 @@ impl FromStr for Schedules {
         let schedules = file
             .schedules
             .into_iter()
-            .map(Schedule::try_from)
+            .map(|entry| entry.delivered(&file.defaults))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             timezone,
@@ -89,30 +98,11 @@ impl FromStr for Schedules {
     }
 }
 
-impl TryFrom<Entry> for Schedule {
-    type Error = anyhow::Error;
-
-    fn try_from(entry: Entry) -> anyhow::Result<Self> {
-        let cron = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build()
-            .parse(&entry.cron)
-            .with_context(|| format!("cron {:?} of {}", entry.cron, entry.id))?;
-        ensure!(!entry.id.is_empty(), "a schedule has no id");
-        Ok(Self {
-            id: entry.id,
-            job: entry.job,
-            cron,
-            description: entry.description,
-        })
-    }
-}
-
 /// The file as it is written; what only QStash is told is not read here.
 #[derive(Deserialize)]
 struct File {
     timezone: String,
+    defaults: Delivery,
     schedules: Vec<Entry>,
 }
 
@@ -122,4 +112,29 @@ struct Entry {
     job: String,
     cron: String,
     description: String,
+    overdue_after: String,
+    body: Value,
+}
+
+impl Entry {
+    fn delivered(self, delivery: &Delivery) -> anyhow::Result<Schedule> {
+        let cron = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build()
+            .parse(&self.cron)
+            .with_context(|| format!("cron {:?} of {}", self.cron, self.id))?;
+        ensure!(!self.id.is_empty(), "a schedule has no id");
+        let overdue_after = humantime::parse_duration(&self.overdue_after)
+            .with_context(|| format!("overdue_after {:?} of {}", self.overdue_after, self.id))?;
+        Ok(Schedule {
+            id: self.id,
+            job: self.job,
+            cron,
+            description: self.description,
+            overdue_after: TimeDelta::from_std(overdue_after).context("overdue_after")?,
+            body: self.body,
+            delivery: delivery.clone(),
+        })
+    }
 }

@@ -41,8 +41,10 @@ async fn the_new_and_those_who_never_came_have_no_score() {
 #[case::cancelled("status = 'cancelled'")]
 #[case::expired("status = 'expired'")]
 #[case::opted_out("churn_opt_out = true")]
-#[case::anonymised("status = 'anonymised', anonymised_at = '2025-06-16T12:00:00Z', \
-                    first_name = null, last_name = null, email = null, badge_id = null")]
+#[case::anonymised(
+    "status = 'anonymised', anonymised_at = '2025-06-16T12:00:00Z', \
+                    first_name = null, last_name = null, email = null, badge_id = null"
+)]
 #[tokio::test]
 async fn who_is_not_scored_any_more_leaves_no_score_and_no_open_alert(#[case] change: &str) {
     let app = App::new().await;

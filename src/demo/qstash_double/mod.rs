@@ -1,0 +1,73 @@
+//! A stand-in for the part of QStash this service talks to, for the demo and the tests.
+//!
+//! It owns schedules and messages in memory, and answers QStash's REST API on a loopback port as
+//! upstash.com/docs/qstash says QStash does: a schedule is replaced as a whole, a message is
+//! deduplicated by its id, a token may be read-only or of another region. It promises that every
+//! call is on record, headers included. It fires no schedule by itself, because a test must not
+//! wait for a clock, and what QStash does beyond its documentation it cannot know.
+
+mod request;
+mod service;
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use request::Call;
+use service::{Shared, State, lock};
+
+/// The token that may do everything.
+pub const TOKEN: &str = "double-token-that-may-do-everything";
+/// The token that may only read.
+pub const READ_ONLY_TOKEN: &str = "double-token-that-may-only-read";
+/// A good token, of another region.
+pub const ELSEWHERE_TOKEN: &str = "double-token-of-another-region";
+
+/// A running double. It stops listening when this value is dropped.
+#[derive(Debug)]
+pub struct QstashDouble {
+    address: SocketAddr,
+    state: Shared,
+    _stop: oneshot::Sender<()>,
+}
+
+impl QstashDouble {
+    /// Starts a double on a free port of 127.0.0.1; fails when there is none.
+    pub async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("bind the QStash double")?;
+        let address = listener
+            .local_addr()
+            .context("read the QStash double's address")?;
+        let state: Shared = Arc::new(Mutex::new(State::default()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = axum::serve(listener, service::router(Arc::clone(&state)))
+            .with_graceful_shutdown(async move {
+                // The sender never sends: it is dropped with the double.
+                let _ = stopped.await;
+            });
+        tokio::spawn(async move { server.await });
+        Ok(Self {
+            address,
+            state,
+            _stop: stop,
+        })
+    }
+
+    /// The base address to use in place of `https://qstash.upstash.io`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every call so far, in the order they arrived, refused ones included.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.state).calls.clone()
+    }
+}

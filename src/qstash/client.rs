@@ -1,0 +1,174 @@
+//! QStash's REST API, as far as it is needed here, with typed outcomes.
+//!
+//! Promises that the token travels only over https or to this machine, and
+//! that a call is repeated only when repeating it is safe: nothing but network
+//! errors is, because every call here is an upsert, a deletion, a reading, or
+//! carries a deduplication id. What is published and when is decided in `runs`,
+//! what is scheduled in `qstash-schedules.json`.
+//!
+//! Sources: <https://upstash.com/docs/qstash/api/authentication>,
+//! <https://upstash.com/docs/qstash/api-reference/messages/publish-a-message>,
+//! <https://upstash.com/docs/qstash/features/batch>,
+//! <https://upstash.com/docs/qstash/features/deduplication>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::outbound;
+
+mod answer;
+
+pub use answer::Failure;
+
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one call is made at the most.
+const TRIES: usize = 3;
+
+/// What it takes to call QStash.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `QSTASH_TOKEN`; a read-only one can read.
+    pub token: SecretString,
+    /// Where the API stands, without a trailing slash.
+    pub base: Url,
+}
+
+/// A client of QStash; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: Arc<Settings>,
+}
+
+/// A message to be published.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The address it is delivered to, byte for byte.
+    pub destination: String,
+    /// How: see [`super::delivery::Destination::headers`].
+    pub headers: HeaderMap,
+    /// What is delivered.
+    pub body: String,
+    /// The same id within ten minutes is one message.
+    pub deduplication_id: String,
+}
+
+/// A message that QStash will deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// QStash's id of it.
+    pub message_id: String,
+    /// Whether it had been published before.
+    #[serde(default)]
+    pub deduplicated: bool,
+}
+
+impl Client {
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: outbound::client(TIMEOUT)?,
+            settings: Arc::new(settings),
+        })
+    }
+
+    /// `POST /v2/publish/{destination}`.
+    ///
+    /// # Errors
+    /// What QStash, or the way to it, said instead.
+    pub async fn publish(&self, message: &Message) -> Result<Published, Failure> {
+        let path = format!("v2/publish/{}", message.destination);
+        let body = message.body.clone();
+        let answer = self
+            .call(Method::POST, &path, message.all_headers(), body)
+            .await?;
+        answer::read(answer)
+    }
+
+    /// `POST /v2/batch`: one answer for each message, in their order; one that
+    /// fails does not fail the others.
+    ///
+    /// # Errors
+    /// What QStash, or the way to it, said of all of them.
+    pub async fn batch(
+        &self,
+        messages: &[Message],
+    ) -> Result<Vec<Result<Published, Failure>>, Failure> {
+        let entries: Vec<Value> = messages.iter().map(Message::in_a_batch).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let body = Value::Array(entries).to_string();
+        let answer = self.call(Method::POST, "v2/batch", headers, body).await?;
+        let answers: Vec<Value> = answer::read(answer)?;
+        if answers.len() != messages.len() {
+            let (got, sent) = (answers.len(), messages.len());
+            let message = format!("{got} answers to {sent} messages");
+            return Err(Failure::Unclear { message });
+        }
+        Ok(answers.into_iter().map(answer::of_entry).collect())
+    }
+
+    /// One call, repeated while nobody answers.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Value, Failure> {
+        let base = self.settings.base.as_str().trim_end_matches('/');
+        // Not a segment of a path: QStash wants the destination as it is.
+        let url = format!("{base}/{path}");
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_times(TRIES - 1)
+            .with_jitter();
+        let call = || async {
+            let request = self
+                .http
+                .request(method.clone(), &url)
+                .bearer_auth(self.settings.token.expose_secret())
+                .headers(headers.clone())
+                .body(body.clone());
+            answer::receive(request.send().await).await
+        };
+        call.retry(backoff)
+            .when(|failure| matches!(failure, Failure::Unreachable { .. }))
+            .await
+    }
+}
+
+impl Message {
+    fn all_headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Ok(id) = HeaderValue::from_str(&self.deduplication_id) {
+            headers.insert("upstash-deduplication-id", id);
+        }
+        headers
+    }
+
+    fn in_a_batch(&self) -> Value {
+        let headers: Map<String, Value> = self
+            .all_headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), Value::from(value))
+            })
+            .collect();
+        json!({ "destination": self.destination, "headers": headers, "body": self.body })
+    }
+}

@@ -1,0 +1,127 @@
+//! What QStash's answers say: <https://upstash.com/docs/qstash/api/api-ratelimiting>
+//! and the `{"error": …}` of every refusal.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Published;
+
+/// Why a call to QStash came to nothing, by what the caller does about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nobody answered; it may have been done.
+    #[error("QStash cannot be reached: {message}")]
+    Unreachable {
+        /// What came instead.
+        message: String,
+    },
+    /// The token is wrong, or may only read.
+    #[error("QStash refuses the token ({status}): {message}")]
+    Denied {
+        /// 401 or 403.
+        status: u16,
+        /// QStash's words.
+        message: String,
+    },
+    /// The token belongs to another region.
+    #[error("QStash does not know this token here: {message}")]
+    WrongRegion {
+        /// QStash's words.
+        message: String,
+    },
+    /// There is no such thing.
+    #[error("QStash knows no such thing: {message}")]
+    NotFound {
+        /// QStash's words.
+        message: String,
+    },
+    /// Too many calls, today or this second.
+    #[error("QStash asks us to slow down: {message}")]
+    Limited {
+        /// QStash's words.
+        message: String,
+    },
+    /// QStash will not do it.
+    #[error("QStash refused ({status}): {message}")]
+    Refused {
+        /// Such as 400, or 412 when the plan allows no more schedules.
+        status: u16,
+        /// QStash's words.
+        message: String,
+    },
+    /// An answer that says nothing: 5xx, or no JSON. It may have been done.
+    #[error("QStash's answer is unclear: {message}")]
+    Unclear {
+        /// What came instead.
+        message: String,
+    },
+}
+
+/// Reads an answer, or the lack of one; an empty body is JSON's null.
+pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
+    let unreachable = |error: &reqwest::Error| Failure::Unreachable {
+        message: in_words(error),
+    };
+    let response = answer.map_err(|error| unreachable(&error))?;
+    let status = response.status().as_u16();
+    let body = response.text().await.map_err(|error| unreachable(&error))?;
+    if !(200..300).contains(&status) {
+        return Err(failure(status, &body));
+    }
+    if body.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(&body).map_err(|_| Failure::Unclear {
+        message: format!("a {status} whose body is not JSON"),
+    })
+}
+
+/// Reads what a call answers with.
+pub(super) fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| Failure::Unclear {
+        message: error.to_string(),
+    })
+}
+
+/// Reads one entry of a batch's answer.
+pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
+    match entry["error"].as_str() {
+        Some(error) => Err(Failure::Refused {
+            status: 400,
+            message: error.to_owned(),
+        }),
+        None => read(entry),
+    }
+}
+
+fn failure(status: u16, body: &str) -> Failure {
+    let message = serde_json::from_str::<Value>(body)
+        .ok()
+        .and_then(|body| body["error"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| format!("a {status} without a reason"));
+    match status {
+        401 | 403 => Failure::Denied { status, message },
+        404 if message.contains("region") => Failure::WrongRegion { message },
+        404 => Failure::NotFound { message },
+        429 => Failure::Limited { message },
+        500.. => Failure::Unclear {
+            message: format!("{status}: {message}"),
+        },
+        _ => Failure::Refused { status, message },
+    }
+}
+
+/// The error and its causes, without the address: it may hold a destination.
+fn in_words(error: &reqwest::Error) -> String {
+    let mut words = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        "no answer".to_owned()
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
