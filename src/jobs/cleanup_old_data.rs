@@ -11,7 +11,8 @@
 //!   the batch's own transaction.
 //! - When: every night at four.
 //!
-//! A policy that fails is given up and alerted; the others go on. Orders,
+//! A row that the database refuses is passed and alerted; a policy that fails
+//! is given up and alerted; the others go on. Orders,
 //! payments and whatever has no rule are out of reach.
 
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ const SAMPLES: usize = 50;
 pub struct Results {
     /// Rows deleted, redacted or anonymised, of all policies.
     pub rows_erased: i64,
-    /// Policies that were given up.
+    /// Policies that were given up, or had rows refused.
     pub policies_failed: u32,
     /// Policy by policy, in the order of their turns.
     pub policies: Vec<Outcome>,
@@ -87,7 +88,7 @@ pub struct Outcome {
     /// Whether the policy is switched off; it is listed all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
-    /// Why it was given up.
+    /// Why it was given up, or the first row that was refused and passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -137,7 +138,7 @@ fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
                 results.policies[place].cutoff = Some(turn.cutoff());
                 turns.push(turn);
             }
-            Err(error) => results.give_up(place, error),
+            Err(error) => results.note(place, error),
         }
     }
     turns
@@ -173,10 +174,14 @@ async fn tell(cx: &Cx, turns: &[Turn], results: &Results) -> Result<(), Stop> {
 }
 
 impl Results {
-    /// Notes that the policy at `place` is given up.
-    fn give_up(&mut self, place: usize, error: String) {
-        self.policies_failed += 1;
-        self.policies[place].error = Some(error);
+    /// Notes what keeps the policy at `place` from erasing everything; what
+    /// was first stays.
+    fn note(&mut self, place: usize, error: String) {
+        let noted = &mut self.policies[place].error;
+        if noted.is_none() {
+            self.policies_failed += 1;
+            *noted = Some(error);
+        }
     }
 
     /// How many more ids of this table are wanted.
@@ -194,11 +199,11 @@ impl Results {
     fn none_passed(&self) -> Option<Stop> {
         let mut enabled = self.policies.iter().filter(|outcome| !outcome.disabled);
         let first = enabled.next()?;
-        let error = first.error.as_ref()?;
-        if enabled.any(|outcome| outcome.error.is_none()) {
+        let passed = |outcome: &Outcome| outcome.error.is_none() || outcome.affected > 0;
+        if passed(first) || enabled.any(passed) {
             return None;
         }
-        let target = &first.target;
+        let (target, error) = (&first.target, first.error.as_deref()?);
         Some(Stop::Failed(anyhow::anyhow!(
             "no policy could be carried out; {target}: {error}"
         )))

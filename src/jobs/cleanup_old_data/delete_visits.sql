@@ -29,6 +29,7 @@ with spanned as materialized (
       join members m
         on m.id = latest.member_id
      where m.status <> 'anonymised'
+       and isfinite(latest.at)
        and (m.last_contact_at is null or m.last_contact_at < latest.at)
        and not exists (
            select from visits later

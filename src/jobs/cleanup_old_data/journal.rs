@@ -69,7 +69,7 @@ pub(super) async fn alert(
         insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
                             opened_at, last_seen_at)
         select 'retention_policy_failing', 'high', 'retention_policy_failing:' || target,
-               'Nothing is erased from ' || target,
+               'Not everything is erased from ' || target,
                jsonb_build_object('target', target, 'error', error),
                '["Mend what the error names", "Rehearse with run cleanup-old-data --dry-run"]',
                $3, $3
@@ -99,7 +99,10 @@ pub(super) async fn resolve(db: Unnamed<'_>, all_but: &[String], now: DateTime<U
                 resolved_by = 'system'
           where kind = 'retention_policy_failing'
             and status in ('open', 'acknowledged')
-            and split_part(dedup_key, ':', 2) <> all($1)",
+            and dedup_key <> all(
+                select 'retention_policy_failing:' || target
+                  from unnest($1::text[]) as spared (target)
+            )",
         all_but,
         now,
     )

@@ -24,12 +24,17 @@ pub(super) async fn reach(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
                (array_agg(id) filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select c.id, c.known_at as at,
-                     $5::boolean and exists (
+                     $5::boolean and (exists (
                          select from held_members h
                           where h.id = c.id
                             and h.until > $6
                          offset 0
-                     ) as held
+                     ) or exists (
+                         select from held_namings n
+                          where n.named = c.id::text
+                            and n.until > $6
+                         offset 0
+                     )) as held
                 from member_contacts c
                where c.status in ('cancelled', 'expired')
                  and c.known_at < $1
@@ -100,12 +105,17 @@ async fn judge(db: Unnamed<'_>, span: &Span, locked: &[Uuid]) -> Result<Vec<Uuid
          where c.id = any($1)
            and c.status in ('cancelled', 'expired')
            and c.last_contact_at < $2
-           and not ($3::boolean and exists (
+           and not ($3::boolean and (exists (
                    select from held_members h
                     where h.id = c.id
                       and h.until > $4
                    offset 0
-               ))
+               ) or exists (
+                   select from held_namings n
+                    where n.named = c.id::text
+                      and n.until > $4
+                   offset 0
+               )))
          order by c.known_at, c.id
         "#,
         locked,

@@ -161,7 +161,7 @@ pub(super) struct Key {
 }
 
 /// How far a batch goes: so many rows, so many of them under a legal hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reach {
     pub(super) looked: i64,
     pub(super) held: i64,

@@ -1,9 +1,10 @@
 //! One policy's place in the rotation: a batch at a time, until its walk ends.
 //!
 //! Owns what a failure means. A row that somebody else holds costs the policy
-//! its haste for the rest of the run, never the run; what fails again and
-//! again costs it its turns. Only a lost lease and a database that is away
-//! stop the run.
+//! its haste for the rest of the run. A row that cannot be erased is found by
+//! taking its neighbours one by one, and passed, so that it keeps no other
+//! from being erased; where one after the other fails, the policy is given
+//! up. Only a lost lease and a database that is away stop the run.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -24,6 +25,12 @@ const CAREFUL: Patience = Patience {
     for_locks: "3s",
     for_statements: "20s",
 };
+/// Rows in a row that the database refuses, before the policy is given up.
+const MOST_REFUSED: u32 = 20;
+/// Rows in a row that somebody holds, before the policy is given up: each
+/// costs the time that is waited for its lock.
+const MOST_HELD_UP: u32 = 3;
+
 /// A policy at work.
 pub(super) struct Turn {
     pub(super) rule: &'static Rule,
@@ -33,8 +40,14 @@ pub(super) struct Turn {
     stage: Stage,
     /// Rows that may still be looked at.
     left: u64,
+    /// Rows per batch while nothing fails.
+    full_size: i64,
+    /// Where the batch at hand ends, once that is known.
+    reached: Option<Reach>,
     /// Failures in a row.
     failures: u32,
+    /// Rows in a row that could not be erased, each on its own.
+    stuck: u32,
     has_begun: bool,
     /// Rows that were passed and are still there.
     pub(super) skipped: i64,
@@ -85,7 +98,10 @@ impl Turn {
             },
             stage: Stage::Walking,
             left: cx.options.row_limit(),
+            full_size: cx.options.batch_size_or(rule.batch),
+            reached: None,
             failures: 0,
+            stuck: 0,
             has_begun: false,
             skipped: 0,
             held: 0,
@@ -139,7 +155,13 @@ impl Turn {
         }
     }
 
-    async fn step(&self, cx: &Cx, batch: &mut Batch<'_>, results: &Results) -> Result<Step, Stop> {
+    async fn step(
+        &mut self,
+        cx: &Cx,
+        batch: &mut Batch<'_>,
+        results: &Results,
+    ) -> Result<Step, Stop> {
+        self.reached = None;
         let mut span = self.span.clone();
         let patience = if span.careful { CAREFUL } else { HASTY };
         span.size = span.size.min(self.left.try_into().unwrap_or(i64::MAX));
@@ -150,6 +172,7 @@ impl Turn {
         let reach = (self.rule.reach)(batch.db()?, &span)
             .await
             .map_err(during("look for what is past its keeping"))?;
+        self.reached = Some(reach.clone());
         let mut erased = Some(0);
         if let Some(upto) = reach.upto()
             && reach.looked > reach.held
@@ -175,6 +198,7 @@ impl Turn {
     /// Goes past the rows of a batch that was kept.
     fn pass(&mut self, step: &Step) {
         self.failures = 0;
+        self.stuck = 0;
         let Some(erased) = step.erased else {
             return;
         };
@@ -192,29 +216,63 @@ impl Turn {
         } else if self.left == 0 {
             self.stage = Stage::AtTheLimit;
         }
+        self.span.size = (self.span.size * 2).min(self.full_size);
     }
 
     /// Decides what becomes of a policy whose batch was not kept.
     fn falter(&mut self, stop: Stop, results: &mut Results) -> Result<(), Stop> {
         if stop.took_too_long() {
-            self.span.size = (self.span.size / 8).max(1);
+            self.full_size = (self.span.size / 8).max(1);
+            self.span.size = self.full_size;
             self.failures += 1;
         } else {
-            match (&stop, stop.fault()) {
-                (Stop::Fenced | Stop::Unreachable(_), _) => return Err(stop),
-                (_, Fault::Contended) if !self.span.careful => {
+            match (&stop, stop.fault(), self.reached.take()) {
+                (Stop::Fenced | Stop::Unreachable(_), ..) => return Err(stop),
+                (_, Fault::Contended, _) if !self.span.careful => {
                     self.span.careful = true;
                     return Ok(());
                 }
-                (_, Fault::Contended) => self.failures += 1,
+                (_, fault @ (Fault::Contended | Fault::Data), Some(reached)) => {
+                    self.isolate(&reached, fault, &stop, results);
+                }
+                (_, Fault::Contended, None) => self.failures += 1,
                 _ => self.failures = TRIES,
             }
         }
         if self.failures >= TRIES {
             self.stage = Stage::GivenUp;
-            results.give_up(self.place, stop.to_string());
+            results.note(self.place, stop.to_string());
         }
         Ok(())
+    }
+
+    /// Some row of the batch cannot be erased: takes them one by one, and
+    /// passes the one that it is. What somebody holds comes up again by
+    /// itself; what is refused is told.
+    fn isolate(&mut self, reached: &Reach, fault: Fault, stop: &Stop, results: &mut Results) {
+        if reached.looked > 1 {
+            self.span.size = 1;
+            return;
+        }
+        self.stuck += 1;
+        let most = if fault == Fault::Data {
+            results.note(self.place, stop.to_string());
+            MOST_REFUSED
+        } else {
+            MOST_HELD_UP
+        };
+        if self.stuck >= most {
+            self.failures = TRIES;
+            return;
+        }
+        self.skipped += reached.free();
+        self.left = self.left.saturating_sub(1);
+        if let Some(upto) = reached.upto() {
+            self.span.after = upto;
+        }
+        if self.left == 0 {
+            self.stage = Stage::AtTheLimit;
+        }
     }
 }
 

@@ -180,3 +180,52 @@ async fn a_log_line_that_names_no_one_properly_is_just_old() {
 
     assert_eq!(counts(&reply, "system_logs"), json!([6, 0, 1]));
 }
+
+#[rstest]
+#[case::an_event(
+    "insert into conversation_events (session_id, event_type, transcript, payload, occurred_at)
+     values ('{session}', 'x', 'said', '{naming}', now())"
+)]
+#[case::a_conversation(
+    "insert into conversation_sessions (gym_id, started_at, metadata)
+     values ('{gym}', now(), '{naming}')"
+)]
+#[case::an_alert(
+    "insert into alerts (gym_id, kind, dedup_key, status, title, details)
+     values ('{gym}', 'x', 'x:2', 'resolved', 'x', '{naming}')"
+)]
+#[case::a_log_line(
+    "insert into system_logs (log_type, message, details)
+     values ('x', 'x', '{\"gym_id\": \"{gym}\"}'::jsonb || '{naming}')"
+)]
+#[tokio::test]
+async fn who_is_named_in_a_held_document_is_held(#[case] document: &str) {
+    let app = three_gyms().await;
+    let (gym, session) = (
+        "00000000-0000-0000-0000-00000000000d",
+        "00000000-0000-0000-0000-0000000000ed",
+    );
+    let named = format!("{{\"member_id\": \"{MEMBER}\", \"evidence\": \"kept\"}}");
+    app.execute(&format!(
+        "insert into gyms (id, name, slug) values ('{gym}', 'D', 'd');
+         insert into conversation_sessions (id, gym_id, started_at)
+         values ('{session}', '{gym}', now());"
+    ))
+    .await;
+    let document = document.replace("{gym}", gym).replace("{session}", session);
+    app.execute(&document.replace("{naming}", &named)).await;
+    hold(&app, "gym", gym, "null").await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(held(&reply), ["members"]);
+    let kept = "select (select count(*) from conversation_events where payload ? 'evidence')
+                     + (select count(*) from conversation_sessions where metadata ? 'evidence')
+                     + (select count(*) from alerts where details ? 'evidence')
+                     + (select count(*) from system_logs where details ? 'evidence')";
+    assert_eq!(app.count(kept).await, 1);
+    app.execute("update legal_holds set until = now()").await;
+    let lifted = app.deliver(JOB).await;
+    assert_eq!(counts(&lifted, "members"), json!([1, 0, 0]));
+    assert_eq!(app.count(kept).await, 0);
+}

@@ -179,3 +179,20 @@ async fn a_later_contact_is_not_set_back_by_an_earlier_visit() {
     assert_eq!(app.count("select count(*) from visits").await, 0);
     assert_eq!(app.rows("select * from members").await, before);
 }
+
+#[tokio::test]
+async fn a_visit_at_no_moment_makes_nobody_look_long_gone() {
+    let app = a_gym().await;
+    gone(&app, "expired").await;
+    app.execute(&format!(
+        "update members set created_at = now() - interval '1 day', joined_on = now()
+          where id = '{GONE}'"
+    ))
+    .await;
+    app.execute(&sign_of_life("visit", "'-infinity'")).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(counts(&reply, "visits"), json!([1, 0, 0]));
+    assert!(!is_anonymised(&app).await);
+}

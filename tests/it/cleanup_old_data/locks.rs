@@ -123,3 +123,35 @@ async fn a_table_that_somebody_holds_costs_its_own_policy_only() {
     let open = "select count(*) from alerts where status = 'open'";
     assert_eq!(app.count(open).await, 0);
 }
+
+#[rstest::rstest]
+#[case::a_conversation("conversation_sessions")]
+#[case::an_alert("alerts")]
+#[case::a_log_line("system_logs")]
+#[tokio::test]
+async fn a_member_whose_traces_somebody_holds_keeps_no_other_from_going(#[case] table: &str) {
+    let app = a_gym().await;
+    app.execute(&rows_of("members", "(now() - interval '5 years')", 20))
+        .await;
+    let held = "(select id from members where status = 'cancelled' order by id limit 1)";
+    app.execute(&format!(
+        "insert into conversation_sessions (gym_id, member_id, started_at)
+         values ('{GYM}', {held}, now() - interval '6 years');
+         insert into alerts (gym_id, member_id, kind, dedup_key, status, title)
+         values ('{GYM}', {held}, 'x', 'x:1', 'dismissed', 'x');
+         insert into system_logs (log_type, message, details)
+         values ('x', 'x', jsonb_build_object('member_id', {held}));
+         update retention_policies set enabled = (target = 'members')"
+    ))
+    .await;
+    let desk = somebody(&app, &format!("select from {table} for update")).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(counts(&reply, "members"), json!([19, 1, 0]));
+    assert_eq!(reply.results()["policies_failed"], 0);
+    desk.rollback().await.unwrap();
+    let next = app.deliver(JOB).await;
+    assert_eq!(counts(&next, "members"), json!([1, 0, 0]));
+}
