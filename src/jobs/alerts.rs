@@ -153,10 +153,7 @@ pub async fn resolve_for_found_intents(
           where a.kind = $1
             and a.order_id is null
             and a.status in ('open', 'acknowledged')
-            and p.id = case
-                when a.kind = $1 and a.order_id is null
-                then split_part(a.dedup_key, ':', 2)::uuid
-            end
+            and p.id = uuid_or_null(split_part(a.dedup_key, ':', 2))
             and p.status <> 'missing'",
         kind,
         now,

@@ -94,7 +94,7 @@ pub async fn run(cx: &Cx) -> Worked<Results> {
 
 /// Batch by batch, until Stripe denies everything, or is away.
 async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let breaker = Breaker::default();
+    let breaker = Breaker::that_can_be_proven();
     let mut cursor = Cursor::at_the_longest_untouched(cx);
     if cx.options.dry_run {
         rehearse(cx, &mut cursor, &breaker, results).await?;

@@ -16,7 +16,7 @@ mod ask;
 mod breaker;
 mod sync;
 
-pub use ask::{ask, end, together};
+pub use ask::{ask, end, prove, together};
 pub use breaker::Breaker;
 pub use sync::{Synced, sync};
 

@@ -20,6 +20,9 @@ pub(super) async fn judge(
     stale: Vec<LocalIntent>,
     breaker: &Breaker,
 ) -> Result<Vec<Told>, Stop> {
+    if breaker.takes_doubt() {
+        prove(cx, breaker).await?;
+    }
     let asked = intents::together(cx, stale, |intent| intents::ask(cx, intent, breaker)).await;
     let (ending, mut told) = divide(cx, asked).await?;
     let ended = intents::together(cx, ending, |told| end(cx, told, breaker)).await;
@@ -28,6 +31,15 @@ pub(super) async fn judge(
         told.iter_mut().for_each(Told::distrust_missing);
     }
     Ok(told)
+}
+
+/// Has the key proven by the intent that Stripe was last known to know, so
+/// that any number of intents it does not know are no reason to stop.
+async fn prove(cx: &Cx, breaker: &Breaker) -> Result<(), Stop> {
+    if let Some(known) = rows::known_to_stripe(cx).await? {
+        intents::prove(cx, &known, breaker).await;
+    }
+    Ok(())
 }
 
 /// Those to be ended, and those to be left as Stripe has them.

@@ -183,3 +183,19 @@ async fn stale(
     .fetch_all(db)
     .await
 }
+
+/// The intent that Stripe was last known to know, if any.
+pub(super) async fn known_to_stripe(cx: &Cx) -> Result<Option<String>, Stop> {
+    let mut tx = cx.reading().await?;
+    sqlx::query_scalar!(
+        "select stripe_payment_intent_id
+           from payment_intents
+          where last_synced_at is not null
+            and status <> 'missing'
+          order by last_synced_at desc
+          limit 1"
+    )
+    .fetch_optional(Unnamed(&mut tx))
+    .await
+    .map_err(during("look for an intent that Stripe knows"))
+}

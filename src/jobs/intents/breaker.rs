@@ -1,6 +1,6 @@
 //! The breaker: stops a run when its failures are no accident.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::jobs::Stop;
 use crate::stripe::Failure;
@@ -13,9 +13,28 @@ const IN_A_ROW: u32 = 5;
 pub struct Breaker {
     denied: AtomicU32,
     unreachable: AtomicU32,
+    /// Whether one answer proves the key.
+    can_be_proven: bool,
+    is_proven: AtomicBool,
+    doubt_was_taken: AtomicBool,
 }
 
 impl Breaker {
+    /// One that takes a 404 for what it says, once Stripe has answered for
+    /// any intent: then the key is of the right account.
+    #[must_use]
+    pub fn that_can_be_proven() -> Self {
+        Self {
+            can_be_proven: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether somebody should have the key proven; true once.
+    pub fn takes_doubt(&self) -> bool {
+        self.can_be_proven && !self.doubt_was_taken.swap(true, Ordering::Relaxed)
+    }
+
     /// # Errors
     /// After five answers of 401, 403 or 404 in a row, or five calls in a
     /// row that got no answer at all.
@@ -39,8 +58,14 @@ impl Breaker {
         if self.check().is_err() {
             return;
         }
+        if answer.is_ok() && self.can_be_proven {
+            self.is_proven.store(true, Ordering::Relaxed);
+        }
         let (denied, unreachable) = match answer {
             Err(Failure::NoTime) => return,
+            Err(Failure::Missing { .. }) if self.is_proven.load(Ordering::Relaxed) => {
+                (false, false)
+            }
             Err(Failure::Denied { .. } | Failure::Missing { .. }) => (true, false),
             Err(Failure::Unreachable { .. }) => (false, true),
             _ => (false, false),

@@ -76,3 +76,24 @@ async fn a_dry_run_ends_with_its_budget_too() {
         .unwrap();
     assert!((1..200).contains(&planned), "{planned}");
 }
+
+#[tokio::test]
+async fn intents_unknown_to_stripe_stop_a_dry_run_no_sooner_than_a_real_one() {
+    let app = App::new().await;
+    app.intent_of("no order", 30, OPEN, Some(OPEN)).await;
+    for days in [29, 28, 27, 26, 20, 19] {
+        app.intent_of("no order", days, OPEN, None).await;
+    }
+    for days in [15, 14, 13] {
+        app.intent_of("no order", days, OPEN, Some(OPEN)).await;
+    }
+
+    let dry = app.operate(CLEANUP, "dry_run=true&batch_size=5").await;
+    let real = app.operate(CLEANUP, "batch_size=5").await;
+
+    for reply in [dry, real] {
+        assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+        assert_eq!(reply.results()["payments_updated"], 6);
+        assert_eq!(reply.results()["payment_intents_canceled"], 4);
+    }
+}

@@ -187,3 +187,67 @@ async fn a_payment_for_an_order_that_has_ended_is_alerted_until_it_is_settled(
     app.deliver(CLEANUP).await;
     assert_eq!(app.count(open).await, 0);
 }
+
+#[tokio::test]
+async fn intents_of_a_former_account_starve_nobody_while_stripe_knows_another() {
+    let app = App::new().await;
+    for _ in 0..60 {
+        app.intent_of("no order", 90, OPEN, None).await;
+    }
+    app.many_intents(10).await;
+    let known = app
+        .intent_of("no order", 1, "succeeded", Some("succeeded"))
+        .await;
+    app.execute(&format!(
+        "update payment_intents set last_synced_at = now() - interval '1 day'
+          where stripe_payment_intent_id = '{known}'"
+    ))
+    .await;
+
+    let reply = app.deliver(CLEANUP).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["payments_updated"], 60);
+    assert_eq!(reply.results()["payment_intents_canceled"], 10);
+}
+
+#[tokio::test]
+async fn a_key_that_stripe_knew_once_proves_nothing_when_it_is_denied() {
+    let app = App::new().await;
+    app.many_intents(60).await;
+    app.execute(
+        "update payment_intents set last_synced_at = now() - interval '1 day'
+          where id = (select id from payment_intents limit 1)",
+    )
+    .await;
+    app.stripe.always(Operation::Retrieve, Fault::status(404));
+
+    let reply = app.deliver(CLEANUP).await;
+
+    assert_eq!(reply.outcome(), (500, "failed"), "{reply:?}");
+    let missing = "select count(*) from payment_intents where status = 'missing'";
+    assert_eq!(app.count(missing).await, 0);
+}
+
+#[tokio::test]
+async fn an_alert_with_an_odd_key_keeps_no_other_from_being_resolved() {
+    let app = App::new().await;
+    app.intent_of("no order", 8, OPEN, None).await;
+    app.deliver(CLEANUP).await;
+    app.execute(
+        "update payment_intents set status = 'canceled';
+         insert into alerts (kind, dedup_key, title)
+         values ('payment_intent_missing', 'payment_intent_missing:pi_123', 'by hand')",
+    )
+    .await;
+
+    app.deliver(CLEANUP).await;
+
+    let open = app
+        .rows("select dedup_key from alerts where status = 'open'")
+        .await;
+    assert_eq!(
+        open,
+        json!([{ "dedup_key": "payment_intent_missing:pi_123" }])
+    );
+}
