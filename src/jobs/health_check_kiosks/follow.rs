@@ -3,6 +3,8 @@
 //! Read from the top: `judged` are the kiosks, `down` the gyms that are down as
 //! a whole, `wanted` the alerts that should be open, `standing` those that
 //! are, `due` those of them that have to change. Only these are locked, by id.
+//! `hidden` are those that a gym's alert has stood in for: they are opened
+//! again, with their age, when the gym is no longer down as a whole.
 
 /// Beside what [`super::verdict::judging`] asks for: how many keys to name, and
 /// what to do when a kiosk is offline, degraded, has a wrong clock, or when a
@@ -114,6 +116,49 @@ macro_rules! following {
               from due
              where a.id = due.id
             returning a.dedup_key, due.is_over, due.is_worse
+        ), hidden as materialized (
+            -- Resolved for the gym's own alert only: the kiosk has been down all along.
+            select distinct on (a.dedup_key)
+                   a.id, wanted.details, aged.severity, aged.is_worse
+              from wanted
+              join alerts a
+                on a.dedup_key = wanted.dedup_key
+             cross join lateral (
+                  select case
+                             when a.opened_at <= $1 - interval '72 hours' then 'critical'
+                             when a.opened_at <= $1 - interval '24 hours' then 'high'
+                             else 'warning'
+                         end as severity
+              ) age
+             cross join lateral (
+                  select age.severity,
+                         array_position(array['info', 'warning', 'high', 'critical'], age.severity)
+                         > array_position(array['info', 'warning', 'high', 'critical'], a.severity)
+                             as is_worse
+              ) aged
+             where a.status = 'resolved'
+               and a.details ? 'superseded_by'
+               and a.opened_at between wanted.since and $1
+               and not exists (
+                   select from alerts other
+                    where other.dedup_key = a.dedup_key
+                      and other.status in ('open', 'acknowledged')
+               )
+             order by a.dedup_key, a.opened_at desc
+        ), reopened as (
+            update alerts a
+               set status = 'open',
+                   resolved_at = null,
+                   resolved_by = null,
+                   severity = case when hidden.is_worse then hidden.severity else a.severity end,
+                   escalated_at = case when hidden.is_worse then $1 else a.escalated_at end,
+                   last_seen_at = greatest(a.last_seen_at, $1),
+                   occurrences = a.occurrences + 1,
+                   details = hidden.details
+              from hidden
+             where a.id = hidden.id
+               and a.status = 'resolved'
+            returning a.dedup_key, hidden.is_worse
         ), opened as (
             insert into alerts (kind, severity, gym_id, kiosk_id, dedup_key, title, details,
                                 recommended_actions, opened_at, last_seen_at)
@@ -130,6 +175,7 @@ macro_rules! following {
                     and a.status = 'dismissed'
                     and a.opened_at >= wanted.since
              )
+               and wanted.dedup_key not in (select dedup_key from reopened)
             on conflict do nothing
             returning dedup_key
         ), counted as (
@@ -140,13 +186,17 @@ macro_rules! following {
               from judged
         ), new as (
             select count(*) as opened, (array_agg(dedup_key))[1:$6] as keys
-              from opened
+              from (select dedup_key from opened
+                    union all
+                    select dedup_key from reopened) as shown
         ), old as (
             select count(*) filter (where is_over) as resolved,
                    count(*) filter (where is_worse) as escalated,
                    (array_agg(dedup_key) filter (where is_over))[1:$6] as resolved_keys,
                    (array_agg(dedup_key) filter (where is_worse))[1:$6] as escalated_keys
-              from changed
+              from (select dedup_key, is_over, is_worse from changed
+                    union all
+                    select dedup_key, false, is_worse from reopened) as shown
         )
         select online as "online!", degraded as "degraded!", offline as "offline!",
                untouched as "untouched!", opened as "opened!", resolved as "resolved!",

@@ -66,9 +66,8 @@ impl Hours {
         let Some(hours) = hours else {
             return Ok(Self::Always);
         };
-        let zone = zone
-            .parse()
-            .map_err(|_| Unreadable::Zone(zone.to_owned()))?;
+        // As Postgres reads it, which has checked it.
+        let zone = Tz::from_str_insensitive(zone).map_err(|_| Unreadable::Zone(zone.to_owned()))?;
         let mut days: [Vec<_>; 7] = Default::default();
         for (name, spans) in hours.as_object().ok_or_else(|| odd(hours))? {
             let day = DAYS.iter().position(|day| day == name);

@@ -202,3 +202,34 @@ async fn the_alert_of_a_kiosk_that_moved_to_another_gym_moves_on_with_it() {
 
     assert_eq!(app.alerts().await, "kiosk_offline kiosk-1 warning open x2");
 }
+
+#[tokio::test]
+async fn a_kiosk_grows_more_urgent_although_its_neighbour_comes_and_goes() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let down = app.kiosk(gym, "online", "2 hours").await;
+    let flaps = app.kiosk(gym, "online", "1 minute").await;
+    let mut told = Vec::new();
+    for day in 15..20 {
+        if day % 2 == 1 {
+            app.heard(flaps, &format!("2026-01-{day}T10:59:00Z")).await;
+        }
+        app.check(&format!("2026-01-{day}T11:00:00Z")).await;
+        let own = format!(
+            "select concat_ws(' ', severity, status, 'x' || occurrences) from alerts
+              where kind = 'kiosk_offline' and kiosk_id = '{down}'"
+        );
+        told.push(app.text(&own).await);
+    }
+    let expected = [
+        "warning open x1",
+        "warning resolved x1",
+        "high open x2",
+        "high resolved x2",
+        "critical open x3",
+    ];
+    assert_eq!(told, expected);
+    let before = app.fleet().await;
+    app.check("2026-01-19T11:00:00Z").await;
+    assert_eq!(app.fleet().await, before);
+}

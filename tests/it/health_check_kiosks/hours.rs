@@ -26,6 +26,7 @@ fn spans(hours: &Value, zone: &str, from: &str, to: &str) -> Vec<String> {
 /// and on Sunday 25 October.
 #[rstest]
 #[case::a_day("Europe/Paris", json!({"thu": [["06:00", "22:00"]]}), "01-15", &["15T05:00-15T21:00"])]
+#[case::a_zone_spelt_as_postgres_takes_it("europe/PARIS", json!({"thu": [["06:00", "22:00"]]}), "01-15", &["15T05:00-15T21:00"])]
 #[case::a_closed_day("Europe/Paris", json!({"fri": [["06:00", "22:00"]]}), "01-15", &[])]
 #[case::no_day_at_all("Europe/Paris", json!({}), "01-15", &[])]
 #[case::an_empty_day("Europe/Paris", json!({"thu": []}), "01-15", &[])]

@@ -70,7 +70,7 @@ async fn five_nights() {
     Jan 13  online   offline  degraded online    kiosk_offline cardio warning x1; kiosk_degraded studio warning x1
     Jan 14  online   offline  online   online    kiosk_offline cardio high x2
     Jan 15  offline  offline  offline  offline   gym_offline high x1
-    Jan 16  online   offline  offline  offline   kiosk_offline boxing warning x1; kiosk_offline cardio warning x1
+    Jan 16  online   offline  offline  offline   kiosk_offline cardio critical x3; kiosk_offline boxing warning x1
     Jan 17  online   online   online   offline   kiosk_offline boxing high x2
     ");
 }
