@@ -8,7 +8,9 @@ use super::*;
 fn schedules(cron: &str, zone: &str) -> anyhow::Result<Schedules> {
     let file = json!({
         "timezone": zone,
-        "schedules": [{ "id": "a", "job": "a", "cron": cron, "description": "" }],
+        "defaults": { "retries": 3, "timeout": "60s", "redact_authorization": true },
+        "schedules": [{ "id": "a", "job": "a", "cron": cron, "description": "",
+                        "overdue_after": "1h", "body": {} }],
     });
     file.to_string().parse()
 }
