@@ -139,7 +139,7 @@ enum Command {
         #[command(subcommand)]
         command: reports::Command,
     },
-    /// Show it all: a Postgres and a Stripe of its own, sample data, every job once.
+    /// Show it all: a Postgres, a Stripe and a QStash of its own, sample data, every job once.
     #[cfg(feature = "demo")]
     Demo(crate::demo::Arguments),
 }

@@ -1,5 +1,7 @@
 //! `schedules`: what QStash calls, and when, held against the file.
 
+use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -174,9 +176,9 @@ async fn plan(side: &Side, check: bool, quota: u32, as_json: bool) -> anyhow::Re
         now: now(),
     };
     if as_json {
-        println!("{:#}", shown.json());
+        say(format_args!("{:#}", shown.json()));
     } else {
-        println!("{shown}");
+        say(format_args!("{shown}"));
     }
     Ok(if check && plan.differs() {
         ExitCode::FAILURE
@@ -199,9 +201,9 @@ async fn apply(side: &Side, scope: Scope, as_json: bool) -> anyhow::Result<ExitC
         .map_err(|failure| explained(&failure).context("nothing was changed"))?;
     waiting.finish_and_clear();
     if as_json {
-        println!("{:#}", serde_json::to_value(&applied)?);
+        say(format_args!("{:#}", serde_json::to_value(&applied)?));
     } else {
-        println!("{}", apply_shown::in_words(&applied));
+        say(format_args!("{}", apply_shown::in_words(&applied)));
     }
     let is_done = |outcome| matches!(outcome, Outcome::Done | Outcome::Left);
     Ok(if applied.iter().all(|one| is_done(one.outcome)) {
@@ -209,6 +211,12 @@ async fn apply(side: &Side, scope: Scope, as_json: bool) -> anyhow::Result<ExitC
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Prints a line. A reader that has seen enough, such as `head`, changes
+/// nothing about what was done.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// The failure, and what to do about it.

@@ -8,7 +8,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::{Value, json};
 
-use super::{FileArgs, explained, read};
+use super::{FileArgs, explained, read, say};
 use crate::cli::Usage;
 use crate::config::Settings;
 use crate::qstash::client::{Client, Failure, Listed};
@@ -41,9 +41,9 @@ pub(super) async fn list(settings: &Settings, as_json: bool) -> anyhow::Result<E
     listed.sort_by_key(|listed| (!is_ours(listed), listed.id.clone()));
     if as_json {
         let listed: Vec<Value> = listed.iter().map(in_json).collect();
-        println!("{:#}", Value::from(listed));
+        say(format_args!("{:#}", Value::from(listed)));
     } else {
-        println!("{}", in_a_table(&listed));
+        say(format_args!("{}", in_a_table(&listed)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,16 +115,17 @@ fn ids(schedules: &Schedules, named: &[String]) -> Result<Vec<String>, Usage> {
 
 fn print(stands: &[Value], as_json: bool) {
     if as_json {
-        println!("{:#}", Value::from(stands));
+        say(format_args!("{:#}", Value::from(stands)));
         return;
     }
     for stand in stands {
         let id = stand["id"].as_str().unwrap_or_default();
-        match stand["is_paused"].as_bool() {
-            Some(true) => println!("{id} is paused: its ticks are left out, and do not come later"),
-            Some(false) => println!("{id} is called again, from its next tick on"),
-            None => {}
-        }
+        let how = match stand["is_paused"].as_bool() {
+            Some(true) => "is paused: its ticks are left out, and do not come later",
+            Some(false) => "is called again, from its next tick on",
+            None => continue,
+        };
+        say(format_args!("{id} {how}"));
     }
 }
 
