@@ -19,6 +19,7 @@ mod file;
 mod nights;
 mod plan;
 mod properties;
+mod round_trip;
 mod standing;
 mod wire;
 
