@@ -87,6 +87,11 @@ impl QstashDouble {
         lock(&self.state).schedules.get(id)
     }
 
+    /// Lists this from now on, whatever is kept: for what QStash may list one day.
+    pub fn list_instead(&self, list: Value) {
+        lock(&self.state).schedules.instead = Some(list);
+    }
+
     /// Refuses any schedule more than this many, with 412.
     pub fn allow_schedules(&self, most: usize) {
         lock(&self.state).schedules.most = Some(most);
