@@ -16,6 +16,7 @@ mod differences;
 mod double;
 mod failures;
 mod file;
+mod lenient;
 mod nights;
 mod plan;
 mod properties;

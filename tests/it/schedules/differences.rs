@@ -146,3 +146,18 @@ async fn a_hash_of_we_know_not_what_is_no_difference_and_can_be_written_anew() {
         "{anew:?}"
     );
 }
+
+#[tokio::test]
+async fn the_order_of_a_body_s_fields_is_no_difference() {
+    let qstash = Qstash::applied().await;
+    let file = Written::new(&file(|file| {
+        file["schedules"][0]["body"] = json!({ "batch_size": 50, "limit": 500 });
+    }));
+    let body = "{ \"limit\": 500, \"batch_size\": 50 }";
+    qstash.drifted(ORDERS, crate::app::JOB, &[], body).await;
+    let check = ["plan", "--check", "--file", file.path()];
+    assert_eq!(qstash.run(&check).await.code, Some(0));
+    let other = "{ \"limit\": 501, \"batch_size\": 50 }";
+    qstash.drifted(ORDERS, crate::app::JOB, &[], other).await;
+    assert_eq!(qstash.run(&check).await.code, Some(1));
+}
