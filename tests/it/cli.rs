@@ -75,7 +75,8 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 
 #[rstest]
 #[case::all(&["--help"], &[
-    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "churn", "demo",
+    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "churn", "schedules",
+    "demo",
 ])]
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
@@ -93,6 +94,18 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 #[case::policies_set(&["policies", "set", "--help"], &[
     "<TARGET>", "--keep-days", "--legal-basis", "--enable", "--disable", "--actor", "--reason",
 ])]
+#[case::schedules(&["schedules", "--help"], &[
+    "plan", "apply", "list", "pause", "resume", "QSTASH_TOKEN", "PUBLIC_URL",
+])]
+#[case::schedules_plan(&["schedules", "plan", "--help"], &[
+    "--file", "--check", "--quota", "--json", "read-only",
+])]
+#[case::schedules_apply(&["schedules", "apply", "--help"], &[
+    "--file", "--prune", "--rewrite", "--json",
+])]
+#[case::schedules_list(&["schedules", "list", "--help"], &["--json"])]
+#[case::schedules_pause(&["schedules", "pause", "--help"], &["<JOB OR ID>", "--file", "--json"])]
+#[case::schedules_resume(&["schedules", "resume", "--help"], &["<JOB OR ID>", "--file", "--json"])]
 #[case::demo(&["demo", "--help"], &["--once", "--port", "--scale"])]
 #[tokio::test]
 async fn help_names_every_option_and_no_setting_s_value(
@@ -119,6 +132,10 @@ async fn help_names_every_option_and_no_setting_s_value(
 #[case::shard_out_of_range(&["run", JOB, "--shard", "4/4"])]
 #[case::no_moment(&["run", JOB, "--as-of", "yesterday"])]
 #[case::signature_for_nothing(&["sign"])]
+#[case::schedules_without_a_verb(&["schedules"])]
+#[case::schedules_without_settings(&["schedules", "plan"])]
+#[case::a_pause_of_nothing(&["schedules", "pause"])]
+#[case::a_quota_of_some(&["schedules", "plan", "--quota", "some"])]
 #[case::a_policy_of_nothing(&["policies", "set"])]
 #[case::a_policy_without_a_change(&["policies", "set", "visits", "--reason", "why not"])]
 #[case::a_policy_on_and_off(&["policies", "set", "visits", "--enable", "--disable"])]

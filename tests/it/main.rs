@@ -25,6 +25,7 @@ mod operator;
 mod processes;
 mod refusals;
 mod runs;
+mod schedules;
 mod seed;
 mod signature;
 mod stripe;
