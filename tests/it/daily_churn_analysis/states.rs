@@ -112,6 +112,24 @@ async fn a_legal_hold_keeps_the_history_of_who_objects() {
 }
 
 #[tokio::test]
+async fn who_turns_out_to_join_later_is_new_and_loses_score_and_alert() {
+    let app = App::new().await;
+    let [_, gone, ..] = app.members_of_every_sort().await;
+    app.analyse(TONIGHT).await;
+    app.execute(&format!(
+        "delete from visits where member_id = '{gone}';
+         update members set joined_on = '2026-01-01' where id = '{gone}'"
+    ))
+    .await;
+
+    let reply = app.analyse("2025-06-17T02:00:00Z").await;
+
+    assert_eq!(app.level(gone).await, "new");
+    assert_eq!(reply.results()["alerts_resolved"], 1);
+    assert_eq!(reply.results()["critical_risk"], 0);
+}
+
+#[tokio::test]
 async fn who_comes_back_from_the_ice_is_scored_again() {
     let app = App::new().await;
     let [_, gone, ..] = app.members_of_every_sort().await;
