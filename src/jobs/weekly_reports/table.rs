@@ -108,9 +108,10 @@ fn people_and_topics(report: &Stored, language: Language, table: &mut Table) {
         table.line(&["top_topics", &topic.topic, &topic.topic, &count, "", ""]);
     }
     for member in &report.metrics.at_risk {
-        let name = report.names.get(&member.member_id);
+        let name = member.member_id.and_then(|id| report.names.get(&id));
         let name = name.map_or(labels.nameless, String::as_str);
-        let id = member.member_id.to_string();
+        let id = member.member_id.map(|id| id.to_string());
+        let id = id.unwrap_or_default();
         table.line(&["at_risk", &id, name, &member.score.to_string(), "", ""]);
     }
 }
