@@ -97,6 +97,37 @@ async fn risk_is_counted_in_full_and_the_ten_most_at_risk_are_listed_by_id() {
 }
 
 #[tokio::test]
+async fn who_has_left_is_frozen_objects_or_was_anonymised_is_not_to_be_called() {
+    let app = App::new().await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
+    let stays = app.member(gym).await;
+    app.scored(gym, stays, "2025-02-02", 0.8, "critical").await;
+    for change in [
+        "status = 'cancelled', cancelled_at = '2025-02-03T00:00:00Z'",
+        "status = 'frozen'",
+        "frozen_until = '2025-02-20'",
+        "churn_opt_out = true",
+        "status = 'anonymised', first_name = null, last_name = null, anonymised_at = '2025-02-03T04:00:00Z'",
+    ] {
+        let member = app.member(gym).await;
+        app.scored(gym, member, "2025-02-02", 0.9, "critical").await;
+        app.execute(&format!(
+            "update members set {change} where id = '{member}'"
+        ))
+        .await;
+    }
+
+    app.operate(JOB, MONDAY).await;
+
+    let metrics = &app.report(gym).await["metrics"];
+    assert_eq!(
+        metrics["at_risk"],
+        json!([{ "member_id": stays, "score": 0.8, "level": "critical" }])
+    );
+    assert_eq!(metrics["churn_critical"]["value"], 6, "as scored on Sunday");
+}
+
+#[tokio::test]
 async fn conversations_are_summed_up_by_mood_and_topic() {
     let app = App::new().await;
     let gym = app.gym_called("lyon", "Europe/Paris").await;
