@@ -31,6 +31,7 @@ mod letter;
 pub mod links;
 pub mod metrics;
 pub mod numbers;
+mod owed;
 pub mod page;
 mod report;
 mod save;
@@ -83,12 +84,15 @@ pub struct Results {
     pub errors: u64,
     /// Mails that Resend accepted.
     pub emails_sent: u64,
-    /// Mails that it did not; the next run tries again.
+    /// Mails that it did not.
     pub emails_failed: u64,
+    /// Mails that are still owed; the next run tries again.
+    pub emails_waiting: u64,
     /// What could not be done, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failed>,
-    /// In a dry run, the first fifty gyms that would get a report.
+    /// In a dry run, the first fifty gyms that would get a report, and the
+    /// first fifty reports that would be mailed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub samples: BTreeMap<&'static str, Vec<Uuid>>,
 }
