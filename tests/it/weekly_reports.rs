@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 
+mod batches;
 mod dry_run;
 mod figures;
 mod links;

@@ -234,12 +234,10 @@ async fn conversations(
 async fn kiosks(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/kiosks.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
-        let share = (row.slots > 0)
-            .then(|| super::metrics::real(row.heard) / super::metrics::real(row.slots));
         if row.is_this {
-            gym.uptime.this = share;
+            gym.uptime.this = Some(row.share);
         } else {
-            gym.uptime.last = share;
+            gym.uptime.last = Some(row.share);
         }
     }
     for row in over_weeks!("src/jobs/weekly_reports/alerts.sql", weeks, db) {

@@ -199,6 +199,29 @@ async fn kiosk_uptime_is_the_share_of_opening_time_in_which_kiosks_were_heard() 
 }
 
 #[tokio::test]
+async fn last_weeks_kiosk_uptime_is_the_one_that_was_reported() {
+    let app = App::new().await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
+    app.busy_week(gym).await;
+    app.operate(JOB, MONDAY).await;
+    let reported = app.report(gym).await["metrics"]["kiosk_uptime"]["value"].clone();
+    assert!(reported.as_f64().unwrap() > 0.8, "{reported}");
+    app.execute(
+        "delete from kiosk_heartbeats where received_at between '2025-01-28' and '2025-02-02'",
+    )
+    .await;
+
+    app.operate(JOB, "as_of=2025-02-10T05:00:00Z").await;
+
+    let next = app
+        .rows("select metrics -> 'kiosk_uptime' as uptime from weekly_reports where iso_week = 6")
+        .await;
+    assert_eq!(next[0]["uptime"]["previous"], reported);
+    // Heard until one o'clock on Monday.
+    assert_eq!(next[0]["uptime"]["value"], 0.0064);
+}
+
+#[tokio::test]
 async fn alerts_count_while_they_stood_open_at_the_end_of_the_week() {
     let app = App::new().await;
     let gym = app.gym_called("lyon", "Europe/Paris").await;
