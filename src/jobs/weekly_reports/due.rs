@@ -104,7 +104,7 @@ impl Cursor {
 
 impl Gyms {
     fn sort(&mut self, gym: Row, now: DateTime<Utc>) {
-        let Ok(zone) = gym.timezone.parse::<Tz>() else {
+        let Ok(zone) = Tz::from_str_insensitive(&gym.timezone) else {
             self.without_zone.push((gym.id, gym.timezone));
             return;
         };
