@@ -126,7 +126,7 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
     }
     match cursor.finish() {
         Finish::Done => deliver::deliver(cx, results).await,
-        Finish::WorkLeft => Ok(Finish::WorkLeft),
+        Finish::WorkLeft => deliver::put_off(cx, results).await,
     }
 }
 

@@ -42,7 +42,7 @@ type Readable = HashMap<Uuid, Result<Stored, String>>;
 
 /// Mails what is due, until nothing is left or no time is.
 pub(super) async fn deliver(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    if cx.options.as_of.is_some() || !cx.resend.is_set_up() {
+    if !may_mail(cx) {
         return Ok(Finish::Done);
     }
     owed::owe(cx, results).await?;
@@ -52,6 +52,19 @@ pub(super) async fn deliver(cx: &Cx, results: &mut Results) -> Result<Finish, St
     let mailed = mail(cx, results).await?;
     let left = count(cx, results).await?;
     mailed.finish(cx, &left)
+}
+
+/// Puts on record who is owed the reports so far, for a run that has no time
+/// to mail them: by the next one they may be last week's.
+pub(super) async fn put_off(cx: &Cx, results: &Results) -> Result<Finish, Stop> {
+    if may_mail(cx) {
+        owed::owe(cx, results).await?;
+    }
+    Ok(Finish::WorkLeft)
+}
+
+fn may_mail(cx: &Cx) -> bool {
+    cx.options.as_of.is_none() && cx.resend.is_set_up()
 }
 
 /// Says what would be mailed.

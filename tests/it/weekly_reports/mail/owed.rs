@@ -118,6 +118,23 @@ async fn a_run_out_of_time_says_that_mails_are_left() {
 }
 
 #[tokio::test]
+async fn a_run_without_time_to_mail_has_put_on_record_who_is_owed() {
+    let post = Post::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
+    post.app.gyms(3_000).await;
+    post.app
+        .execute("insert into report_recipients (gym_id, email) select id, 'cy@gym.test' from gyms")
+        .await;
+
+    let reply = post.app.operate(JOB, "batch_size=1").await;
+
+    assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
+    assert!(post.resend.calls().is_empty());
+    let reports = reply.results()["generated"].as_i64().unwrap();
+    let owed = "select count(*) from report_deliveries where recipient = 'cy@gym.test'";
+    assert_eq!(post.app.count(owed).await, reports);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_how_many_mails_the_run_sends_and_sends_none() {
     let post = Post::new().await;
     let before = post.app.checksums().await;
