@@ -26,7 +26,8 @@ pub(super) enum Command {
         /// Fit and test, but store nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Fit as of that moment, such as 2026-11-01T03:00:00Z.
+        /// Fit as of that moment, such as 2026-11-01T03:00:00Z; weights that
+        /// were fitted as of a later one stay in use.
         #[arg(long, value_name = "TIME")]
         as_of: Option<String>,
         /// Print JSON.

@@ -111,7 +111,7 @@ async fn fill_outcomes(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
     Ok(Finish::Done)
 }
 
-/// Until nobody is left to be forgotten. Rows that somebody holds are left to
+/// Until nobody is left to be forgotten. What the database refuses is left to
 /// the next run: no score has to wait for that.
 async fn forget(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
     loop {
@@ -124,6 +124,7 @@ async fn forget(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
             Err(stop) if is_about_rows(&stop) => {
                 tracing::warn!(error = %stop, "those who left are forgotten by the next run");
                 batch.undo().await?;
+                results.errors += 1;
                 return Ok(Finish::Done);
             }
             Err(stop) => return Err(stop),
@@ -131,6 +132,7 @@ async fn forget(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         let mut sum = results.clone();
         sum.forgotten += forgotten.members.len() as u64;
         sum.alerts_resolved += forgotten.alerts.len() as u64;
+        sum.forgotten_later = forgotten.held;
         if cx.options.dry_run {
             sum.sample("forgotten", forgotten.members);
             sum.sample("alerts_resolved", forgotten.alerts);

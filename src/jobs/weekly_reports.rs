@@ -20,7 +20,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Cx, Finish, Job, Stop, Worked, report as told};
-use crate::database::Fault;
 
 pub mod counted;
 mod deliver;
@@ -31,16 +30,17 @@ mod letter;
 pub mod links;
 pub mod metrics;
 pub mod numbers;
+mod owed;
 pub mod page;
 mod report;
 mod save;
+mod settle;
 pub mod stored;
 pub mod table;
 pub mod week;
 pub mod words;
 
 use due::{Cursor, Due, Gyms};
-use report::Report;
 
 /// The job, as [`super::ALL`] lists it.
 pub const JOB: Job = Job {
@@ -61,8 +61,6 @@ pub const JOB: Job = Job {
 
 /// Gyms per transaction.
 const BATCH: u32 = 200;
-/// How often a batch is tried while somebody else holds one of its rows.
-const TRIES: u32 = 3;
 /// Sample ids in a dry run, and failures per run.
 const SAMPLES: usize = 50;
 
@@ -83,12 +81,15 @@ pub struct Results {
     pub errors: u64,
     /// Mails that Resend accepted.
     pub emails_sent: u64,
-    /// Mails that it did not; the next run tries again.
+    /// Mails that it did not.
     pub emails_failed: u64,
+    /// Mails that are still owed; the next run tries again.
+    pub emails_waiting: u64,
     /// What could not be done, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failed>,
-    /// In a dry run, the first fifty gyms that would get a report.
+    /// In a dry run, the first fifty gyms that would get a report, and the
+    /// first fifty reports that would be mailed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub samples: BTreeMap<&'static str, Vec<Uuid>>,
 }
@@ -121,11 +122,11 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
             break;
         };
         let due = results.sort(gyms);
-        settle(cx, &due, &mut cursor, results).await?;
+        settle::settle(cx, &due, &mut cursor, results).await?;
     }
     match cursor.finish() {
         Finish::Done => deliver::deliver(cx, results).await,
-        Finish::WorkLeft => Ok(Finish::WorkLeft),
+        Finish::WorkLeft => deliver::put_off(cx, results).await,
     }
 }
 
@@ -151,105 +152,4 @@ impl Results {
             self.failures.push(failed);
         }
     }
-}
-
-/// Commits the reports of a batch. When the database refuses because of one
-/// row, each gym is done on its own, so that one spoils no other.
-async fn settle(
-    cx: &Cx,
-    due: &[Due],
-    cursor: &mut Cursor,
-    results: &mut Results,
-) -> Result<(), Stop> {
-    if due.is_empty() {
-        return Ok(());
-    }
-    match commit_patiently(cx, due, results).await {
-        Err(stop) if is_about_rows(&stop) => {}
-        done => return done,
-    }
-    for gym in due {
-        if cx.budget.is_spent() {
-            cursor.interrupted();
-            break;
-        }
-        match commit(cx, std::slice::from_ref(gym), results).await {
-            Err(stop) if is_about_rows(&stop) => {
-                results.errors += 1;
-                results.note(Failed {
-                    gym_id: Some(gym.gym_id),
-                    report_id: None,
-                    error: stop.to_string(),
-                });
-            }
-            done => done?,
-        }
-    }
-    Ok(())
-}
-
-/// Tries again while somebody else holds a row.
-async fn commit_patiently(cx: &Cx, due: &[Due], results: &mut Results) -> Result<(), Stop> {
-    let mut tries = 1;
-    loop {
-        match commit(cx, due, results).await {
-            Err(stop)
-                if stop.fault() == Fault::Contended && tries < TRIES && !cx.budget.is_spent() =>
-            {
-                tries += 1;
-            }
-            done => return done,
-        }
-    }
-}
-
-/// One transaction for all of `due`; `results` count it once it is kept.
-async fn commit(cx: &Cx, due: &[Due], results: &mut Results) -> Result<(), Stop> {
-    let reports = make(cx, due).await?;
-    let mut batch = cx.fence.batch().await?;
-    match save::save(cx, &mut batch, &reports).await {
-        Ok(generated) => {
-            let mut sum = results.clone();
-            sum.add(&reports, &generated, cx.options.dry_run);
-            batch.commit(&sum).await?;
-            *results = sum;
-            Ok(())
-        }
-        Err(stop) => {
-            batch.undo().await?;
-            Err(stop)
-        }
-    }
-}
-
-/// The reports of these gyms, with no lock held.
-async fn make(cx: &Cx, due: &[Due]) -> Result<Vec<Report>, Stop> {
-    let mut counts = counted::count(cx, due).await?;
-    due.iter()
-        .map(|gym| Report::of(gym, counts.remove(&gym.gym_id).unwrap_or_default()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| Stop::Failed(anyhow::Error::new(error).context("write a report")))
-}
-
-impl Results {
-    fn add(&mut self, reports: &[Report], generated: &[Uuid], dry_run: bool) {
-        let is_generated = |report: &&Report| generated.contains(&report.gym_id);
-        let empty = reports
-            .iter()
-            .filter(is_generated)
-            .filter(|report| report.is_empty);
-        self.empty += empty.count() as u64;
-        self.generated += generated.len() as u64;
-        self.unchanged += (reports.len() - generated.len()) as u64;
-        if dry_run {
-            let samples = self.samples.entry("generated").or_default();
-            let room = SAMPLES.saturating_sub(samples.len());
-            samples.extend(generated.iter().take(room));
-        }
-    }
-}
-
-/// Whether doing the gyms one by one may tell the good from the bad.
-fn is_about_rows(stop: &Stop) -> bool {
-    matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

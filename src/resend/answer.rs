@@ -40,6 +40,12 @@ pub enum Failure {
         /// What came instead.
         message: String,
     },
+    /// No connection came about: surely nothing was sent.
+    #[error("Resend cannot be reached: {message}")]
+    Unreachable {
+        /// What was in the way.
+        message: String,
+    },
     /// The run may begin no new call.
     #[error("no time was left to send the mail")]
     NoTime,
@@ -52,13 +58,22 @@ impl Failure {
         matches!(self, Self::Unclear { .. })
     }
 
+    /// Whether the same mail may pass within the hour.
+    #[must_use]
+    pub fn may_pass_later(&self) -> bool {
+        matches!(
+            self,
+            Self::Limited { .. } | Self::Unclear { .. } | Self::Unreachable { .. }
+        )
+    }
+
     /// Whether another try may help, and soon enough.
     pub(super) fn may_be_retried(&self, longest_pause: Duration) -> bool {
         match self {
             Self::Limited { retry_after, .. } => {
                 retry_after.is_none_or(|pause| pause <= longest_pause)
             }
-            Self::Unclear { .. } => true,
+            Self::Unclear { .. } | Self::Unreachable { .. } => true,
             _ => false,
         }
     }
@@ -99,7 +114,14 @@ pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<S
     let unclear = |error: &reqwest::Error| Failure::Unclear {
         message: in_words(error),
     };
-    let response = answer.map_err(|error| unclear(&error))?;
+    let response = answer.map_err(|error| {
+        if error.is_connect() {
+            let message = in_words(&error);
+            Failure::Unreachable { message }
+        } else {
+            unclear(&error)
+        }
+    })?;
     let status = response.status().as_u16();
     let retry_after = response
         .headers()

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 
+mod batches;
 mod dry_run;
 mod figures;
 mod links;
@@ -36,7 +37,7 @@ async fn a_week_is_reported_with_last_weeks_numbers_and_the_change() {
 
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     let counts = json!({ "total": 1, "generated": 1, "unchanged": 0, "empty": 0, "skipped": 0,
-                         "errors": 0, "emails_sent": 0, "emails_failed": 0 });
+                         "errors": 0, "emails_sent": 0, "emails_failed": 0, "emails_waiting": 0 });
     assert_eq!(*reply.results(), counts);
     let report = app.report(gym).await;
     assert_eq!(report["iso_year"], 2025);

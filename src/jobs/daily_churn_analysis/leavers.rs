@@ -1,5 +1,9 @@
 //! Forgets those who are not to be scored: no score and no open alert stays
-//! behind of a member who left, is frozen, objected, or was anonymised.
+//! behind of a member who left, is frozen, objected, or was anonymised; and of
+//! the latter two no history either.
+//!
+//! A row that somebody holds is passed, and counted: nobody else's forgetting
+//! waits for it.
 //!
 //! A row or an alert that is newer than the moment of the run, which then
 //! replays one, stays.
@@ -22,6 +26,8 @@ const ROWS: i64 = 5_000;
 pub(super) struct Forgotten {
     pub(super) members: Vec<Uuid>,
     pub(super) alerts: Vec<Uuid>,
+    /// Rows that somebody held, and that the next run forgets.
+    pub(super) held: u64,
     /// Whether there may be more.
     pub(super) more: bool,
 }
@@ -35,22 +41,43 @@ pub(super) async fn forget(cx: &Cx, batch: &mut Batch<'_>) -> std::result::Resul
         shards,
         now: cx.now,
     };
-    let members = drop_scores(batch.db()?, scope)
+    let scores = drop_scores(batch.db()?, scope)
         .await
         .map_err(during("forget those who are not scored"))?;
     let alerts = resolve_alerts(batch.db()?, scope)
         .await
         .map_err(during("resolve their alerts"))?;
-    let anonymised = drop_history(batch.db()?, scope)
-        .await
-        .map_err(during("forget the history of the anonymised"))?;
-    let most = members.len().max(alerts.len()) as u64;
-    let more = most.max(anonymised) >= ROWS.unsigned_abs();
+    let history = drop_history(batch.db()?, scope).await.map_err(during(
+        "forget the history of those who are nobody's business",
+    ))?;
+    let kinds = [&scores, &alerts, &history];
     Ok(Forgotten {
-        members,
-        alerts,
-        more,
+        held: kinds.iter().map(|gone| gone.held()).sum(),
+        more: kinds.iter().any(|gone| gone.are_more()),
+        members: scores.members,
+        alerts: alerts.members,
     })
+}
+
+/// Rows of one table, most of which are gone.
+struct Gone {
+    /// Those that were to go.
+    due: i64,
+    /// Whose rows went.
+    members: Vec<Uuid>,
+}
+
+impl Gone {
+    /// Rows that somebody held.
+    fn held(&self) -> u64 {
+        let due = self.due.unsigned_abs();
+        due.saturating_sub(self.members.len() as u64)
+    }
+
+    /// Whether another look may find others; not when all of these were held.
+    fn are_more(&self) -> bool {
+        self.due >= ROWS && !self.members.is_empty()
+    }
 }
 
 /// Whose rows.
@@ -62,57 +89,35 @@ struct Scope {
     now: DateTime<Utc>,
 }
 
-async fn drop_scores(db: Unnamed<'_>, scope: Scope) -> Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        "delete from member_churn
-          where member_id in (
-                select c.member_id
-                  from member_churn c
-                  join churn_members m on m.id = c.member_id
-                 where ($2::uuid is null or c.gym_id = $2)
-                   and ($4::int = 1
-                        or abs(hashtext(c.member_id::text)::bigint) % $4::int = $3::int)
-                   and c.computed_at <= $1
-                   and (not m.is_scored
-                        or m.frozen_until > ($1 at time zone m.timezone)::date)
-                 limit $5
-                )
-         returning member_id",
-        scope.now,
-        scope.gym,
-        scope.shard,
-        scope.shards,
-        ROWS,
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// Open alerts of members without a score at risk.
-async fn resolve_alerts(db: Unnamed<'_>, scope: Scope) -> Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
+async fn drop_scores(db: Unnamed<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
         r#"
-        update alerts
-           set status = 'resolved',
-               resolved_at = $1,
-               resolved_by = 'system'
-         where id in (
-               select a.id
-                 from alerts a
-                 left join member_churn c on c.member_id = a.member_id
-                where a.kind = 'churn_risk'
-                  and a.dedup_key >= 'churn_risk:'
-                  and a.dedup_key < 'churn_risk;'
-                  and a.status in ('open', 'acknowledged')
-                  and a.last_seen_at <= $1
-                  and ($2::uuid is null or a.gym_id = $2)
-                  and ($4::int = 1
-                       or abs(hashtext(a.member_id::text)::bigint) % $4::int = $3::int)
-                  and coalesce(c.level, '-') not in ('high', 'critical')
-                limit $5
-               )
-           and status in ('open', 'acknowledged')
-        returning member_id as "member_id!"
+        with due as materialized (
+            select c.member_id
+              from member_churn c
+              join churn_members m on m.id = c.member_id
+             where ($2::uuid is null or c.gym_id = $2)
+               and ($4::int = 1
+                    or abs(hashtext(c.member_id::text)::bigint) % $4::int = $3::int)
+               and c.computed_at <= $1
+               and (not m.is_scored
+                    or m.frozen_until > ($1 at time zone m.timezone)::date)
+             limit $5
+        ), free as materialized (
+            select c.member_id
+              from member_churn c
+              join due on due.member_id = c.member_id
+             where c.computed_at <= $1
+               for update of c skip locked
+        ), gone as (
+            delete from member_churn c
+             using free
+             where c.member_id = free.member_id
+            returning c.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
         "#,
         scope.now,
         scope.gym,
@@ -120,28 +125,101 @@ async fn resolve_alerts(db: Unnamed<'_>, scope: Scope) -> Result<Vec<Uuid>> {
         scope.shards,
         ROWS,
     )
-    .fetch_all(db)
+    .fetch_one(db)
     .await
 }
 
-async fn drop_history(db: Unnamed<'_>, scope: Scope) -> Result<u64> {
-    let dropped = sqlx::query!(
-        "delete from member_churn_history
-          where (member_id, scored_on) in (
-                select h.member_id, h.scored_on
-                  from members m
-                  join member_churn_history h on h.member_id = m.id
-                 where m.status = 'anonymised'
-                   and ($1::uuid is null or m.gym_id = $1)
-                   and ($3::int = 1 or abs(hashtext(m.id::text)::bigint) % $3::int = $2::int)
-                 limit $4
-                )",
+/// Open alerts of members without a score at risk.
+async fn resolve_alerts(db: Unnamed<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
+        r#"
+        with due as materialized (
+            select a.id
+              from alerts a
+              left join member_churn c on c.member_id = a.member_id
+             where a.kind = 'churn_risk'
+               and a.dedup_key >= 'churn_risk:'
+               and a.dedup_key < 'churn_risk;'
+               and a.status in ('open', 'acknowledged')
+               and a.last_seen_at <= $1
+               and ($2::uuid is null or a.gym_id = $2)
+               and ($4::int = 1
+                    or abs(hashtext(a.member_id::text)::bigint) % $4::int = $3::int)
+               and coalesce(c.level, '-') not in ('high', 'critical')
+             limit $5
+        ), free as materialized (
+            select a.id
+              from alerts a
+              join due on due.id = a.id
+             where a.status in ('open', 'acknowledged')
+               for update of a skip locked
+        ), gone as (
+            update alerts a
+               set status = 'resolved',
+                   resolved_at = $1,
+                   resolved_by = 'system'
+              from free
+             where a.id = free.id
+            returning a.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
+        "#,
+        scope.now,
         scope.gym,
         scope.shard,
         scope.shards,
         ROWS,
     )
-    .execute(db)
-    .await?;
-    Ok(dropped.rows_affected())
+    .fetch_one(db)
+    .await
+}
+
+/// All scores of the anonymised, and of those who object to being scored: who
+/// objects to profiling objects to its past too (GDPR, art. 21), unless a legal
+/// hold keeps it.
+async fn drop_history(db: Unnamed<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
+        r#"
+        with due as materialized (
+            select h.member_id, h.scored_on
+              from members m
+              join member_churn_history h on h.member_id = m.id
+             where (m.status = 'anonymised' or m.churn_opt_out)
+               and ($1::uuid is null or m.gym_id = $1)
+               and ($3::int = 1 or abs(hashtext(m.id::text)::bigint) % $3::int = $2::int)
+               and not exists (
+                       select from held_members held
+                        where held.id = m.id
+                          and held.until > $5
+                       offset 0
+                   )
+             limit $4
+        ), free as materialized (
+            select h.member_id, h.scored_on
+              from member_churn_history h
+              join due
+                on due.member_id = h.member_id
+               and due.scored_on = h.scored_on
+               for update of h skip locked
+        ), gone as (
+            delete from member_churn_history h
+             using free
+             where h.member_id = free.member_id
+               and h.scored_on = free.scored_on
+            returning h.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
+        "#,
+        scope.gym,
+        scope.shard,
+        scope.shards,
+        ROWS,
+        scope.now,
+    )
+    .fetch_one(db)
+    .await
 }

@@ -35,6 +35,9 @@ pub struct Results {
     pub alerts_resolved: u64,
     /// Scores deleted of who is not scored any more.
     pub forgotten: u64,
+    /// Scores, alerts and rows of history that were to go too, but that
+    /// somebody held; the next run has them.
+    pub forgotten_later: u64,
     /// Predictions of thirty days ago that got their outcome.
     pub outcomes_filled: i64,
     /// How well the newest predictions with outcomes ranked, 0.5 being blind

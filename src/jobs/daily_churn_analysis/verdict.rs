@@ -65,7 +65,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges a member; `None` of one who is not here yet.
+    /// Judges a member; `None` of one who is not here yet. Of whom something
+    /// was said before, when they were, it is said that they are new.
     #[must_use]
     pub fn of(
         facts: &Facts,
@@ -74,7 +75,7 @@ impl Verdict {
         previous: Option<Level>,
     ) -> Option<Self> {
         if facts.visits == 0 && facts.member_for() < 0 {
-            return None;
+            return previous.map(|_| Self::without_score(Level::New));
         }
         if !facts.have_a_score() {
             let is_new = facts.are_new();

@@ -46,7 +46,8 @@ pub(super) fn name(version: i32) -> String {
     format!("{DEFAULT_VERSION}/fit-{version}")
 }
 
-/// The newest model of those of `gyms` that have one.
+/// The newest model of those of `gyms` that have one: by the moment it knows
+/// its gym at, which for a fit of the past is not when it was made.
 pub(super) async fn newest(
     db: Unnamed<'_>,
     gyms: &[Uuid],
@@ -60,7 +61,7 @@ pub(super) async fn newest(
           where gym_id = any($1)
             and base = $2
             and fitted_at <= $3
-          order by gym_id, version desc",
+          order by gym_id, fitted_at desc, version desc",
         gyms,
         DEFAULT_VERSION,
         at,

@@ -1,4 +1,5 @@
--- The ten members of each gym most at risk on its last scored day: whom to call first.
+-- The ten members of each gym most at risk on its last scored day: whom to call first. Who has left since, is frozen,
+-- objects to being scored or was anonymised is not called.
 select
     gym_id as "gym_id!",
     member_id as "member_id!",
@@ -15,8 +16,12 @@ from (
     join member_churn_history as history
         on history.gym_id = scored.gym_id
         and history.scored_on = scored.day
+    join churn_members as member
+        on member.id = history.member_id
+        and member.is_scored
     where scored.is_this
         and history.level in ('high', 'critical')
+        and (member.frozen_until is null or member.frozen_until <= ($4::timestamptz at time zone member.timezone)::date)
 ) as ranked
 where place <= 10
 order by gym_id, place

@@ -69,7 +69,7 @@ pub(super) async fn count(cx: &Cx, due: &[Due]) -> Result<Counts, Stop> {
     let all = async {
         visits(&mut tx, &weeks, &mut counts).await?;
         members(&mut tx, &weeks, &mut counts).await?;
-        churn(&mut tx, &weeks, &mut counts).await?;
+        churn(&mut tx, &weeks, cx.now, &mut counts).await?;
         conversations(&mut tx, &weeks, &mut counts).await?;
         kiosks(&mut tx, &weeks, &mut counts).await
     };
@@ -150,7 +150,12 @@ async fn members(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> s
     Ok(())
 }
 
-async fn churn(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
+async fn churn(
+    db: &mut PgConnection,
+    weeks: &Weeks,
+    now: DateTime<Utc>,
+    counts: &mut Counts,
+) -> sqlx::Result<()> {
     let (mut gyms, mut are_this, mut days) = (Vec::new(), Vec::new(), Vec::new());
     for row in over_weeks!("src/jobs/weekly_reports/scored_days.sql", weeks, db) {
         gyms.push(row.gym_id);
@@ -181,12 +186,13 @@ async fn churn(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sql
         "src/jobs/weekly_reports/at_risk.sql",
         &gyms,
         &are_this,
-        &days
+        &days,
+        now
     );
     for row in rows.fetch_all(Unnamed(db)).await? {
         let gym = counts.entry(row.gym_id).or_default();
         gym.at_risk.push(AtRisk {
-            member_id: row.member_id,
+            member_id: Some(row.member_id),
             score: rounded(row.score.into(), 4),
             level: row.level,
         });
@@ -228,12 +234,10 @@ async fn conversations(
 async fn kiosks(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/kiosks.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
-        let share = (row.slots > 0)
-            .then(|| super::metrics::real(row.heard) / super::metrics::real(row.slots));
         if row.is_this {
-            gym.uptime.this = share;
+            gym.uptime.this = Some(row.share);
         } else {
-            gym.uptime.last = share;
+            gym.uptime.last = Some(row.share);
         }
     }
     for row in over_weeks!("src/jobs/weekly_reports/alerts.sql", weeks, db) {

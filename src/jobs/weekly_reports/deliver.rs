@@ -1,85 +1,157 @@
 //! Mails the reports: each to each of its recipients once.
 //!
-//! A delivery is noted before it is tried and again when it is known how it
-//! went. A process that dies in between leaves it unsure: it is tried again,
-//! with the same idempotency key, for as long as Resend remembers that key,
-//! and then left alone. No transaction is open while a mail is sent. A dry
-//! run and a replay of a past moment mail nobody.
+//! Every try carries the same idempotency key. A process that dies between
+//! sending and noting leaves a mail unsure: it is tried again for as long as
+//! Resend remembers that key, and then left alone. So a run that leaves mails
+//! without an answer says that it could not go on, and QStash comes again
+//! within the hour; the reports are committed by then, whatever becomes of
+//! the mail. No transaction is open while a mail is sent. A dry run and a
+//! replay of a past moment mail nobody.
 
-use chrono::Duration;
+use std::collections::HashMap;
+
 use futures::StreamExt;
 use uuid::Uuid;
 
 use super::letter;
+use super::owed::{self, Delivery, Left, Outcome, Trouble};
 use super::stored::{self, Stored};
 use super::{Failed, Results};
-use crate::database::{Fault, Unnamed};
 use crate::jobs::{Cx, Finish, Stop, during};
 use crate::resend::Failure;
 
-/// Deliveries that are noted, and so may be left unsure, at once.
-const BATCH: i64 = 10;
 /// Mails on their way at the same time; the rate limit is Resend's own.
 const AT_ONCE: usize = 4;
-/// Resend remembers an idempotency key for 24 hours.
-const KEY_LASTS_HOURS: i64 = 23;
 /// So many mails of one batch without an answer that the rest is left for
 /// later.
 const UNANSWERED: usize = 5;
 
-/// A delivery to be made.
-#[derive(Debug, Clone)]
-struct Delivery {
-    report_id: Uuid,
-    recipient: String,
-    locale: String,
-    /// Whether an earlier try may have sent it.
-    was_unsure: bool,
+/// What became of the mails of a run.
+#[derive(Debug, Default)]
+struct Mailed {
+    /// Resend has them.
+    sent: usize,
+    /// The same mails may pass a little later.
+    unanswered: usize,
+    /// Whether Resend sends nothing for us at all.
+    is_denied: bool,
 }
 
-/// How a delivery went.
-#[derive(Debug)]
-struct Outcome {
-    delivery: Delivery,
-    answer: Result<String, Failure>,
-}
+/// The reports of a batch, by their ids; or why one cannot be read.
+type Readable = HashMap<Uuid, Result<Stored, String>>;
 
 /// Mails what is due, until nothing is left or no time is.
 pub(super) async fn deliver(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    if cx.options.dry_run || cx.options.as_of.is_some() || !cx.resend.is_set_up() {
+    if !may_mail(cx) {
         return Ok(Finish::Done);
     }
-    let mut after = None;
-    while !cx.budget.is_spent() {
-        let Some(due) = note_next(cx, after.as_ref(), results).await? else {
-            return Ok(Finish::Done);
-        };
-        after = due.last().cloned();
-        let outcomes = send_all(cx, due).await?;
-        let goes_on = !is_hopeless(&outcomes);
-        record(cx, outcomes, results).await?;
-        if !goes_on {
-            return Ok(Finish::Done);
-        }
+    owed::owe(cx, results).await?;
+    if cx.options.dry_run {
+        return plan(cx, results).await;
+    }
+    let mailed = mail(cx, results).await?;
+    let left = count(cx, results).await?;
+    mailed.finish(cx, &left)
+}
+
+/// Puts on record who is owed the reports so far, for a run that has no time
+/// to mail them: by the next one they may be last week's.
+pub(super) async fn put_off(cx: &Cx, results: &Results) -> Result<Finish, Stop> {
+    if may_mail(cx) {
+        owed::owe(cx, results).await?;
     }
     Ok(Finish::WorkLeft)
 }
 
-/// Notes the next deliveries as begun; `None` when none is due.
-async fn note_next(
-    cx: &Cx,
-    after: Option<&Delivery>,
-    results: &Results,
-) -> Result<Option<Vec<Delivery>>, Stop> {
+fn may_mail(cx: &Cx) -> bool {
+    cx.options.as_of.is_none() && cx.resend.is_set_up()
+}
+
+/// Says what would be mailed.
+async fn plan(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+    let left = count(cx, results).await?;
+    results.emails_sent = left.due.unsigned_abs();
+    results.emails_waiting -= results.emails_sent;
+    if !left.samples.is_empty() {
+        results.samples.insert("mailed", left.samples);
+    }
+    Ok(Finish::Done)
+}
+
+/// Counts what is owed. In a batch, because a dry run has noted it in one, and
+/// because a run that ends in failure keeps only what it committed.
+async fn count(cx: &Cx, results: &mut Results) -> Result<Left, Stop> {
     let mut batch = cx.fence.batch().await?;
-    match begin(batch.db()?, cx, after).await {
-        Ok(due) => {
-            batch.commit(results).await?;
-            Ok(Some(due).filter(|due| !due.is_empty()))
+    let left = owed::count(batch.db()?, cx)
+        .await
+        .map_err(during("count the mails that are owed"))?;
+    results.emails_waiting = left.owed.unsigned_abs();
+    batch.commit(results).await?;
+    Ok(left)
+}
+
+/// A few at a time, until nothing is due or going on would not help.
+async fn mail(cx: &Cx, results: &mut Results) -> Result<Mailed, Stop> {
+    let mut mailed = Mailed::default();
+    while !cx.budget.is_spent() {
+        let due = owed::begin(cx, results).await?;
+        if due.is_empty() {
+            break;
         }
-        Err(error) => {
-            batch.undo().await?;
-            Err(during("note deliveries")(error))
+        let begun = due.len();
+        let outcomes = send_all(cx, due).await?;
+        let mut sum = results.clone();
+        for outcome in &outcomes {
+            sum.count(outcome);
+        }
+        let unanswered = if owed::end(cx, &outcomes, &sum).await? {
+            *results = sum;
+            mailed.add(begun, &outcomes)
+        } else {
+            mailed.unanswered += begun;
+            begun
+        };
+        if mailed.is_denied || unanswered >= UNANSWERED {
+            break;
+        }
+    }
+    Ok(mailed)
+}
+
+impl Mailed {
+    /// Adds a batch; answers how many of it got no answer.
+    fn add(&mut self, begun: usize, outcomes: &[Outcome]) -> usize {
+        let mut unanswered = begun - outcomes.len();
+        for outcome in outcomes {
+            match &outcome.answer {
+                Ok(_) => self.sent += 1,
+                Err(Trouble::Mail(Failure::Denied { .. })) => self.is_denied = true,
+                Err(Trouble::Mail(failure)) if failure.may_pass_later() => unanswered += 1,
+                Err(_) => {}
+            }
+        }
+        self.unanswered += unanswered;
+        unanswered
+    }
+
+    /// How the run ends. One that got something done may be continued at once;
+    /// of one that got no answer, QStash's own patience is the bound. Where
+    /// Resend sends nothing for us, no retry of this hour will help.
+    fn finish(&self, cx: &Cx, left: &Left) -> Result<Finish, Stop> {
+        let some_are_left = left.due > 0 || self.unanswered > 0;
+        let is_moving = self.sent > 0 || self.unanswered == 0;
+        if self.is_denied {
+            Ok(Finish::Done)
+        } else if cx.budget.is_spent() && some_are_left && is_moving {
+            Ok(Finish::WorkLeft)
+        } else if self.unanswered > 0 {
+            Err(Stop::Unreachable(anyhow::anyhow!(
+                "Resend did not answer for {} mails; the reports are there, and the next try mails \
+                 what is owed",
+                self.unanswered
+            )))
+        } else {
+            Ok(Finish::Done)
         }
     }
 }
@@ -110,15 +182,15 @@ async fn send_all(cx: &Cx, due: Vec<Delivery>) -> Result<Vec<Outcome>, Stop> {
     Ok(outcomes)
 }
 
-async fn send(cx: &Cx, delivery: Delivery, reports: &[Stored]) -> Outcome {
-    let report = reports
-        .iter()
-        .find(|report| report.id == delivery.report_id);
-    let Some(report) = report else {
-        return Outcome {
-            delivery,
-            answer: Err(Failure::NoTime),
-        };
+async fn send(cx: &Cx, delivery: Delivery, reports: &Readable) -> Outcome {
+    let report = match reports.get(&delivery.report_id) {
+        Some(Ok(report)) => report,
+        unreadable => {
+            let why = unreadable.and_then(|report| report.as_ref().err());
+            let why = why.map_or("the report is not there any more", String::as_str);
+            let answer = Err(Trouble::Report(why.to_owned()));
+            return Outcome { delivery, answer };
+        }
     };
     let mail = letter::letter(
         report,
@@ -126,118 +198,29 @@ async fn send(cx: &Cx, delivery: Delivery, reports: &[Stored]) -> Outcome {
         &delivery.locale,
         cx.links.as_ref(),
     );
-    let answer = cx.resend.send(&mail, &|| !cx.budget.is_spent()).await;
+    let answer = match cx.resend.send(&mail, &|| !cx.budget.is_spent()).await {
+        Ok(id) => Ok(Some(id)),
+        Err(Failure::AlreadySent) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    };
     Outcome { delivery, answer }
-}
-
-/// Whether the next mails will fail like these.
-fn is_hopeless(outcomes: &[Outcome]) -> bool {
-    let unsure = |outcome: &&Outcome| matches!(&outcome.answer, Err(error) if error.is_unsure());
-    let denied = |outcome: &Outcome| matches!(outcome.answer, Err(Failure::Denied { .. }));
-    outcomes.iter().any(denied) || outcomes.iter().filter(unsure).count() >= UNANSWERED
-}
-
-/// Writes down how it went. When somebody holds one of these rows, what was
-/// sent stays unsure, and the next run finds that Resend knows it.
-async fn record(cx: &Cx, outcomes: Vec<Outcome>, results: &mut Results) -> Result<(), Stop> {
-    if outcomes.is_empty() {
-        return Ok(());
-    }
-    let mut sum = results.clone();
-    for outcome in &outcomes {
-        sum.count(outcome);
-    }
-    let mut batch = cx.fence.batch().await?;
-    let ended = end(batch.db()?, cx, &outcomes)
-        .await
-        .map_err(during("note how deliveries went"));
-    match ended {
-        Ok(()) => batch.commit(&sum).await?,
-        Err(stop) if stop.fault() == Fault::Contended => {
-            tracing::warn!(error = %stop, "deliveries stay unsure until the next run");
-            return batch.undo().await;
-        }
-        Err(stop) => return Err(stop),
-    }
-    *results = sum;
-    Ok(())
 }
 
 impl Results {
     fn count(&mut self, outcome: &Outcome) {
         match &outcome.answer {
-            Ok(_) | Err(Failure::AlreadySent) => self.emails_sent += 1,
-            Err(Failure::NoTime) => {}
-            Err(failure) => {
+            Ok(_) => self.emails_sent += 1,
+            Err(Trouble::Mail(Failure::NoTime)) => {}
+            Err(trouble) => {
                 self.emails_failed += 1;
                 self.note(Failed {
                     gym_id: None,
                     report_id: Some(outcome.delivery.report_id),
-                    error: without_addresses(&failure.to_string()),
+                    error: without_addresses(&trouble.to_string()),
                 });
             }
         }
     }
-}
-
-/// Notes deliveries as begun: of the week's reports to whoever was not mailed,
-/// of the week before those that failed.
-async fn begin(db: Unnamed<'_>, cx: &Cx, after: Option<&Delivery>) -> sqlx::Result<Vec<Delivery>> {
-    sqlx::query_file_as!(
-        Delivery,
-        "src/jobs/weekly_reports/begin_deliveries.sql",
-        cx.now,
-        cx.now - Duration::hours(KEY_LASTS_HOURS),
-        cx.options.gym_id,
-        after.map(|delivery| delivery.report_id),
-        after.map(|delivery| delivery.recipient.as_str()),
-        BATCH,
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// A delivery that surely failed is no longer unsure, unless an earlier try
-/// had left it so.
-async fn end(db: Unnamed<'_>, cx: &Cx, outcomes: &[Outcome]) -> sqlx::Result<()> {
-    let reports: Vec<Uuid> = outcomes.iter().map(|o| o.delivery.report_id).collect();
-    let recipients: Vec<String> = outcomes
-        .iter()
-        .map(|o| o.delivery.recipient.clone())
-        .collect();
-    let message_ids: Vec<Option<String>> = outcomes
-        .iter()
-        .map(|o| o.answer.as_ref().ok().cloned())
-        .collect();
-    let errors: Vec<Option<String>> = outcomes.iter().map(error_of).collect();
-    let are_sent: Vec<bool> = outcomes.iter().map(is_sent).collect();
-    let are_unsure: Vec<bool> = outcomes
-        .iter()
-        .map(|o| o.delivery.was_unsure || matches!(&o.answer, Err(e) if e.is_unsure()))
-        .collect();
-    sqlx::query!(
-        "update report_deliveries d
-            set sent_at = case when o.is_sent then $7::timestamptz end,
-                error = o.error,
-                message_id = o.message_id,
-                unsure_since = case when o.is_unsure and not o.is_sent then d.unsure_since end
-           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[],
-                       $6::boolean[])
-                as o (report_id, recipient, message_id, error, is_sent, is_unsure)
-          where d.report_id = o.report_id
-            and d.recipient = o.recipient
-            and d.sent_at is null",
-        &reports,
-        &recipients,
-        &message_ids as &[Option<String>],
-        &errors as &[Option<String>],
-        &are_sent,
-        &are_unsure,
-        cx.now,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// Results go into logs, and whom we mail is none of their business.
@@ -245,15 +228,4 @@ fn without_addresses(words: &str) -> String {
     let words = words.split_whitespace();
     let words = words.map(|word| if word.contains('@') { "…" } else { word });
     words.collect::<Vec<_>>().join(" ")
-}
-
-fn is_sent(outcome: &Outcome) -> bool {
-    matches!(outcome.answer, Ok(_) | Err(Failure::AlreadySent))
-}
-
-fn error_of(outcome: &Outcome) -> Option<String> {
-    match &outcome.answer {
-        Ok(_) | Err(Failure::AlreadySent) => None,
-        Err(failure) => Some(failure.to_string()),
-    }
 }

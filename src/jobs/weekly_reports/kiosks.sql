@@ -1,13 +1,24 @@
--- Of the five minutes in which a gym was open, in how many each kiosk in service was heard. A slot is looked up in the
+-- Of the five minutes in which a gym was open, in what share each kiosk in service was heard. A slot is looked up in the
 -- index instead of counting what lies in it, so that a kiosk heard every few seconds costs no more. Slots from before
--- the oldest heartbeat that is still kept say nothing, and those from before a kiosk was there neither.
-with slot as (
+-- the oldest heartbeat that is still kept say nothing, and those from before a kiosk was there neither. What was
+-- reported of the week before is taken from there: each heartbeat is looked up once in its life, which halves the time.
+with week as materialized (
+    select
+        week.*,
+        (report.metrics #>> '{kiosk_uptime,value}')::double precision as last_share
+    from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::date[])
+       as week (gym_id, timezone, last_starts, starts, ends, monday)
+    left join weekly_reports as report
+        on report.gym_id = week.gym_id
+        and report.period_start = week.last_starts
+        and report.period_end = week.starts
+        and jsonb_typeof(report.metrics #> '{kiosk_uptime,value}') = 'number'
+), slot as (
     select
         week.gym_id,
         slot.at,
         slot.at >= week.starts as is_this
-    from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::date[])
-       as week (gym_id, timezone, last_starts, starts, ends, monday)
+    from week
     join gyms on gyms.id = week.gym_id
     cross join generate_series(-8, 6) as days
     cross join lateral (select week.monday + days as day) as dated
@@ -24,15 +35,14 @@ with slot as (
             at time zone week.timezone - interval '1 second',
         interval '5 minutes'
     ) as slot (at)
-    where slot.at >= week.last_starts
+    where slot.at >= case when week.last_share is null then week.last_starts else week.starts end
         and slot.at < week.ends
         and slot.at >= (select min(received_at) from kiosk_heartbeats)
 )
 select
     slot.gym_id as "gym_id!",
     slot.is_this as "is_this!",
-    count(*) as "slots!",
-    count(beat.heard) as "heard!"
+    count(beat.heard)::double precision / count(*) as "share!"
 from slot
 join kiosks
     on kiosks.gym_id = slot.gym_id
@@ -47,3 +57,10 @@ left join lateral (
     limit 1
 ) as beat on true
 group by 1, 2
+union all
+select
+    gym_id,
+    false,
+    last_share
+from week
+where last_share is not null

@@ -99,8 +99,8 @@ pub struct Levels {
 /// A member at risk: an id, because a report outlives a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AtRisk {
-    /// The member.
-    pub member_id: Uuid,
+    /// The member; null once they were anonymised.
+    pub member_id: Option<Uuid>,
     /// The probability of no visit in the next 30 days.
     pub score: f64,
     /// `high` or `critical`.

@@ -141,7 +141,7 @@ fn call_first(report: &Stored, language: Language) -> Markup {
     html! {
         @if total.is_none() {
             p.quiet { (labels.not_scored) }
-        } @else if at_risk.is_empty() {
+        } @else if total == Some(0) {
             p.quiet { (labels.nobody_at_risk) }
         } @else {
             p.quiet {
@@ -151,7 +151,7 @@ fn call_first(report: &Stored, language: Language) -> Markup {
             ol.people {
                 @for member in at_risk {
                     li {
-                        @match report.names.get(&member.member_id) {
+                        @match member.member_id.and_then(|id| report.names.get(&id)) {
                             Some(name) => span.name { (name) },
                             None => span.name.quiet { (labels.nameless) },
                         }

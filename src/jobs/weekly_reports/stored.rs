@@ -1,9 +1,10 @@
 //! A report as it is stored, with the names of its members as they are now.
 //!
-//! Names are joined when somebody reads the report and stand nowhere in it:
-//! a member who was anonymised since has none.
+//! Names are joined when somebody reads the report and stand nowhere in it.
+//! A member who was anonymised or deleted since, or who objects to being
+//! scored, is nobody in it: what is left of them is a score and a level.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -71,20 +72,44 @@ pub async fn find(
         .metrics
         .at_risk
         .iter()
-        .map(|member| member.member_id)
+        .filter_map(|member| member.member_id)
         .collect();
-    report.names = names(Unnamed(db), gym_id, &ids)
+    let members = members(Unnamed(db), gym_id, &ids)
         .await
         .map_err(during("read names"))?;
+    report.introduce(members);
     Ok(Some(report))
 }
 
-/// These reports, without names.
-pub(super) async fn of(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Stored>, Stop> {
+/// These reports, without names; or why one cannot be read, which keeps
+/// nobody from the others.
+pub(super) async fn of(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Result<Stored, String>>, Stop> {
     let rows = many(Unnamed(db), ids)
         .await
         .map_err(during("read the reports"))?;
-    rows.into_iter().map(Stored::try_from).collect()
+    let read = |row: Row| {
+        (
+            row.id,
+            Stored::try_from(row).map_err(|stop| stop.to_string()),
+        )
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+impl Stored {
+    /// Gives members their names; who is none of `members` becomes nobody.
+    fn introduce(&mut self, members: BTreeMap<Uuid, Option<String>>) {
+        for member in &mut self.metrics.at_risk {
+            member.member_id = member.member_id.filter(|id| members.contains_key(id));
+        }
+        let names = members
+            .into_iter()
+            .filter_map(|(id, name)| Some((id, name?)));
+        self.names = names.collect();
+    }
 }
 
 struct Row {
@@ -174,20 +199,21 @@ async fn many(db: Unnamed<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
     .await
 }
 
-async fn names(
+/// Those of `members` who may be told apart, with their names.
+async fn members(
     db: Unnamed<'_>,
     gym_id: Uuid,
     members: &[Uuid],
-) -> sqlx::Result<BTreeMap<Uuid, String>> {
+) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
     let rows = sqlx::query!(
         r#"
-        select id, concat_ws(' ', first_name, last_name) as "name!"
+        select id, nullif(concat_ws(' ', first_name, last_name), '') as name
           from members
          where id = any($1)
            and gym_id = $2
            and status <> 'anonymised'
            and anonymised_at is null
-           and coalesce(first_name, last_name) is not null
+           and not churn_opt_out
         "#,
         members,
         gym_id,

@@ -108,9 +108,10 @@ fn people_and_topics(report: &Stored, language: Language, table: &mut Table) {
         table.line(&["top_topics", &topic.topic, &topic.topic, &count, "", ""]);
     }
     for member in &report.metrics.at_risk {
-        let name = report.names.get(&member.member_id);
+        let name = member.member_id.and_then(|id| report.names.get(&id));
         let name = name.map_or(labels.nameless, String::as_str);
-        let id = member.member_id.to_string();
+        let id = member.member_id.map(|id| id.to_string());
+        let id = id.unwrap_or_default();
         table.line(&["at_risk", &id, name, &member.score.to_string(), "", ""]);
     }
 }
@@ -135,16 +136,23 @@ impl Table {
 
 /// A cell that means itself, whatever is in it.
 fn quoted(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let is_number = cell.parse::<f64>().is_ok_and(f64::is_finite);
-    let cell = if is_formula && !is_number {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    };
+    // Where the decimal sign is a comma, spreadsheets begin a new cell at `;`.
+    let parts: Vec<String> = cell.split(';').map(harmless).collect();
+    let cell = parts.join(";");
     if cell.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
         cell
+    }
+}
+
+/// Text that no spreadsheet takes for a formula.
+fn harmless(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+    if is_formula && !is_number {
+        format!("'{text}")
+    } else {
+        text.to_owned()
     }
 }

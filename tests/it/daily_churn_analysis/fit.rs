@@ -154,6 +154,24 @@ async fn weights_of_another_default_or_of_later_are_not_used() {
 }
 
 #[tokio::test]
+async fn a_fit_of_the_past_does_not_replace_a_newer_one() {
+    let app = App::new().await;
+    with_history(&app, 600).await;
+    churn_fit(&app, &[]).await;
+    let past = crate::app::now() - chrono::Duration::days(20);
+
+    churn_fit(&app, &["--as-of", &past.to_rfc3339()]).await;
+
+    assert_eq!(app.count("select count(*) from churn_models").await, 2);
+    app.deliver(CHURN).await;
+    assert_eq!(
+        app.rows("select distinct model_version from member_churn")
+            .await,
+        json!([{ "model_version": "default-1/fit-1" }])
+    );
+}
+
+#[tokio::test]
 async fn a_gym_that_does_not_exist_exits_2() {
     let app = App::new().await;
     let done = churn_fit(&app, &["--gym", "atlantis"]).await;

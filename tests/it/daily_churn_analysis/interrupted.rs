@@ -145,6 +145,42 @@ async fn a_row_that_somebody_holds_waits_for_the_next_run() {
     assert_eq!(next.results()["processed"], 1);
 }
 
+#[tokio::test]
+async fn a_row_that_somebody_holds_keeps_no_other_from_being_forgotten() {
+    let app = App::new().await;
+    crowd(&app, 20).await;
+    app.deliver(CHURN).await;
+    app.execute("update members set churn_opt_out = true").await;
+    let mut holder = app.db.begin().await.unwrap();
+    for table in ["member_churn", "member_churn_history", "alerts"] {
+        let sql = format!("select from {table} limit 1 for update");
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+    }
+
+    let reply = app.deliver(CHURN).await;
+    holder.rollback().await.unwrap();
+    let next = app.deliver(CHURN).await;
+
+    let results = reply.results();
+    assert_eq!(
+        (&results["forgotten"], &results["forgotten_later"]),
+        (&json!(19), &json!(3)),
+        "{reply:?}"
+    );
+    assert_eq!(results["alerts_resolved"], 1);
+    let results = next.results();
+    assert_eq!(
+        (&results["forgotten"], &results["forgotten_later"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(results["alerts_resolved"], 1);
+    let left = "select count(*) from member_churn_history";
+    assert_eq!(app.count(left).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_is_continued_by_the_next() {
     let app = App::with(&[("LEASE_TTL_SECONDS", "1")]).await;

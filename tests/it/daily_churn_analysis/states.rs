@@ -67,8 +67,66 @@ async fn who_is_not_scored_any_more_leaves_no_score_and_no_open_alert(#[case] ch
         json!([{ "status": "resolved", "resolved_by": "system", "at": true }])
     );
     let history = format!("select count(*) from member_churn_history where member_id = '{gone}'");
-    let kept = i64::from(!change.contains("anonymised"));
-    assert_eq!(app.count(&history).await, kept);
+    let is_kept = !change.contains("anonymised") && !change.contains("opt_out");
+    assert_eq!(app.count(&history).await, i64::from(is_kept));
+}
+
+#[tokio::test]
+async fn the_scores_of_a_member_whose_row_is_deleted_go_with_it() {
+    let app = App::new().await;
+    let [regular, gone, ..] = app.members_of_every_sort().await;
+    app.analyse(TONIGHT).await;
+    // With its outcome, nothing will ever look at it again.
+    app.execute("update member_churn_history set outcome = true")
+        .await;
+
+    app.execute(&format!(
+        "delete from alerts where member_id = '{gone}';
+         delete from member_churn where member_id = '{gone}';
+         delete from visits where member_id = '{gone}';
+         delete from members where id = '{gone}'"
+    ))
+    .await;
+
+    let left =
+        |member| format!("select count(*) from member_churn_history where member_id = '{member}'");
+    assert_eq!(app.count(&left(gone)).await, 0);
+    assert_eq!(app.count(&left(regular)).await, 1);
+}
+
+#[tokio::test]
+async fn a_legal_hold_keeps_the_history_of_who_objects() {
+    let app = App::new().await;
+    let [regular, gone, ..] = app.members_of_every_sort().await;
+    app.analyse(TONIGHT).await;
+    app.execute(&format!(
+        "insert into legal_holds (subject_type, subject_id, reason) values ('member', '{gone}', 'a claim');
+         update members set churn_opt_out = true where id in ('{gone}', '{regular}')"
+    ))
+    .await;
+
+    app.analyse("2025-06-17T02:00:00Z").await;
+
+    let left = "select distinct member_id from member_churn_history where score is not null";
+    assert_eq!(app.rows(left).await, json!([{ "member_id": gone }]));
+}
+
+#[tokio::test]
+async fn who_turns_out_to_join_later_is_new_and_loses_score_and_alert() {
+    let app = App::new().await;
+    let [_, gone, ..] = app.members_of_every_sort().await;
+    app.analyse(TONIGHT).await;
+    app.execute(&format!(
+        "delete from visits where member_id = '{gone}';
+         update members set joined_on = '2026-01-01' where id = '{gone}'"
+    ))
+    .await;
+
+    let reply = app.analyse("2025-06-17T02:00:00Z").await;
+
+    assert_eq!(app.level(gone).await, "new");
+    assert_eq!(reply.results()["alerts_resolved"], 1);
+    assert_eq!(reply.results()["critical_risk"], 0);
 }
 
 #[tokio::test]

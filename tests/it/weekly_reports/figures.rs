@@ -97,6 +97,37 @@ async fn risk_is_counted_in_full_and_the_ten_most_at_risk_are_listed_by_id() {
 }
 
 #[tokio::test]
+async fn who_has_left_is_frozen_objects_or_was_anonymised_is_not_to_be_called() {
+    let app = App::new().await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
+    let stays = app.member(gym).await;
+    app.scored(gym, stays, "2025-02-02", 0.8, "critical").await;
+    for change in [
+        "status = 'cancelled', cancelled_at = '2025-02-03T00:00:00Z'",
+        "status = 'frozen'",
+        "frozen_until = '2025-02-20'",
+        "churn_opt_out = true",
+        "status = 'anonymised', first_name = null, last_name = null, anonymised_at = '2025-02-03T04:00:00Z'",
+    ] {
+        let member = app.member(gym).await;
+        app.scored(gym, member, "2025-02-02", 0.9, "critical").await;
+        app.execute(&format!(
+            "update members set {change} where id = '{member}'"
+        ))
+        .await;
+    }
+
+    app.operate(JOB, MONDAY).await;
+
+    let metrics = &app.report(gym).await["metrics"];
+    assert_eq!(
+        metrics["at_risk"],
+        json!([{ "member_id": stays, "score": 0.8, "level": "critical" }])
+    );
+    assert_eq!(metrics["churn_critical"]["value"], 6, "as scored on Sunday");
+}
+
+#[tokio::test]
 async fn conversations_are_summed_up_by_mood_and_topic() {
     let app = App::new().await;
     let gym = app.gym_called("lyon", "Europe/Paris").await;
@@ -165,6 +196,29 @@ async fn kiosk_uptime_is_the_share_of_opening_time_in_which_kiosks_were_heard() 
         report["insights"].as_array().unwrap().contains(&low),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn last_weeks_kiosk_uptime_is_the_one_that_was_reported() {
+    let app = App::new().await;
+    let gym = app.gym_called("lyon", "Europe/Paris").await;
+    app.busy_week(gym).await;
+    app.operate(JOB, MONDAY).await;
+    let reported = app.report(gym).await["metrics"]["kiosk_uptime"]["value"].clone();
+    assert!(reported.as_f64().unwrap() > 0.8, "{reported}");
+    app.execute(
+        "delete from kiosk_heartbeats where received_at between '2025-01-28' and '2025-02-02'",
+    )
+    .await;
+
+    app.operate(JOB, "as_of=2025-02-10T05:00:00Z").await;
+
+    let next = app
+        .rows("select metrics -> 'kiosk_uptime' as uptime from weekly_reports where iso_week = 6")
+        .await;
+    assert_eq!(next[0]["uptime"]["previous"], reported);
+    // Heard until one o'clock on Monday.
+    assert_eq!(next[0]["uptime"]["value"], 0.0064);
 }
 
 #[tokio::test]

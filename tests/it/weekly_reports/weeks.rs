@@ -6,7 +6,7 @@ use jarvis_cron::jobs::weekly_reports::week::{IsoWeek, Week};
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::JOB;
+use super::{JOB, MONDAY};
 use crate::app::App;
 
 #[rstest]
@@ -69,6 +69,17 @@ async fn the_last_complete_week_is_reported(
             _ => 1,
         }
     );
+}
+
+#[tokio::test]
+async fn a_zone_that_postgres_knows_in_small_letters_is_the_same_zone() {
+    let app = App::new().await;
+    let gym = app.gym_called("lyon", "europe/paris").await;
+
+    let reply = app.operate(JOB, MONDAY).await;
+
+    assert_eq!(reply.results()["errors"], 0, "{reply:?}");
+    assert_eq!(app.report(gym).await["timezone"], "Europe/Paris");
 }
 
 #[test]

@@ -50,6 +50,17 @@ async fn the_table_has_every_number_on_a_line_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_semicolon_begins_no_formula_either() {
+    let app = with_a_busy_week().await;
+    app.execute("update members set last_name = 'L;=1+1;-2;x' where first_name = 'Ada'")
+        .await;
+
+    let table = read(&app, "/reports/lyon/2025-W05.csv").await.text;
+
+    assert!(table.contains(",Ada L;'=1+1;-2;x,"), "{table}");
+}
+
+#[tokio::test]
 async fn the_json_is_what_is_stored_with_names() {
     let app = with_a_busy_week().await;
 
