@@ -1,13 +1,17 @@
 //! The way of a call: written down, authorized, handed to whom it concerns, answered.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
+use super::courier::Office;
+use super::faults::{Fault, Faults};
+use super::messages::{self, Messages};
 use super::request::Call;
 use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
 
@@ -18,6 +22,9 @@ pub(super) type Shared = Arc<Mutex<State>>;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
+    pub(super) faults: Faults,
+    pub(super) messages: Messages,
+    pub(super) office: Option<Arc<Office>>,
 }
 
 /// The state; a test that failed while holding it has not harmed it.
@@ -47,16 +54,47 @@ async fn handle(
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    lock(&state).calls.push(call.clone());
-    let (status, body) = match refusal(&call) {
-        Some(refusal) => refusal,
-        None => dispatch(&state, &call),
+    let fault = {
+        let mut state = lock(&state);
+        state.calls.push(call.clone());
+        state.faults.take(&call)
     };
+    match fault {
+        Some(Fault::Disconnect) => return cut(),
+        Some(Fault::Status(status)) => return respond(refuse(status, "scripted by the double")),
+        Some(Fault::Hang(wait)) => tokio::time::sleep(wait).await,
+        _ => {}
+    }
+    let answer = refusal(&call).unwrap_or_else(|| dispatch(&state, &call, fault.as_ref()));
+    match fault {
+        Some(Fault::DisconnectAfterEffect) => return cut(),
+        Some(Fault::HangAfterEffect(wait)) => tokio::time::sleep(wait).await,
+        _ => {}
+    }
+    respond(answer)
+}
+
+fn respond((status, body): Answer) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(body)).into_response()
 }
 
-fn dispatch(_state: &Shared, call: &Call) -> Answer {
+/// A response whose body breaks at once: the server drops the connection before it has sent a byte.
+fn cut() -> Response {
+    let broken = io::Error::from(io::ErrorKind::ConnectionAborted);
+    let body = futures::stream::once(async move { Err::<String, _>(broken) });
+    Response::new(Body::from_stream(body))
+}
+
+/// Hands the call to whom it concerns.
+fn dispatch(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
+    let spoiled: &[usize] = match fault {
+        Some(Fault::Entries(places)) => places,
+        _ => &[],
+    };
+    if let Some(answer) = messages::answer(state, call, spoiled) {
+        return answer;
+    }
     refuse(
         404,
         &format!("no such route: {} {}", call.method, call.path),
