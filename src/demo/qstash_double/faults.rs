@@ -37,15 +37,13 @@ impl Faults {
     /// Takes the fault whose turn it is for this call.
     pub(super) fn take(&mut self, call: &Call) -> Option<Fault> {
         let concerns = |(path, _): &(String, Fault)| call.path.starts_with(path);
-        match self.queued.iter().position(concerns) {
-            Some(place) => self.queued.remove(place).map(|(_, fault)| fault),
-            None => {
-                let mut standing = self.standing.iter();
-                standing
-                    .find(|one| concerns(one))
-                    .map(|(_, fault)| fault.clone())
-            }
+        if let Some(place) = self.queued.iter().position(concerns) {
+            return self.queued.remove(place).map(|(_, fault)| fault);
         }
+        let mut standing = self.standing.iter();
+        standing
+            .find(|one| concerns(one))
+            .map(|(_, fault)| fault.clone())
     }
 }
 
