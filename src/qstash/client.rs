@@ -25,8 +25,10 @@ use url::Url;
 use crate::outbound;
 
 mod answer;
+mod schedules;
 
 pub use answer::Failure;
+pub use schedules::{Listed, Shown};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

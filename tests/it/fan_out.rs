@@ -15,6 +15,7 @@ use crate::messages::Connected;
 use crate::processes::{Process, until};
 
 mod overlap;
+mod refused;
 
 const BATCH: &str = "/v2/batch";
 
@@ -158,7 +159,7 @@ async fn a_redelivery_publishes_what_is_missing_and_nothing_twice(
     let connected = Connected::new().await;
     connected
         .qstash
-        .fault(BATCH, Fault::Entries(refused.to_vec()));
+        .fault("POST", BATCH, Fault::Entries(refused.to_vec()));
     let parent = fan_out(4).message(message);
 
     let first = parent.to(&connected.app).await;
@@ -183,8 +184,10 @@ async fn qstash_delivers_a_parent_again_until_every_shard_is_published() {
     let connected = Connected::new().await;
     let app = &connected.app;
     app.stale_orders(50, 3).await;
-    connected.qstash.fault(BATCH, Fault::Status(500));
-    connected.qstash.fault(BATCH, Fault::Entries(vec![0]));
+    connected.qstash.fault("POST", BATCH, Fault::Status(500));
+    connected
+        .qstash
+        .fault("POST", BATCH, Fault::Entries(vec![0]));
     connected.deliver_here().await;
     let parent = fan_out(4);
     let first = parent.to(app).await;
@@ -200,48 +203,12 @@ async fn qstash_delivers_a_parent_again_until_every_shard_is_published() {
 #[tokio::test]
 async fn an_answer_that_is_lost_makes_no_second_shard() {
     let connected = Connected::new().await;
-    connected.qstash.fault(BATCH, Fault::DisconnectAfterEffect);
+    connected
+        .qstash
+        .fault("POST", BATCH, Fault::DisconnectAfterEffect);
     let parent = fan_out(5).to(&connected.app).await;
     assert_eq!(parent.outcome(), (200, "succeeded"), "{parent:?}");
     assert_eq!(shards(&connected), all_of(5));
-}
-
-#[tokio::test]
-async fn without_a_token_fan_out_is_refused() {
-    let app = App::new().await;
-    let operator = app.operate(JOB, "fan_out=4").await;
-    assert_eq!(operator.status, 422);
-    let message = operator.body["message"].as_str().unwrap();
-    assert!(message.contains("QSTASH_TOKEN is not set"), "{message}");
-    let qstash = fan_out(4).to(&app).await;
-    assert_eq!(qstash.status, 489);
-    assert_eq!(qstash.headers["upstash-nonretryable-error"], "true");
-    assert_eq!(app.count("select count(*) from job_runs").await, 0);
-}
-
-#[rstest]
-#[case::a_shard(JOB, "fan_out=2&shard=0/2", "a shard is not divided again")]
-#[case::a_rehearsal(JOB, "fan_out=2&dry_run=true", "a dry run publishes nothing")]
-#[case::a_continuation(
-    JOB,
-    "fan_out=2&continuation_of=01900000-0000-7000-8000-000000000001",
-    "a continuation does the rest of one run"
-)]
-#[case::one(JOB, "fan_out=1", "fan_out must be between 2 and 64")]
-#[case::too_many(JOB, "fan_out=65", "fan_out must be between 2 and 64")]
-#[case::a_job_that_is_not_divided("cleanup-old-data", "fan_out=2", "has no use for")]
-#[tokio::test]
-async fn what_fan_out_does_not_go_with_is_refused(
-    #[case] job: &str,
-    #[case] query: &str,
-    #[case] says: &str,
-) {
-    let connected = Connected::new().await;
-    let reply = connected.app.operate(job, query).await;
-    assert_eq!(reply.status, 422, "{reply:?}");
-    let message = reply.body["message"].as_str().unwrap();
-    assert!(message.contains(says), "{message}");
-    assert!(connected.qstash.calls().is_empty());
 }
 
 #[rstest]

@@ -7,7 +7,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::app::{App, CURRENT_KEY, Delivery, OPERATOR_SECRET, PUBLIC_URL, Reply};
+
 use crate::processes::until;
+
+mod double;
 
 /// A service with a token, and the double that knows it.
 pub(crate) struct Connected {

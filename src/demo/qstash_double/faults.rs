@@ -1,19 +1,24 @@
 //! Scripted trouble: what goes wrong with which call.
 //!
-//! A call meets the first fault queued for its path, else the standing one. Faults strike before
-//! the token is looked at, as a proxy's would.
+//! A call meets the first fault queued for it, else the standing one, and never more than one.
+//! Retries are calls of their own, so a fault that every try is to meet is queued for each, or
+//! stands.
 
-use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Response;
+
 use super::request::Call;
-use super::service::lock;
 
 /// One thing that can go wrong with a call.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// This status with an error in QStash's words, such as 429 or 500, and nothing happens.
+    /// This status with an error, and nothing happens.
     Status(u16),
+    /// This status with an error, although what was asked has been done.
+    StatusAfterEffect(u16),
     /// The call is handled only after this long, and not at all if its caller has left by then.
     Hang(Duration),
     /// The call takes effect at once, its answer comes this much later.
@@ -26,46 +31,87 @@ pub enum Fault {
     Entries(Vec<usize>),
 }
 
-/// All scripted faults, by what the path of a call begins with.
+impl Fault {
+    /// How long the call waits before it is handled.
+    pub(super) fn hang(&self) -> Duration {
+        match self {
+            Self::Hang(wait) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long its answer waits.
+    pub(super) fn hang_after_effect(&self) -> Duration {
+        match self {
+            Self::HangAfterEffect(wait) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether the call takes effect.
+    pub(super) fn lets_through(&self) -> bool {
+        !matches!(self, Self::Status(_) | Self::Disconnect)
+    }
+
+    /// The status it answers with instead of the call's own.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) | Self::StatusAfterEffect(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The entries of a batch that fail.
+    pub(super) fn entries(&self) -> &[usize] {
+        match self {
+            Self::Entries(places) => places,
+            _ => &[],
+        }
+    }
+
+    /// Whether nothing is answered.
+    pub(super) fn cuts(&self) -> bool {
+        matches!(self, Self::Disconnect | Self::DisconnectAfterEffect)
+    }
+}
+
+/// All scripted faults, in the order they were queued.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    queued: VecDeque<(String, Fault)>,
-    standing: Vec<(String, Fault)>,
+    queued: Vec<Scripted>,
+    standing: Vec<Scripted>,
 }
+
+/// A method, a part of a path, and what goes wrong there.
+type Scripted = (String, String, Fault);
 
 impl Faults {
+    pub(super) fn queue(&mut self, method: &str, path: &str, fault: Fault) {
+        self.queued
+            .push((method.to_owned(), path.to_owned(), fault));
+    }
+
+    pub(super) fn stand(&mut self, method: &str, path: &str, fault: Fault) {
+        self.standing
+            .push((method.to_owned(), path.to_owned(), fault));
+    }
+
     /// Takes the fault whose turn it is for this call.
     pub(super) fn take(&mut self, call: &Call) -> Option<Fault> {
-        let concerns = |(path, _): &(String, Fault)| call.path.starts_with(path);
+        let concerns = |(method, path, _): &Scripted| {
+            *method == call.method && call.path.contains(path.as_str())
+        };
         if let Some(place) = self.queued.iter().position(concerns) {
-            return self.queued.remove(place).map(|(_, fault)| fault);
+            return Some(self.queued.remove(place).2);
         }
-        let mut standing = self.standing.iter();
-        standing
-            .find(|one| concerns(one))
-            .map(|(_, fault)| fault.clone())
+        let standing = self.standing.iter().find(|one| concerns(one));
+        standing.map(|(_, _, fault)| fault.clone())
     }
 }
 
-impl super::QstashDouble {
-    /// Spoils the next call whose path begins so, such as `/v2/publish`; queued, each spoils one.
-    pub fn fault(&self, path: &str, fault: Fault) {
-        lock(&self.state)
-            .faults
-            .queued
-            .push_back((path.to_owned(), fault));
-    }
-
-    /// Spoils every call whose path begins so and that no queued fault is waiting for.
-    pub fn always(&self, path: &str, fault: Fault) {
-        lock(&self.state)
-            .faults
-            .standing
-            .push((path.to_owned(), fault));
-    }
-
-    /// Forgets all scripted faults.
-    pub fn clear_faults(&self) {
-        lock(&self.state).faults = Faults::default();
-    }
+/// A response whose body breaks at once: the server drops the connection before it has sent a byte.
+pub(super) fn cut() -> Response<Body> {
+    let broken = io::Error::from(io::ErrorKind::ConnectionAborted);
+    let body = futures::stream::once(async move { Err::<String, _>(broken) });
+    Response::new(Body::from_stream(body))
 }

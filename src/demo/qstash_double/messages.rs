@@ -197,6 +197,14 @@ impl super::QstashDouble {
         lock(&self.state).messages.all().to_vec()
     }
 
+    /// Fires a schedule, as its cron expression would: a message of its own each time. The id of
+    /// that message; nothing when the schedule is paused, or there is none.
+    pub fn tick(&self, schedule_id: &str) -> Option<String> {
+        let draft = lock(&self.state).schedules.draft(schedule_id)?;
+        let (_, published) = publish(&self.state, draft);
+        published["messageId"].as_str().map(str::to_owned)
+    }
+
     /// Forgets every deduplication id, as ten minutes would.
     pub fn ten_minutes_pass(&self) {
         lock(&self.state).messages.forget();

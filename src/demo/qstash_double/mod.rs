@@ -13,6 +13,7 @@ mod faults;
 mod message;
 mod messages;
 mod request;
+mod schedules;
 mod service;
 
 use std::net::Ipv4Addr;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -78,5 +80,45 @@ impl QstashDouble {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.state).calls.clone()
+    }
+
+    /// Queues a fault for the next call with this method whose path contains this; each spoils one
+    /// call, first in, first out.
+    pub fn fault(&self, method: &str, path: &str, fault: Fault) {
+        lock(&self.state).faults.queue(method, path, fault);
+    }
+
+    /// Spoils every call with this method whose path contains this and that no queued fault is
+    /// waiting for.
+    pub fn always(&self, method: &str, path: &str, fault: Fault) {
+        lock(&self.state).faults.stand(method, path, fault);
+    }
+
+    /// Forgets all scripted faults.
+    pub fn clear_faults(&self) {
+        lock(&self.state).faults = faults::Faults::default();
+    }
+
+    /// A schedule as it is listed now.
+    #[must_use]
+    pub fn schedule(&self, id: &str) -> Option<Value> {
+        lock(&self.state).schedules.get(id)
+    }
+
+    /// Refuses any schedule more than this many, with 412.
+    pub fn allow_schedules(&self, most: usize) {
+        lock(&self.state).schedules.most = Some(most);
+    }
+
+    /// Whether replacing a paused schedule resumes it, which is documented nowhere; at first it
+    /// stays paused.
+    pub fn upsert_resumes(&self, resumes: bool) {
+        lock(&self.state).schedules.upsert_resumes = resumes;
+    }
+
+    /// Hashes redacted values with this before them, as if QStash hashed another text than the
+    /// value, which is documented nowhere either.
+    pub fn redact_with(&self, salt: &str) {
+        salt.clone_into(&mut lock(&self.state).schedules.salt);
     }
 }

@@ -1,18 +1,18 @@
 //! The way of a call: written down, authorized, handed to whom it concerns, answered.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
 use super::courier::Office;
-use super::faults::{Fault, Faults};
+use super::faults::{self, Fault, Faults};
 use super::messages::{self, Messages};
 use super::request::Call;
+use super::schedules::Schedules;
 use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
 
 /// The double's state, shared by its owner and all connections.
@@ -23,6 +23,7 @@ pub(super) type Shared = Arc<Mutex<State>>;
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) faults: Faults,
+    pub(super) schedules: Schedules,
     pub(super) messages: Messages,
     pub(super) office: Option<Arc<Office>>,
 }
@@ -59,40 +60,42 @@ async fn handle(
         state.calls.push(call.clone());
         state.faults.take(&call)
     };
-    match fault {
-        Some(Fault::Disconnect) => return cut(),
-        Some(Fault::Status(status)) => return respond(refuse(status, "scripted by the double")),
-        Some(Fault::Hang(wait)) => tokio::time::sleep(wait).await,
-        _ => {}
+    let Some(fault) = fault else {
+        return response(answer(&state, &call, None));
+    };
+    tokio::time::sleep(fault.hang()).await;
+    let mut given = (200, Value::Null);
+    if fault.lets_through() {
+        given = answer(&state, &call, Some(&fault));
     }
-    let answer = refusal(&call).unwrap_or_else(|| dispatch(&state, &call, fault.as_ref()));
-    match fault {
-        Some(Fault::DisconnectAfterEffect) => return cut(),
-        Some(Fault::HangAfterEffect(wait)) => tokio::time::sleep(wait).await,
-        _ => {}
+    tokio::time::sleep(fault.hang_after_effect()).await;
+    match fault.status() {
+        _ if fault.cuts() => faults::cut(),
+        Some(status) => response(refuse(status, "scripted by the double")),
+        None => response(given),
     }
-    respond(answer)
 }
 
-fn respond((status, body): Answer) -> Response {
+fn response((status, body): Answer) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // QStash has no more to say to a pause than its status.
+    if body.is_null() {
+        return status.into_response();
+    }
     (status, Json(body)).into_response()
 }
 
-/// A response whose body breaks at once: the server drops the connection before it has sent a byte.
-fn cut() -> Response {
-    let broken = io::Error::from(io::ErrorKind::ConnectionAborted);
-    let body = futures::stream::once(async move { Err::<String, _>(broken) });
-    Response::new(Body::from_stream(body))
+fn answer(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
+    let spoiled = fault.map(Fault::entries).unwrap_or_default();
+    refusal(call).unwrap_or_else(|| dispatch(state, call, spoiled))
 }
 
-/// Hands the call to whom it concerns.
-fn dispatch(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
-    let spoiled: &[usize] = match fault {
-        Some(Fault::Entries(places)) => places,
-        _ => &[],
-    };
+/// Hands the call to whom it concerns; `spoiled` are the entries of a batch that fail.
+fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
     if let Some(answer) = messages::answer(state, call, spoiled) {
+        return answer;
+    }
+    if let Some(answer) = lock(state).schedules.answer(call) {
         return answer;
     }
     refuse(

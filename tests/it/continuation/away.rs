@@ -11,7 +11,7 @@ use super::*;
 async fn when_qstash_is_away_the_run_is_settled_all_the_same(#[case] fault: Fault) {
     let connected = in_a_second().await;
     a_backlog(&connected, 40).await;
-    connected.qstash.always(PUBLISH, fault);
+    connected.qstash.always("POST", PUBLISH, fault);
 
     let reply = timeout(Duration::from_mins(1), connected.app.deliver(JOB)).await;
 
@@ -43,7 +43,7 @@ async fn an_answer_of_qstash_that_is_lost_makes_no_second_message() {
     a_backlog(&connected, 40).await;
     connected
         .qstash
-        .fault(PUBLISH, Fault::DisconnectAfterEffect);
+        .fault("POST", PUBLISH, Fault::DisconnectAfterEffect);
 
     let reply = connected.app.deliver(JOB).await;
 

@@ -6,7 +6,7 @@ use crate::processes::{Process, until};
 /// A message whose run was settled as partial while QStash was away.
 async fn settled_and_not_continued(connected: &Connected) -> Delivery {
     a_backlog(connected, 40).await;
-    connected.qstash.fault(PUBLISH, Fault::Status(503));
+    connected.qstash.fault("POST", PUBLISH, Fault::Status(503));
     let delivery = Delivery::of(JOB);
     let reply = delivery.to(&connected.app).await;
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_process_killed_while_it_publishes(#[case] fault: Fault, #[case] publi
     let connected = in_a_second().await;
     let app = &connected.app;
     a_backlog(&connected, 40).await;
-    connected.qstash.fault(PUBLISH, fault);
+    connected.qstash.fault("POST", PUBLISH, fault);
     let process = Process::serve(app).await;
     let delivery = Delivery::of(JOB);
     let answer = process.delivering(&delivery);

@@ -102,7 +102,7 @@ async fn a_shard_that_arrives_while_its_parent_publishes_is_not_turned_away() {
     let app = &connected.app;
     app.stale_orders(40, 3).await;
     let hang = Fault::HangAfterEffect(Duration::from_secs(3));
-    connected.qstash.fault(BATCH, hang);
+    connected.qstash.fault("POST", BATCH, hang);
     connected.deliver_here().await;
 
     let all_arrive = until("every shard has run", async || {
