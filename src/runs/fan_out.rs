@@ -20,7 +20,7 @@ use super::{Call, Runner};
 use crate::database::Unnamed;
 use crate::jobs::options::Shard;
 use crate::jobs::{Ended, Fence, Finish, Job, Options, Stop, during};
-use crate::qstash::client::{Failure, Message};
+use crate::qstash::client::{Failure, Message, Published};
 
 /// How long QStash may take.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -31,7 +31,7 @@ struct Results {
     /// Shards whose message QStash has.
     shards_published: usize,
     /// Those shards.
-    shards: Vec<Published>,
+    shards: Vec<Sent>,
     /// Those that it would not take.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Refused>,
@@ -39,7 +39,7 @@ struct Results {
 
 /// A shard whose message QStash has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Published {
+struct Sent {
     shard: u16,
     message_id: String,
 }
@@ -116,7 +116,7 @@ impl Runner {
     }
 
     /// What earlier tries of the same message published.
-    async fn published_before(&self, call: &Call) -> Result<BTreeMap<u16, Published>, Stop> {
+    async fn published_before(&self, call: &Call) -> Result<BTreeMap<u16, Sent>, Stop> {
         let Some(message_id) = &call.caller.message_id else {
             return Ok(BTreeMap::new());
         };
@@ -126,7 +126,7 @@ impl Runner {
             .map_err(during("read what was published before"))?;
         let shards = tries
             .into_iter()
-            .filter_map(|shards| serde_json::from_value::<Vec<Published>>(shards).ok())
+            .filter_map(|shards| serde_json::from_value::<Vec<Sent>>(shards).ok())
             .flatten();
         Ok(shards
             .map(|published| (published.shard, published))
@@ -139,12 +139,12 @@ impl Results {
     fn add(
         &mut self,
         shards: Vec<u16>,
-        answers: Vec<Result<crate::qstash::client::Published, Failure>>,
+        answers: Vec<Result<Published, Failure>>,
     ) -> Result<(), Stop> {
         let mut first = None;
         for (shard, answer) in shards.into_iter().zip(answers) {
             match answer {
-                Ok(published) => self.shards.push(Published {
+                Ok(published) => self.shards.push(Sent {
                     shard,
                     message_id: published.message_id,
                 }),

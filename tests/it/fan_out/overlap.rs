@@ -69,7 +69,7 @@ async fn a_shard_that_comes_back_after_the_whole_has_begun_commits_nothing() {
     let (_, intent) = app
         .stale_order_with_intent("requires_action", Some("requires_action"))
         .await;
-    let hang = stripe_double::Fault::Hang(Duration::from_secs(2));
+    let hang = stripe_double::Fault::Hang(Duration::from_secs(3));
     app.stripe
         .fault(stripe_double::Operation::Retrieve, &intent, hang);
     // One of the two shards has the order, and waits for Stripe.
@@ -79,6 +79,12 @@ async fn a_shard_that_comes_back_after_the_whole_has_begun_commits_nothing() {
     };
     let whole = async {
         until("Stripe is asked", async || !app.stripe.calls().is_empty()).await;
+        until("the other shard is done", async || {
+            app.count("select count(*) from job_runs where status = 'succeeded'")
+                .await
+                == 1
+        })
+        .await;
         app.execute("update job_leases set expires_at = now() - interval '1 second'")
             .await;
         app.deliver(JOB).await
