@@ -12,8 +12,8 @@
 //! into the ledger, takes the job's lease, and settles both in the end; the
 //! job, a value in [`jobs::ALL`], works batch by batch through its
 //! [`jobs::Cx`]; every batch renews the lease or commits nothing
-//! ([`jobs::fence`]). [`stripe`], [`qstash`] and [`resend`] say what the
-//! outside says.
+//! ([`jobs::fence`]). What a run leaves, or divides, [`runs`] asks QStash to
+//! deliver. [`stripe`], [`qstash`] and [`resend`] say what the outside says.
 //! [`cli`] puts the parts together, [`config`] reads every setting,
 //! [`database`] knows how to speak to Postgres through a pooler, and
 //! [`outbound`] how to call others. `demo` is the same service with a

@@ -116,13 +116,16 @@ pub async fn run(cx: &Cx) -> Worked<Results> {
 
 /// All reports first, then the mail, which takes longer and may fail.
 async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let mut cursor = Cursor::at_the_first(cx);
+    let mut cursor = Cursor::begin(cx);
     while !cx.budget.is_spent() {
         let Some(gyms) = cursor.batch(cx).await? else {
             break;
         };
         let due = results.sort(gyms);
-        settle::settle(cx, &due, &mut cursor, results).await?;
+        if settle::settle(cx, &due, &mut cursor, results).await? == Finish::WorkLeft {
+            break;
+        }
+        cursor.leave(cx);
     }
     match cursor.finish() {
         Finish::Done => deliver::deliver(cx, results).await,

@@ -2,11 +2,16 @@
 //!
 //! It owns schedules and messages in memory, and answers QStash's REST API on a loopback port as
 //! upstash.com/docs/qstash says QStash does: a schedule is replaced as a whole, a message is
-//! deduplicated by its id, a token may be read-only or of another region. It promises that every
-//! call is on record, headers included. It fires no schedule by itself, because a test must not
-//! wait for a clock, and what QStash does beyond its documentation it cannot know.
+//! deduplicated by its id, a token may be read-only or of another region. Told where the service
+//! is, it delivers, retries and calls back. It promises that every call is on record, headers
+//! included. It fires no schedule by itself, because a test must not wait for a clock, and what
+//! QStash does beyond its documentation it cannot know.
 
+mod callback;
+mod courier;
 mod faults;
+mod message;
+mod messages;
 mod request;
 mod schedules;
 mod service;
@@ -20,7 +25,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use courier::Courier;
 pub use faults::Fault;
+pub use message::{Attempt, Fate, Message};
 pub use request::Call;
 use service::{Shared, State, lock};
 
@@ -79,6 +86,17 @@ impl QstashDouble {
     /// call, first in, first out.
     pub fn fault(&self, method: &str, path: &str, fault: Fault) {
         lock(&self.state).faults.queue(method, path, fault);
+    }
+
+    /// Spoils every call with this method whose path contains this and that no queued fault is
+    /// waiting for.
+    pub fn always(&self, method: &str, path: &str, fault: Fault) {
+        lock(&self.state).faults.stand(method, path, fault);
+    }
+
+    /// Forgets all scripted faults.
+    pub fn clear_faults(&self) {
+        lock(&self.state).faults = faults::Faults::default();
     }
 
     /// A schedule as it is listed now.

@@ -10,7 +10,7 @@ use super::due::{Cursor, Due};
 use super::report::Report;
 use super::{Failed, Results, SAMPLES, counted, save};
 use crate::database::Fault;
-use crate::jobs::{Cx, Stop};
+use crate::jobs::{Cx, Finish, Stop};
 
 /// How often a batch is tried while somebody else holds one of its rows.
 const TRIES: u32 = 3;
@@ -26,30 +26,33 @@ pub(super) async fn settle(
     due: &[Due],
     cursor: &mut Cursor,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<Finish, Stop> {
     let mut waiting = parts(due);
     waiting.reverse();
     while let Some(part) = waiting.pop() {
         if cx.budget.is_spent() {
             cursor.interrupted();
-            break;
+            return Ok(Finish::WorkLeft);
         }
         let tries = if part.len() == due.len() { TRIES } else { 1 };
         match commit_patiently(cx, part, tries, results).await {
             Err(stop) if part.len() > 1 && stop.took_too_long() => {
                 let (first, second) = part.split_at(part.len() / 2);
                 waiting.extend([second, first]);
+                continue;
             }
             Err(stop) if part.len() > 1 && stop.is_about_rows() => {
                 waiting.extend(part.chunks(1).rev());
+                continue;
             }
             Err(stop) if stop.took_too_long() || stop.is_about_rows() => {
                 results.refused(part, &stop);
             }
             done => done?,
         }
+        cursor.pass(cx, part);
     }
-    Ok(())
+    Ok(Finish::Done)
 }
 
 /// Gyms in their order, so many at once as have [`KIOSKS`] kiosks, or one.
