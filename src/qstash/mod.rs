@@ -8,3 +8,4 @@ pub mod client;
 pub mod delivery;
 pub mod schedules;
 pub mod signature;
+pub mod ticks;
