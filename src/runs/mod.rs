@@ -2,9 +2,10 @@
 //!
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
 //! and what a caller is told; and what operators read of it ([`history`],
-//! [`standing`]). Promises that a run goes on when its caller
-//! hangs up, that a panic of the job is settled like any failure, and that
-//! what is settled is durable before anybody hears of it. Knows no HTTP.
+//! [`standing`], [`punctuality`], [`overview`]) and change ([`pause`]).
+//! Promises that a run goes on when its caller hangs up, that a panic of the
+//! job is settled like any failure, and that what is settled is durable
+//! before anybody hears of it. Knows no HTTP.
 
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ mod begin;
 pub mod history;
 mod lease;
 mod ledger;
+pub mod overview;
+pub mod pause;
+pub mod punctuality;
 mod readiness;
 mod record;
 mod reports;
