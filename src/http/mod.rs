@@ -1,13 +1,19 @@
 //! The URL space, on one screen. The only place that knows axum.
 //!
-//! `GET  /health/live`          the process answers
-//! `GET  /health/ready`         it can work: database and migrations
-//! `POST /api/cron/{job}`       run a job: QStash, or an operator with curl
-//! `GET  /api/jobs`             when each job runs, and how it stands: operators
-//! `GET  /api/jobs/metrics`     what all runs did together: operators
-//! `GET  /api/jobs/{job}/runs`  the runs of a job: operators
-//! `GET  /api/runs/{id}`        one run: operators
-//! `GET  /reports/{gym}/{week}` a weekly report: operators, and who has a link
+//! For everybody:
+//! `GET    /health/live`          the process answers
+//! `GET    /health/ready`         it can work: database and migrations
+//! `GET    /health/schedules`     the scheduler calls every job at its times
+//!
+//! For QStash, and an operator with curl:
+//! `POST   /api/cron/{job}`       run a job
+//!
+//! For operators:
+//! `GET    /api/jobs`             when each job runs, and how it stands
+//! `GET    /api/jobs/metrics`     what all runs did together
+//! `GET    /api/jobs/{job}/runs`  the runs of a job
+//! `GET    /api/runs/{id}`        one run
+//! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
 //! its business.
@@ -28,6 +34,7 @@ mod refusal;
 mod reports;
 mod requests;
 pub mod serve;
+mod status;
 
 use refusal::Refusal;
 
@@ -43,6 +50,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/health/schedules", get(health::schedules))
         .route("/api/cron/{job}", post(cron::run))
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use crate::app::{App, CRON_SECRET, Delivery, JOB, OPERATOR_SECRET, Reply};
 
 mod metrics;
+mod overdue;
 mod runs;
 mod schedules;
+mod ticks;
 
 const ROUTES: [&str; 4] = [
     "/api/jobs",
