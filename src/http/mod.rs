@@ -12,6 +12,8 @@
 //! `GET    /api/jobs`             when each job runs, and how it stands
 //! `GET    /api/jobs/metrics`     what all runs did together
 //! `GET    /api/jobs/{job}/runs`  the runs of a job
+//! `POST   /api/jobs/{job}/pause` keep a job from running
+//! `DELETE /api/jobs/{job}/pause` let it run again
 //! `GET    /api/runs/{id}`        one run
 //! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
 //!
@@ -30,6 +32,7 @@ mod cron;
 mod guard;
 mod health;
 mod operator;
+mod pause;
 mod refusal;
 mod reports;
 mod requests;
@@ -55,6 +58,10 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))
+        .route(
+            "/api/jobs/{job}/pause",
+            post(pause::pause).delete(pause::resume),
+        )
         .route("/api/runs/{id}", get(operator::run))
         .route("/reports/{gym}/{week}", get(reports::report))
         .fallback(async || Refusal::not_found())
