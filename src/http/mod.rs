@@ -15,6 +15,7 @@
 //! `POST   /api/jobs/{job}/pause` keep a job from running
 //! `DELETE /api/jobs/{job}/pause` let it run again
 //! `GET    /api/runs/{id}`        one run
+//! `GET    /metrics`              the same figures, for Prometheus
 //! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
@@ -33,6 +34,7 @@ mod guard;
 mod health;
 mod operator;
 mod pause;
+mod prometheus;
 mod refusal;
 mod reports;
 mod requests;
@@ -63,6 +65,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
             post(pause::pause).delete(pause::resume),
         )
         .route("/api/runs/{id}", get(operator::run))
+        .route("/metrics", get(prometheus::metrics))
         .route("/reports/{gym}/{week}", get(reports::report))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())

@@ -12,6 +12,7 @@ use crate::app::{App, CRON_SECRET, Delivery, JOB, OPERATOR_SECRET, Reply};
 mod metrics;
 mod overdue;
 mod pause;
+mod prometheus;
 mod runs;
 mod schedules;
 mod ticks;
