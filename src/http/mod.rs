@@ -9,6 +9,9 @@
 //! `POST   /api/cron/{job}`       run a job
 //!
 //! For operators:
+//! `GET    /`                     the dashboard
+//! `GET    /jobs/{job}`           a job and its runs, as a page
+//! `GET    /runs/{id}`            a run, as a page
 //! `GET    /api/jobs`             when each job runs, and how it stands
 //! `GET    /api/jobs/metrics`     what all runs did together
 //! `GET    /api/jobs/{job}/runs`  the runs of a job
@@ -30,6 +33,7 @@ use crate::config;
 use crate::runs::Runner;
 
 mod cron;
+mod dashboard;
 mod guard;
 mod health;
 mod operator;
@@ -57,6 +61,9 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/schedules", get(health::schedules))
         .route("/api/cron/{job}", post(cron::run))
+        .route("/", get(dashboard::index))
+        .route("/jobs/{job}", get(dashboard::job))
+        .route("/runs/{id}", get(dashboard::run))
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))

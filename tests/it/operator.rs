@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, CRON_SECRET, Delivery, JOB, OPERATOR_SECRET, Reply};
 
+mod dashboard;
 mod metrics;
 mod overdue;
 mod pause;
