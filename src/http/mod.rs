@@ -19,6 +19,7 @@
 //! `DELETE /api/jobs/{job}/pause` let it run again
 //! `GET    /api/runs/{id}`        one run
 //! `GET    /metrics`              the same figures, for Prometheus
+//! `GET    /openapi.json`         all of this, for programs
 //! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
@@ -36,6 +37,7 @@ mod cron;
 mod dashboard;
 mod guard;
 mod health;
+mod openapi;
 mod operator;
 mod pause;
 mod prometheus;
@@ -73,6 +75,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         )
         .route("/api/runs/{id}", get(operator::run))
         .route("/metrics", get(prometheus::metrics))
+        .route("/openapi.json", get(openapi::document))
         .route("/reports/{gym}/{week}", get(reports::report))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
