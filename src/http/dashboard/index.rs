@@ -60,10 +60,15 @@ pub(super) fn content(overview: &Overview) -> Markup {
 
 fn headline(statuses: &[JobStatus]) -> String {
     let trouble = statuses.iter().filter(|status| is_in_trouble(status));
-    match trouble.count() {
+    let paused = statuses.iter().filter(|status| status.pause.is_some());
+    let jobs = match trouble.count() {
         0 => "All jobs are well".to_owned(),
         1 => "One job needs a look".to_owned(),
         jobs => format!("{jobs} jobs need a look"),
+    };
+    match paused.count() {
+        0 => jobs,
+        paused => format!("{jobs}, {paused} paused"),
     }
 }
 

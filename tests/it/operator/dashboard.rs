@@ -91,7 +91,7 @@ async fn every_job_is_shown_with_how_it_stands() {
     ] {
         assert!(churn.contains(words), "{words}: {churn}");
     }
-    assert!(page.contains("jobs need a look"));
+    assert!(page.contains("jobs need a look, 1 paused</h1>"));
     assert!(page.contains("dry run"));
 }
 
@@ -99,7 +99,7 @@ async fn every_job_is_shown_with_how_it_stands() {
 async fn a_service_in_which_nothing_happened_is_shown_too() {
     let app = App::new().await;
     let index = page(&app, "/").await;
-    assert!(index.contains("All jobs are well"));
+    assert!(index.contains("<h1>All jobs are well</h1>"));
     for job in jarvis_cron::jobs::ALL {
         let text = page(&app, &format!("/jobs/{}", job.name)).await;
         assert!(text.contains("never ran"), "{}", job.name);
