@@ -106,7 +106,12 @@ pub(super) fn how_to_go_on(port: u16, once: bool) {
     }
     println!(
         "
-Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
+Serving on http://127.0.0.1:{port} until Ctrl-C.
+
+The dashboard: http://127.0.0.1:{port}/
+  as user your name, as password the OPERATOR_SECRET that stands in .demo/env
+
+In another terminal:
 
   . .demo/env
 
@@ -129,6 +134,15 @@ Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
   # how the jobs stand, and what they did so far
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/metrics
+  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/metrics
+
+  # is the scheduler silent? anybody may ask
+  curl -s $PUBLIC_URL/health/schedules
+
+  # keep a job from running, and let it run again
+  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" -H 'X-Actor: me' -H 'Content-Type: application/json' \\
+       -d '{{\"reason\": \"stocktaking\"}}' $PUBLIC_URL/api/jobs/expire-stale-orders/pause
+  curl -s -X DELETE -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/expire-stale-orders/pause
 
   # a link to a weekly report for somebody without a secret, and the mails that were sent
   cargo run --release --quiet -- reports link lyon-part-dieu 2026-W05 --days 7

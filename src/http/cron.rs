@@ -64,7 +64,7 @@ fn options(request: &Verified, job: &Job) -> Result<Options, Refusal> {
     Ok(options)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok()?.split(';').next())

@@ -25,12 +25,16 @@ use crate::config::{self, Verification};
 use crate::qstash::signature;
 use crate::runs::{Caller, Trigger};
 
+mod acting;
+
+pub(super) use acting::Acting;
+
 /// The largest body that is read.
 const MOST_BODY: usize = 64 * 1024;
 /// How long a caller may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest text a header may put into the ledger, in characters.
-const MOST_TEXT: usize = 500;
+pub(super) const MOST_TEXT: usize = 500;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
 
@@ -78,7 +82,10 @@ impl FromRequest<App> for Verified {
 
 /// An operator, as `Bearer` or, in a browser, as `Basic`, whose password is
 /// the secret. The scheduler's secret opens none of what they read.
-pub(super) struct Operator;
+pub(super) struct Operator {
+    /// Who, as they say: in `X-Actor`, or as the user name of `Basic`.
+    pub(super) actor: Option<String>,
+}
 
 impl FromRequestParts<App> for Operator {
     type Rejection = Refusal;
@@ -86,14 +93,15 @@ impl FromRequestParts<App> for Operator {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let refuse = |cause| Refusal::unauthorized(cause).asking_a_browser();
         let value = the_only(&parts.headers, &header::AUTHORIZATION).map_err(refuse)?;
-        let secret = bearer(value)
-            .map(<[u8]>::to_vec)
-            .or_else(|| basic_password(value))
+        let (user, secret) = bearer(value)
+            .map(|secret| (None, secret.to_vec()))
+            .or_else(|| basic(value))
             .ok_or_else(|| refuse("neither a Bearer secret nor a Basic password"))?;
         let expected = app.guard.operator_secret.as_ref();
         let is_operator = expected.is_some_and(|expected| same(&secret, expected).into());
+        let actor = text(&parts.headers, "x-actor").or(user);
         is_operator
-            .then_some(Self)
+            .then_some(Self { actor })
             .ok_or_else(|| refuse("not the operator's secret"))
     }
 }
@@ -184,8 +192,19 @@ fn operator(headers: &HeaderMap) -> Caller {
 
 /// A header's text; names have accents, so it need not be ASCII.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes());
-    let value: String = value.trim().chars().take(MOST_TEXT).collect();
+    short(headers.get(name)?.as_bytes())
+}
+
+/// A text as the ledger takes it; none, when nothing is left of it.
+fn short(value: &[u8]) -> Option<String> {
+    let value = String::from_utf8_lossy(value);
+    let is_text = |c: &char| !c.is_control();
+    let value: String = value
+        .trim()
+        .chars()
+        .filter(is_text)
+        .take(MOST_TEXT)
+        .collect();
     (!value.is_empty()).then_some(value)
 }
 
@@ -204,14 +223,14 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !secret.is_empty()).then_some(secret)
 }
 
-/// The password of `Basic`: <https://www.rfc-editor.org/rfc/rfc7617>.
-fn basic_password(value: &[u8]) -> Option<Vec<u8>> {
+/// User and password of `Basic`: <https://www.rfc-editor.org/rfc/rfc7617>.
+fn basic(value: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
     let (scheme, pair) = value.split_at_checked("Basic ".len())?;
     let pair = STANDARD.decode(pair.trim_ascii()).ok()?;
     let colon = pair.iter().position(|byte| *byte == b':')?;
     scheme
         .eq_ignore_ascii_case(b"basic ")
-        .then(|| pair[colon + 1..].to_vec())
+        .then(|| (short(&pair[..colon]), pair[colon + 1..].to_vec()))
 }
 
 /// Compares hashes, which are of one length, in constant time.

@@ -1,4 +1,9 @@
-//! Whether the process lives, and whether it can work.
+//! Whether the process lives, whether it can work, and whether it is called.
+//!
+//! Open to everybody, so that whatever watches the service needs no secret;
+//! what these routes say is no secret either.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -6,6 +11,11 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
+use crate::runs::Readiness;
+use crate::runs::punctuality::Punctuality;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /health/live`: the process answers. Asks nothing of the database, so
 /// that a database that is away restarts no container.
@@ -22,6 +32,39 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
+    let (database, migrations) = words(report);
+    (
+        code,
+        Json(json!({ "status": status, "database": database, "migrations": migrations })),
+    )
+}
+
+/// `GET /health/schedules`: the scheduler calls every job at its times. What
+/// nobody can say, because the database is away, is not well either.
+pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let jobs = match tokio::time::timeout(PATIENCE, app.runner.punctuality()).await {
+        Ok(Ok(jobs)) => jobs,
+        Ok(Err(stop)) => return unknown(&app, &stop.to_string()).await,
+        Err(_) => return unknown(&app, "no answer in time").await,
+    };
+    let (code, status) = if jobs.iter().any(Punctuality::is_overdue) {
+        (StatusCode::SERVICE_UNAVAILABLE, "overdue")
+    } else {
+        (StatusCode::OK, "on_time")
+    };
+    (code, Json(json!({ "status": status, "jobs": jobs })))
+}
+
+async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<Value>) {
+    tracing::warn!(cause, "the deliveries cannot be read");
+    let (database, migrations) = words(app.runner.readiness().await);
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({ "status": "unknown", "database": database, "migrations": migrations })),
+    )
+}
+
+fn words(report: Readiness) -> (&'static str, String) {
     let database = if report.database_reached {
         "reached"
     } else {
@@ -32,8 +75,5 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
         Some(0) => "applied".to_owned(),
         Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
     };
-    (
-        code,
-        Json(json!({ "status": status, "database": database, "migrations": migrations })),
-    )
+    (database, migrations)
 }

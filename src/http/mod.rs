@@ -1,13 +1,26 @@
 //! The URL space, on one screen. The only place that knows axum.
 //!
-//! `GET  /health/live`          the process answers
-//! `GET  /health/ready`         it can work: database and migrations
-//! `POST /api/cron/{job}`       run a job: QStash, or an operator with curl
-//! `GET  /api/jobs`             when each job runs, and how it stands: operators
-//! `GET  /api/jobs/metrics`     what all runs did together: operators
-//! `GET  /api/jobs/{job}/runs`  the runs of a job: operators
-//! `GET  /api/runs/{id}`        one run: operators
-//! `GET  /reports/{gym}/{week}` a weekly report: operators, and who has a link
+//! For everybody:
+//! `GET    /health/live`          the process answers
+//! `GET    /health/ready`         it can work: database and migrations
+//! `GET    /health/schedules`     the scheduler calls every job at its times
+//!
+//! For QStash, and an operator with curl:
+//! `POST   /api/cron/{job}`       run a job
+//!
+//! For operators:
+//! `GET    /`                     the dashboard
+//! `GET    /jobs/{job}`           a job and its runs, as a page
+//! `GET    /runs/{id}`            a run, as a page
+//! `GET    /api/jobs`             when each job runs, and how it stands
+//! `GET    /api/jobs/metrics`     what all runs did together
+//! `GET    /api/jobs/{job}/runs`  the runs of a job
+//! `POST   /api/jobs/{job}/pause` keep a job from running
+//! `DELETE /api/jobs/{job}/pause` let it run again
+//! `GET    /api/runs/{id}`        one run
+//! `GET    /metrics`              the same figures, for Prometheus
+//! `GET    /openapi.json`         all of this, for programs
+//! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
 //! its business.
@@ -21,13 +34,18 @@ use crate::config;
 use crate::runs::Runner;
 
 mod cron;
+mod dashboard;
 mod guard;
 mod health;
+mod openapi;
 mod operator;
+mod pause;
+mod prometheus;
 mod refusal;
 mod reports;
 mod requests;
 pub mod serve;
+mod status;
 
 use refusal::Refusal;
 
@@ -43,11 +61,21 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/health/schedules", get(health::schedules))
         .route("/api/cron/{job}", post(cron::run))
+        .route("/", get(dashboard::index))
+        .route("/jobs/{job}", get(dashboard::job))
+        .route("/runs/{id}", get(dashboard::run))
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))
+        .route(
+            "/api/jobs/{job}/pause",
+            post(pause::pause).delete(pause::resume),
+        )
         .route("/api/runs/{id}", get(operator::run))
+        .route("/metrics", get(prometheus::metrics))
+        .route("/openapi.json", get(openapi::document))
         .route("/reports/{gym}/{week}", get(reports::report))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())

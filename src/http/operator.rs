@@ -9,20 +9,24 @@
 //! ledger, so it is the same on every replica and survives a restart. Changes
 //! nothing.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::guard::Operator;
+use super::status::JobStatus;
 use super::{App, Refusal};
 use crate::jobs::{self, Job, Stop};
-use crate::qstash::schedules::Schedules;
 use crate::runs::history::{Page, Run};
-use crate::runs::standing::{Pause, Standing};
+use crate::runs::punctuality::Punctuality;
+use crate::runs::standing::Standing;
 use crate::runs::{Status, Totals};
 
 /// Runs on a page, when the caller names no number, and at the most.
@@ -31,12 +35,29 @@ const MOST_RUNS: u16 = 200;
 
 /// `GET /api/jobs`.
 pub(super) async fn jobs(_: Operator, State(app): State<App>) -> Result<Json<Value>, Refusal> {
-    let (now, mut standings) = app.runner.standings().await.map_err(unread)?;
-    let jobs: Vec<JobStatus> = jobs::ALL
-        .iter()
-        .map(|job| JobStatus::of(job, standings.remove(job.name).unwrap_or_default(), now))
-        .collect();
-    Ok(Json(json!({ "at": now, "jobs": jobs })))
+    let (at, jobs) = statuses(&app).await?;
+    Ok(Json(json!({ "at": at, "jobs": jobs })))
+}
+
+/// How every job stands, in the order of [`jobs::ALL`], and at which moment.
+pub(super) async fn statuses(app: &App) -> Result<(DateTime<Utc>, Vec<JobStatus>), Refusal> {
+    let (now, standings) = app.runner.standings().await.map_err(unread)?;
+    let punctuality = app.runner.punctuality().await.map_err(unread)?;
+    Ok((now, statuses_of(now, &standings, &punctuality)))
+}
+
+/// The same, from what was read already.
+pub(super) fn statuses_of(
+    now: DateTime<Utc>,
+    standings: &BTreeMap<String, Standing>,
+    punctuality: &[Punctuality],
+) -> Vec<JobStatus> {
+    let status = |job: &Job| {
+        let standing = standings.get(job.name).cloned().unwrap_or_default();
+        let punctual = punctuality.iter().find(|of| of.job == job.name);
+        JobStatus::of(job, standing, punctual, now)
+    };
+    jobs::ALL.iter().map(status).collect()
 }
 
 /// `GET /api/jobs/metrics`.
@@ -74,9 +95,18 @@ pub(super) async fn runs(
     State(app): State<App>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<RunsQuery>, QueryRejection>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<RunsPage>, Refusal> {
     let name = path.map(|Path(name)| name).unwrap_or_default();
     let job = jobs::find(&name).ok_or_else(Refusal::unknown_job)?;
+    page_of_runs(&app, job, query).await.map(Json)
+}
+
+/// The runs of a job that a query asks for.
+pub(super) async fn page_of_runs(
+    app: &App,
+    job: &'static Job,
+    query: Result<Query<RunsQuery>, QueryRejection>,
+) -> Result<RunsPage, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::bad_option(error.body_text()))?;
     let page = query.page()?;
     // One more than fits says whether there is a next page.
@@ -91,11 +121,12 @@ pub(super) async fn runs(
     let is_last = runs.len() <= usize::from(page.limit);
     runs.truncate(page.limit.into());
     let next = (!is_last).then(|| runs.last().map(|run| run.id));
-    Ok(Json(json!({
-        "job": job.name,
-        "runs": runs,
-        "next": next.flatten(),
-    })))
+    Ok(RunsPage {
+        job: job.name,
+        runs,
+        next: next.flatten(),
+        status: page.status,
+    })
 }
 
 /// `GET /api/runs/{id}`.
@@ -110,38 +141,6 @@ pub(super) async fn run(
         None => None,
     };
     run.map(Json).ok_or_else(Refusal::unknown_run)
-}
-
-/// How a job stands, and when it is due.
-#[derive(Serialize)]
-struct JobStatus {
-    job: &'static str,
-    description: &'static str,
-    schedule_id: Option<&'static str>,
-    schedule: Option<&'static str>,
-    time_zone: &'static str,
-    next_tick: Option<DateTime<Utc>>,
-    pause: Option<Pause>,
-    last_run: Option<Run>,
-    last_success: Option<Run>,
-}
-
-impl JobStatus {
-    fn of(job: &Job, standing: Standing, now: DateTime<Utc>) -> Self {
-        let deployed = Schedules::deployed();
-        let schedule = deployed.of(job.name);
-        Self {
-            job: job.name,
-            description: schedule.map_or("", |schedule| &schedule.description),
-            schedule_id: schedule.map(|schedule| schedule.id.as_str()),
-            schedule: schedule.map(|schedule| schedule.cron.as_str()),
-            time_zone: deployed.timezone.name(),
-            next_tick: schedule.and_then(|schedule| deployed.next_tick(schedule, now)),
-            pause: standing.pause,
-            last_run: standing.last_run,
-            last_success: standing.last_success,
-        }
-    }
 }
 
 /// The figures of one job; times in milliseconds.
@@ -171,6 +170,19 @@ fn gauges(job: &Job, run: Run) -> Map<String, Value> {
     results.into_iter().filter(is_gauge).collect()
 }
 
+/// A page of the runs of a job.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RunsPage {
+    job: &'static str,
+    /// The latest first.
+    pub(super) runs: Vec<Run>,
+    /// What `before` takes to get the next page; null on the last.
+    pub(super) next: Option<Uuid>,
+    /// Which were asked for.
+    #[serde(skip)]
+    pub(super) status: Option<Status>,
+}
+
 /// Which runs are wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,7 +193,7 @@ pub(super) struct RunsQuery {
 }
 
 impl RunsQuery {
-    fn page(self) -> Result<Page, Refusal> {
+    pub(super) fn page(self) -> Result<Page, Refusal> {
         let limit = self.limit.unwrap_or(RUNS);
         if !(1..=MOST_RUNS).contains(&limit) {
             let message = format!("limit must be between 1 and {MOST_RUNS}");
@@ -201,7 +213,7 @@ impl RunsQuery {
     }
 }
 
-fn unread(stop: Stop) -> Refusal {
+pub(super) fn unread(stop: Stop) -> Refusal {
     match stop {
         Stop::Unreachable(cause) => {
             Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))

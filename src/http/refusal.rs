@@ -105,6 +105,16 @@ impl Refusal {
             .saying("this link was changed or has expired; ask for a new one")
     }
 
+    /// A page of somebody else's sent an operator's browser here.
+    pub(super) fn cross_site(cause: &str) -> Self {
+        let refusal = Self::new(StatusCode::FORBIDDEN, "Forbidden", "cross_site")
+            .saying("this was sent by a page of another site");
+        Self {
+            cause: Some(cause.to_owned()),
+            ..refusal
+        }
+    }
+
     pub(super) fn bad_json(message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_json").saying(message)
     }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The rows of one batch, when the caller names no number, are the job's own
@@ -22,7 +23,7 @@ const DRY_RUN_LIMIT: u64 = 10_000;
 const SHARDS: RangeInclusive<u32> = 2..=64;
 
 /// The options of one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Change nothing; answer with exactly what would be done.
@@ -33,9 +34,11 @@ pub struct Options {
     pub as_of: Option<DateTime<Utc>>,
     /// Rows per transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub batch_size: Option<u32>,
     /// Rows per run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub limit: Option<u32>,
     /// Only this gym.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,7 @@ pub struct Options {
 /// One of `count` disjoint parts of the rows, by the hash of their id.
 ///
 /// Written `{"index": 0, "count": 4}` in JSON, `0/4` in a query string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "WrittenShard")]
 pub struct Shard {
     /// From 0.

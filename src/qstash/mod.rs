@@ -12,3 +12,4 @@ pub mod delivery;
 pub mod plan;
 pub mod schedules;
 pub mod signature;
+pub mod ticks;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Runner, Status};
@@ -14,7 +15,7 @@ use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::{Job, Stop, during};
 
 /// A run, with all the ledger knows of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Run {
     /// The run.
     #[serde(rename = "run_id")]
@@ -42,6 +43,7 @@ pub struct Run {
     /// Whether it only rehearsed.
     pub dry_run: bool,
     /// What was asked of it.
+    #[schema(value_type = Object)]
     pub options: Value,
     /// The run whose rest, or whose shard, this one does.
     pub continuation_of: Option<Uuid>,
@@ -58,6 +60,7 @@ pub struct Run {
     /// Milliseconds from begin to settle; unset while running.
     pub duration_ms: Option<i64>,
     /// What it committed.
+    #[schema(value_type = Object)]
     pub results: Value,
     /// Why it could not go on.
     pub error: Option<String>,

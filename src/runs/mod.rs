@@ -3,9 +3,10 @@
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
 //! and what a caller is told; the messages by which a run goes on
 //! ([`continuation`]) or is divided ([`fan_out`]); and what operators read of
-//! it ([`history`], [`standing`]). Promises that a run goes on when its caller
-//! hangs up, that a panic of the job is settled like any failure, and that
-//! what is settled is durable before anybody hears of it. Knows no HTTP.
+//! it ([`history`], [`standing`], [`punctuality`], [`overview`]) and change
+//! ([`pause`]). Promises that a run goes on when its caller hangs up, that a
+//! panic of the job is settled like any failure, and that what is settled is
+//! durable before anybody hears of it. Knows no HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,10 @@ mod fan_out;
 pub mod history;
 mod lease;
 mod ledger;
+pub mod overview;
+pub mod pause;
 mod publisher;
+pub mod punctuality;
 mod readiness;
 mod record;
 mod reports;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Runner;
@@ -29,7 +30,7 @@ pub struct Standing {
 }
 
 /// Why a job does not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Pause {
     /// Why.
     pub reason: Option<String>,
@@ -76,7 +77,7 @@ impl Runner {
     }
 }
 
-async fn standings(
+pub(super) async fn standings(
     db: &mut PgConnection,
 ) -> sqlx::Result<(DateTime<Utc>, BTreeMap<String, Standing>)> {
     let names: Vec<String> = jobs::ALL.iter().map(|job| job.name.to_owned()).collect();
@@ -154,7 +155,7 @@ async fn latest(db: Unnamed<'_>, jobs: &[String]) -> sqlx::Result<Vec<Latest>> {
 
 async fn pauses(db: Unnamed<'_>) -> sqlx::Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
-        "select job, reason, paused_by, paused_at, until
+        "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
            from job_pauses
           where until is null
              or until > clock_timestamp()"

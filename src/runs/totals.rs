@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
 
 use crate::database::Unnamed;
@@ -21,6 +22,10 @@ pub struct Totals {
     pub runs: BTreeMap<String, i64>,
     /// How long those took together that worked to some end, in milliseconds.
     pub duration_ms: i64,
+    /// How many those were.
+    pub worked: i64,
+    /// When the latest success ended.
+    pub last_success: Option<DateTime<Utc>>,
 }
 
 /// Adds the settled runs of `job` that are not in the totals yet.
@@ -40,17 +45,19 @@ pub(super) async fn count(db: Unnamed<'_>, job: &Job) -> Result<()> {
                set counted = true
               from uncounted
              where r.id = uncounted.id
-            returning r.job, r.status, r.results,
+            returning r.job, r.status, r.results, r.finished_at,
                       trunc(extract(epoch from r.finished_at - r.started_at) * 1000) as duration_ms
         ), runs as (
-            insert into job_run_totals as t (job, status, runs, duration_ms)
-            select job, status, count(*), coalesce(sum(greatest(duration_ms, 0)), 0)
+            insert into job_run_totals as t (job, status, runs, duration_ms, last_finished_at)
+            select job, status, count(*), coalesce(sum(greatest(duration_ms, 0)), 0),
+                   max(finished_at)
               from settled
              group by job, status
              order by status
                 on conflict (job, status) do update
                set runs = t.runs + excluded.runs,
-                   duration_ms = t.duration_ms + excluded.duration_ms
+                   duration_ms = t.duration_ms + excluded.duration_ms,
+                   last_finished_at = greatest(t.last_finished_at, excluded.last_finished_at)
         )
         insert into job_totals as t (job, kind, total)
         select job, kind, sum((results ->> kind)::numeric)
@@ -80,14 +87,19 @@ pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<Strin
         let of_job = totals.entry(row.job).or_default();
         of_job.counts.insert(row.kind, row.total);
     }
-    let runs = sqlx::query!("select job, status, runs, duration_ms from job_run_totals")
-        .fetch_all(Unnamed(db))
-        .await?;
+    let runs =
+        sqlx::query!("select job, status, runs, duration_ms, last_finished_at from job_run_totals")
+            .fetch_all(Unnamed(db))
+            .await?;
     for row in runs {
         let of_job = totals.entry(row.job).or_default();
         // An abandoned run was found over long after it had died.
         if !["abandoned", "skipped"].contains(&row.status.as_str()) {
             of_job.duration_ms += row.duration_ms;
+            of_job.worked += row.runs;
+        }
+        if row.status == "succeeded" {
+            of_job.last_success = row.last_finished_at;
         }
         of_job.runs.insert(row.status, row.runs);
     }

@@ -9,15 +9,30 @@ use serde_json::{Value, json};
 
 use crate::app::{App, CRON_SECRET, Delivery, JOB, OPERATOR_SECRET, Reply};
 
+mod dashboard;
 mod metrics;
+mod openapi;
+mod overdue;
+mod pause;
+mod prometheus;
 mod runs;
 mod schedules;
+mod ticks;
 
 const ROUTES: [&str; 4] = [
     "/api/jobs",
     "/api/jobs/metrics",
     "/api/jobs/expire-stale-orders/runs",
     "/api/runs/01900000-0000-7000-8000-000000000001",
+];
+
+/// The same for a browser or a program.
+const PAGES: [&str; 5] = [
+    "/",
+    "/jobs/expire-stale-orders",
+    "/runs/01900000-0000-7000-8000-000000000001",
+    "/metrics",
+    "/openapi.json",
 ];
 
 /// Reads as an operator.
@@ -122,7 +137,7 @@ async fn a_pause_is_shown_while_it_lasts(#[case] until: &str, #[case] is_shown: 
 async fn nobody_but_an_operator_reads(#[case] credential: Option<String>) {
     let app = App::new().await;
     app.execute("drop table job_runs cascade").await; // whoever reads it fails otherwise
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(&PAGES) {
         let headers: Vec<(&str, String)> = credential
             .iter()
             .map(|value| ("authorization", value.clone()))
@@ -195,7 +210,7 @@ async fn a_browser_reads_with_the_secret_as_its_password() {
 async fn what_is_read_cannot_be_posted() {
     let app = App::new().await;
     let headers = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(&PAGES) {
         let reply = app.call(Method::POST, route, &headers, "").await;
         assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{route}");
         assert_eq!(reply.headers["allow"], "GET,HEAD");
@@ -205,7 +220,7 @@ async fn what_is_read_cannot_be_posted() {
 #[tokio::test]
 async fn a_database_that_is_away_is_said_so() {
     let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(&PAGES[..3]) {
         let reply = read(&app, route).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{route}");
         assert!(reply.headers.contains_key("retry-after"));

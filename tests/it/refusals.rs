@@ -139,6 +139,11 @@ async fn an_unknown_job_is_404_to_an_operator_and_the_end_to_qstash() {
 #[case::cron_delete(ROUTE, Method::DELETE, "POST")]
 #[case::live("/health/live", Method::POST, "GET,HEAD")]
 #[case::ready("/health/ready", Method::DELETE, "GET,HEAD")]
+#[case::schedules("/health/schedules", Method::OPTIONS, "GET,HEAD")]
+#[case::dashboard("/", Method::POST, "GET,HEAD")]
+#[case::prometheus("/metrics", Method::PUT, "GET,HEAD")]
+#[case::pause("/api/jobs/expire-stale-orders/pause", Method::GET, "POST,DELETE")]
+#[case::pause_options("/api/jobs/expire-stale-orders/pause", Method::OPTIONS, "POST,DELETE")]
 #[tokio::test]
 async fn another_method_is_told_which_are_allowed(
     #[case] path: &str,
@@ -156,7 +161,7 @@ async fn another_method_is_told_which_are_allowed(
 }
 
 #[rstest]
-#[case("/")]
+#[case("/jobs")]
 #[case("/api/cron")]
 #[case("/api/cron/")]
 #[case("/api/cron/expire-stale-orders/")]

@@ -1,0 +1,161 @@
+//! `GET /metrics`: the figures for Prometheus, in its text format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//!
+//! For operators alone. Everything comes from the ledger and its totals, so
+//! it survives a restart and a pruned run, and is the same on every replica:
+//! scrape the service, not each container, and never add replicas up. No
+//! crate holds these numbers, because none of them lives in this process.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+
+use super::guard::Operator;
+use super::operator::unread;
+use super::{App, Refusal};
+use crate::jobs::{self, Stop};
+use crate::runs::Status;
+use crate::runs::overview::Figures;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `GET /metrics`. A database that is away is a figure too, `up` 0, because a
+/// scraper throws away what comes with a 503.
+pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
+    let figures = match app.runner.figures().await {
+        Ok(figures) => Some(figures),
+        Err(Stop::Unreachable(cause)) => {
+            tracing::warn!(%cause, "the figures cannot be read");
+            None
+        }
+        Err(stop) => return Err(unread(stop)),
+    };
+    let mut page = Page::default();
+    page.family("up", "gauge", "Whether the database answers.");
+    page.sample("up", &[], i64::from(figures.is_some()));
+    if let Some(figures) = &figures {
+        runs(&mut page, figures);
+        rows(&mut page, figures);
+        punctuality(&mut page, figures);
+        alerts(&mut page, figures);
+    }
+    Ok(([(header::CONTENT_TYPE, TEXT)], page.text).into_response())
+}
+
+fn runs(page: &mut Page, figures: &Figures) {
+    let help = "Settled runs, dry runs left out, by how they ended.";
+    page.family("runs_total", "counter", help);
+    for job in jobs::ALL {
+        for status in Status::ALL.map(Status::name) {
+            if status != Status::Running.name() {
+                let totals = figures.totals.get(job.name);
+                let runs = totals.and_then(|totals| totals.runs.get(status).copied());
+                let labels = [("job", job.name), ("status", status)];
+                page.sample("runs_total", &labels, runs.unwrap_or(0));
+            }
+        }
+    }
+    let help = "Time of the runs that worked to some end: neither skipped nor abandoned.";
+    page.family("run_duration_seconds", "summary", help);
+    for job in jobs::ALL {
+        let totals = figures.totals.get(job.name).cloned().unwrap_or_default();
+        let labels = [("job", job.name)];
+        let seconds = Milliseconds(totals.duration_ms);
+        page.sample("run_duration_seconds_sum", &labels, seconds);
+        page.sample("run_duration_seconds_count", &labels, totals.worked);
+    }
+    let help = "When the latest run that did all its work ended.";
+    page.family("last_success_timestamp_seconds", "gauge", help);
+    for job in jobs::ALL {
+        let totals = figures.totals.get(job.name);
+        if let Some(at) = totals.and_then(|totals| totals.last_success) {
+            let labels = [("job", job.name)];
+            page.sample("last_success_timestamp_seconds", &labels, moment(at));
+        }
+    }
+}
+
+fn rows(page: &mut Page, figures: &Figures) {
+    let help = "What all runs did together, by the name of the count in their results.";
+    page.family("rows_total", "counter", help);
+    for job in jobs::ALL {
+        let totals = figures.totals.get(job.name);
+        for kind in job.totals {
+            let rows = totals.and_then(|totals| totals.counts.get(*kind).copied());
+            let labels = [("job", job.name), ("kind", kind)];
+            page.sample("rows_total", &labels, rows.unwrap_or(0));
+        }
+    }
+}
+
+fn punctuality(page: &mut Page, figures: &Figures) {
+    let help = "For how long a call of the scheduler's has been missing; 0 when none is.";
+    page.family("overdue_seconds", "gauge", help);
+    for of in &figures.punctuality {
+        page.sample("overdue_seconds", &[("job", &of.job)], of.overdue_seconds);
+    }
+    page.family("paused", "gauge", "Whether the job is paused.");
+    for job in jobs::ALL {
+        let standing = figures.standings.get(job.name);
+        let is_paused = standing.is_some_and(|standing| standing.pause.is_some());
+        page.sample("paused", &[("job", job.name)], i64::from(is_paused));
+    }
+}
+
+fn alerts(page: &mut Page, figures: &Figures) {
+    let help = "Alerts that stand open or acknowledged, by kind and severity.";
+    page.family("alerts_open", "gauge", help);
+    for open in &figures.alerts_open {
+        let labels = [("kind", &*open.kind), ("severity", &*open.severity)];
+        page.sample("alerts_open", &labels, open.alerts);
+    }
+}
+
+/// The page as it grows; every name gets our prefix.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// Announces the samples that follow. Writing to a string cannot fail.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP jarvis_cron_{name} {help}");
+        let _ = writeln!(self.text, "# TYPE jarvis_cron_{name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = match &*labels.join(",") {
+            "" => String::new(),
+            labels => format!("{{{labels}}}"),
+        };
+        let _ = writeln!(self.text, "jarvis_cron_{name}{labels} {value}");
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// Milliseconds, written as seconds without rounding.
+struct Milliseconds(i64);
+
+impl std::fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000, self.0 % 1_000)
+    }
+}
+
+fn moment(at: DateTime<Utc>) -> Milliseconds {
+    Milliseconds(at.timestamp_millis())
+}
