@@ -3,6 +3,7 @@
 //! `GET  /health/live`          the process answers
 //! `GET  /health/ready`         it can work: database and migrations
 //! `POST /api/cron/{job}`       run a job: QStash, or an operator with curl
+//! `POST /api/qstash/failures`  a message was given up on: QStash
 //! `GET  /api/jobs`             when each job runs, and how it stands: operators
 //! `GET  /api/jobs/metrics`     what all runs did together: operators
 //! `GET  /api/jobs/{job}/runs`  the runs of a job: operators
@@ -21,6 +22,7 @@ use crate::config;
 use crate::runs::Runner;
 
 mod cron;
+mod failures;
 mod guard;
 mod health;
 mod operator;
@@ -44,6 +46,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/api/cron/{job}", post(cron::run))
+        .route("/api/qstash/failures", post(failures::note))
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))

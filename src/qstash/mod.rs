@@ -4,6 +4,7 @@
 //! axum, and [`signature`] does no I/O at all. [`client`] calls QStash's REST
 //! API; what is to be sent, and when, others decide.
 
+pub mod callback;
 pub mod client;
 pub mod delivery;
 pub mod schedules;

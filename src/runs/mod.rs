@@ -1,8 +1,8 @@
 //! Runs: begin -> job -> settle.
 //!
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
-//! and what a caller is told; and what operators read of it ([`history`],
-//! [`standing`]). Promises that a run goes on when its caller
+//! and what a caller is told; what operators read of it ([`history`],
+//! [`standing`]), and what QStash gave up on ([`failures`]). Promises that a run goes on when its caller
 //! hangs up, that a panic of the job is settled like any failure, and that
 //! what is settled is durable before anybody hears of it. Knows no HTTP.
 
@@ -24,6 +24,7 @@ use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 mod begin;
+pub mod failures;
 pub mod history;
 mod lease;
 mod ledger;

@@ -17,6 +17,7 @@ mod crashes;
 mod daily_churn_analysis;
 mod database;
 mod expire_stale_orders;
+mod failures;
 mod guard;
 mod health_check_kiosks;
 mod house;

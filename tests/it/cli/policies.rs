@@ -48,7 +48,7 @@ async fn every_policy_is_listed_with_its_floor_and_its_legal_basis() {
         .iter()
         .map(|policy| policy["target"].as_str().unwrap())
         .collect();
-    assert_eq!(targets.len(), 9);
+    assert_eq!(targets.len(), 10);
     assert_eq!(targets[0], "conversation_events");
     let logs = &listed[7];
     assert!(logs["updated_at"].is_string());
