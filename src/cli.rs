@@ -22,6 +22,7 @@ mod reports;
 mod run;
 pub mod serve;
 mod token;
+mod trigger;
 
 use options::OptionArgs;
 
@@ -76,24 +77,11 @@ enum Command {
     Churn(churn::Command),
     /// Sign and post a delivery to a running service, as QStash would.
     ///
-    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Prints the answer;
-    /// exits 0 when it is 2xx.
-    Trigger {
-        /// Which job, such as expire-stale-orders; a wrong name lists them all.
-        job: String,
-        /// Where the service listens; PUBLIC_URL if not given.
-        #[arg(long)]
-        url: Option<String>,
-        /// What the service calls itself, when that is not where it listens;
-        /// the token is signed for this.
-        #[arg(long)]
-        public_url: Option<String>,
-        /// The message id; the same id twice is a redelivery. Made up if not given.
-        #[arg(long)]
-        message_id: Option<String>,
-        #[command(flatten)]
-        options: OptionArgs,
-    },
+    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. What is not answered
+    /// by 2xx is delivered again as QStash would: after 12 s, 2m 28s, 30m 8s,
+    /// or when the answer asks to. Each attempt is one line; then the last
+    /// answer is printed; exits 0 when it is 2xx.
+    Trigger(trigger::Trigger),
     /// Print a token as QStash would sign it, for curl.
     ///
     /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
@@ -179,16 +167,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             reason,
         } => run::run(&settings, &job, &options, actor, reason).await,
         Command::Churn(command) => churn::run(&settings, command).await,
-        Command::Trigger {
-            job,
-            url,
-            public_url,
-            message_id,
-            options,
-        } => {
-            let addresses = call::Addresses { url, public_url };
-            call::trigger(&settings, &job, &options, addresses, message_id).await
-        }
+        Command::Trigger(typed) => trigger::trigger(&settings, typed).await,
         Command::Sign { message } => token::sign(&settings, &message),
         Command::Verify {
             message,

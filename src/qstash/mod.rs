@@ -7,5 +7,6 @@
 pub mod callback;
 pub mod client;
 pub mod delivery;
+pub mod retry;
 pub mod schedules;
 pub mod signature;

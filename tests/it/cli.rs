@@ -13,6 +13,7 @@ use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, 
 mod policies;
 mod serving;
 mod token;
+mod trigger;
 mod working;
 
 pub(crate) type Settings = BTreeMap<String, String>;
@@ -84,7 +85,8 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 ])]
 #[case::churn_fit(&["churn", "fit", "--help"], &["--gym", "--dry-run", "--as-of", "--json"])]
 #[case::trigger(&["trigger", "--help"], &[
-    JOB, "--url", "--public-url", "--message-id", "--dry-run", "CRON_SECRET",
+    JOB, "--url", "--public-url", "--message-id", "--retries", "--retry-delay", "--dry-run",
+    "CRON_SECRET", "30m 8s",
 ])]
 #[case::sign(&["sign", "--help"], &["--url", "--body-file", "QSTASH_CURRENT_SIGNING_KEY"])]
 #[case::verify(&["verify", "--help"], &["--url", "--signature", "--body-file", "--region"])]
@@ -118,6 +120,8 @@ async fn help_names_every_option_and_no_setting_s_value(
 #[case::batch_of_none(&["run", JOB, "--batch-size", "0"])]
 #[case::shard_out_of_range(&["run", JOB, "--shard", "4/4"])]
 #[case::no_moment(&["run", JOB, "--as-of", "yesterday"])]
+#[case::too_many_retries(&["trigger", JOB, "--retries", "101"])]
+#[case::no_delay(&["trigger", JOB, "--retry-delay", "soon"])]
 #[case::signature_for_nothing(&["sign"])]
 #[case::a_policy_of_nothing(&["policies", "set"])]
 #[case::a_policy_without_a_change(&["policies", "set", "visits", "--reason", "why not"])]
