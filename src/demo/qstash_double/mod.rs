@@ -6,6 +6,7 @@
 //! call is on record, headers included. It fires no schedule by itself, because a test must not
 //! wait for a clock, and what QStash does beyond its documentation it cannot know.
 
+mod keys;
 mod request;
 mod service;
 
@@ -17,6 +18,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use keys::Keys;
 pub use request::Call;
 use service::{Shared, State, lock};
 

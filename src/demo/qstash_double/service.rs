@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
+use super::keys::{self, Keys};
 use super::request::Call;
 use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
 
@@ -18,6 +19,7 @@ pub(super) type Shared = Arc<Mutex<State>>;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
+    pub(super) keys: Keys,
 }
 
 /// The state; a test that failed while holding it has not harmed it.
@@ -56,11 +58,9 @@ async fn handle(
     (status, Json(body)).into_response()
 }
 
-fn dispatch(_state: &Shared, call: &Call) -> Answer {
-    refuse(
-        404,
-        &format!("no such route: {} {}", call.method, call.path),
-    )
+fn dispatch(state: &Shared, call: &Call) -> Answer {
+    let unknown = || format!("no such route: {} {}", call.method, call.path);
+    keys::answer(state, call).unwrap_or_else(|| refuse(404, &unknown()))
 }
 
 /// A token may be missing, of another region, or read-only.
