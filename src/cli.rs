@@ -14,6 +14,7 @@ use crate::telemetry;
 
 pub mod call;
 mod churn;
+mod doctor;
 pub mod migrate;
 pub mod options;
 mod policies;
@@ -104,6 +105,13 @@ enum Command {
         #[arg(long)]
         region: Option<String>,
     },
+    /// Say what keeps the service from working, each with its mend.
+    ///
+    /// Looks at the settings, the database and its migrations, the clocks,
+    /// QStash's token, keys and schedules, Stripe, and the service at
+    /// PUBLIC_URL. Changes nothing and prints no secret. Exits 1 when something
+    /// does not work.
+    Doctor(doctor::Doctor),
     /// Show or change how long data is kept.
     ///
     /// Needs DATABASE_URL only. The job cleanup-old-data carries the policies
@@ -174,6 +182,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             signature,
             region,
         } => token::verify(&settings, &message, &signature, region.as_deref()),
+        Command::Doctor(typed) => doctor::doctor(&settings, &typed).await,
         Command::Policies { command } => policies::policies(&settings, command).await,
         Command::Reports { command } => reports::reports(&settings, command),
         #[cfg(feature = "demo")]

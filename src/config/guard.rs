@@ -163,7 +163,10 @@ impl Settings {
     }
 
     /// `QSTASH_REGION`.
-    pub(super) fn region(&self) -> Read<Option<&str>> {
+    ///
+    /// # Errors
+    /// When QStash has no such region.
+    pub fn region(&self) -> Read<Option<&str>> {
         match self.text("QSTASH_REGION")? {
             Some(region) if !REGIONS.contains(&region) => {
                 Err(wrong("QSTASH_REGION", "must be US_EAST_1 or EU_CENTRAL_1"))

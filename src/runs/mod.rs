@@ -24,6 +24,7 @@ use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 mod begin;
+pub mod checkup;
 pub mod failures;
 pub mod history;
 mod lease;
@@ -43,7 +44,7 @@ use begin::{Begun, Started};
 
 /// How long a run may go on past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
-const OVERTIME: Duration = Duration::from_secs(9);
+pub const OVERTIME: Duration = Duration::from_secs(9);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, PUBLIC_URL};
 
+mod doctor;
 mod policies;
 mod serving;
 mod token;
@@ -76,7 +77,7 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 
 #[rstest]
 #[case::all(&["--help"], &[
-    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "churn", "demo",
+    "serve", "migrate", "run", "trigger", "sign", "verify", "doctor", "policies", "churn", "demo",
 ])]
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
@@ -90,6 +91,7 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 ])]
 #[case::sign(&["sign", "--help"], &["--url", "--body-file", "QSTASH_CURRENT_SIGNING_KEY"])]
 #[case::verify(&["verify", "--help"], &["--url", "--signature", "--body-file", "--region"])]
+#[case::doctor(&["doctor", "--help"], &["--json", "--strict", "PUBLIC_URL"])]
 #[case::policies(&["policies", "--help"], &["list", "set", "DATABASE_URL"])]
 #[case::policies_list(&["policies", "list", "--help"], &["--json"])]
 #[case::policies_set(&["policies", "set", "--help"], &[

@@ -6,16 +6,16 @@ use tokio::process::{Child, ChildStderr};
 use super::*;
 
 /// A `serve` of its own process.
-struct Service {
+pub(super) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
     /// What it logged until it listened.
     logged: String,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Service {
-    async fn start(settings: &Settings) -> Self {
+    pub(super) async fn start(settings: &Settings) -> Self {
         let settings = with(settings, &[("HOST", "127.0.0.1"), ("PORT", "0")]);
         let mut child = command(&settings, &["serve"])
             .stdout(Stdio::null())

@@ -1,0 +1,358 @@
+//! `doctor`: what it finds in a good configuration, and in broken ones.
+
+use std::net::TcpListener;
+
+use axum::Router;
+use axum::http::StatusCode;
+use jarvis_cron::demo::qstash_double::{ELSEWHERE_TOKEN, QstashDouble, READ_ONLY_TOKEN, TOKEN};
+
+use super::serving::Service;
+use super::*;
+
+/// Everything that a service needs, and the settings to find it by.
+struct Surroundings {
+    app: App,
+    qstash: QstashDouble,
+    service: Service,
+}
+
+impl Surroundings {
+    async fn new() -> Self {
+        let app = App::new().await;
+        let qstash = QstashDouble::start().await.unwrap();
+        qstash.set_keys(CURRENT_KEY, NEXT_KEY);
+        let service = Service::start(&app.settings).await;
+        Self {
+            app,
+            qstash,
+            service,
+        }
+    }
+
+    /// Where all is well, but for these changes.
+    fn settings(&self, changes: &[(&str, &str)]) -> Settings {
+        let url = self.qstash.url();
+        let all = [
+            ("PUBLIC_URL", &*self.service.url),
+            ("QSTASH_TOKEN", READ_ONLY_TOKEN),
+            ("QSTASH_URL", &url),
+        ];
+        with(&with(&self.app.settings, &all), changes)
+    }
+}
+
+/// What is found with these settings.
+async fn doctor(settings: &Settings) -> Findings {
+    let done = run(settings, &["doctor", "--json"]).await;
+    assert_eq!(done.err, "", "{done:?}");
+    Findings {
+        answer: done.json(),
+        code: done.code,
+    }
+}
+
+#[derive(Debug)]
+struct Findings {
+    answer: Value,
+    code: Option<i32>,
+}
+
+impl Findings {
+    /// What was found at that level.
+    fn at(&self, level: &str) -> Vec<String> {
+        let findings = self.answer["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|finding| finding["level"] == level)
+            .map(|finding| {
+                let text = |name: &str| finding[name].as_str().unwrap_or_default();
+                let has_mend = !text("mend").is_empty();
+                assert_eq!(has_mend, level != "ok", "{finding}");
+                format!("{}: {}", text("check"), text("what"))
+            })
+            .collect()
+    }
+
+    /// Every failure must hold its own word, in this order.
+    fn fails_with(&self, words: &[&str]) {
+        let failures = self.at("failure");
+        assert_eq!(failures.len(), words.len(), "{self:#?}");
+        for (failure, word) in failures.iter().zip(words) {
+            assert!(failure.contains(word), "{word} is not in {failure}");
+        }
+        let is_well = words.is_empty();
+        assert_eq!(self.answer["healthy"], is_well);
+        assert_eq!(self.answer["failures"], words.len());
+        assert_eq!(self.code, Some(i32::from(!is_well)));
+    }
+
+    fn warns_of(&self, word: &str) {
+        let warnings = self.at("warning");
+        let told = warnings.iter().any(|warning| warning.contains(word));
+        assert!(told, "{word} is not in {warnings:#?}");
+    }
+}
+
+/// An address at which nobody listens.
+fn closed() -> String {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    closed.local_addr().unwrap().to_string()
+}
+
+/// A server that answers everything alike.
+async fn answering(status: u16, date: &'static str) -> String {
+    let answer = (
+        StatusCode::from_u16(status).unwrap(),
+        [("date", date)],
+        "{}",
+    );
+    let router = Router::new().fallback(async move || answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_good_configuration_is_well() {
+    let all = Surroundings::new().await;
+    let found = doctor(&all.settings(&[])).await;
+    found.fails_with(&[]);
+    let well = found.at("ok").join("\n");
+    for word in [
+        "settings: every setting",
+        "migrations: all applied",
+        "token: accepted",
+        "keys: both are QStash's",
+        "stripe: test mode",
+        "service: is ready",
+        "service: refuses who has no credentials",
+        "clock: agrees with that of the database",
+        "clock: agrees with that of QStash",
+        "mail: RESEND_API_KEY is not set",
+    ] {
+        assert!(well.contains(word), "{word} is not in\n{well}");
+    }
+}
+
+#[tokio::test]
+async fn everything_wrong_with_the_settings_is_told_at_once() {
+    let broken = with(
+        &Settings::new(),
+        &[
+            ("CRON_SECRET", "too-short"),
+            ("OPERATOR_SECRET", "changeme-changeme-changeme-changeme"),
+            (
+                "QSTASH_CURRENT_SIGNING_KEY",
+                "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r",
+            ),
+            ("DATABASE_MAX_CONNECTIONS", "many"),
+            ("STRIPE_SECRET_KEY", "pk_live_1234567890"),
+            ("STRIPE_MAX_RPS", "plenty"),
+            ("LEASE_TTL_SECONDS", "soon"),
+            ("RUN_BUDGET_SECONDS", ""),
+            ("QSTASH_URL", "http://qstash.example.test"),
+            ("PORT", "eighty"),
+        ],
+    );
+    let found = doctor(&broken).await;
+    found.fails_with(&[
+        "DATABASE_URL is not set",
+        "DATABASE_MAX_CONNECTIONS must",
+        "PORT must",
+        "CRON_SECRET is shorter",
+        "OPERATOR_SECRET is a placeholder",
+        "QSTASH_CURRENT_SIGNING_KEY is the public key",
+        "QSTASH_NEXT_SIGNING_KEY is not set",
+        "PUBLIC_URL is not set",
+        "STRIPE_SECRET_KEY must",
+        "STRIPE_MAX_RPS must",
+        "RUN_BUDGET_SECONDS is set but empty",
+        "LEASE_TTL_SECONDS must",
+        "QSTASH_URL must",
+    ]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_at_once() {
+    let all = Surroundings::new().await;
+    let nobody = closed();
+    let url = format!("http://{nobody}");
+    let database = format!("postgres://jarvis:hunter2-hunter2@{nobody}/jarvis");
+    let found = doctor(&all.settings(&[
+        ("DATABASE_URL", &database),
+        ("PUBLIC_URL", &url),
+        ("STRIPE_API_BASE", &url),
+        ("QSTASH_TOKEN", ELSEWHERE_TOKEN),
+    ]))
+    .await;
+    found.fails_with(&[
+        "database: DATABASE_URL: no connection",
+        "user not found in this region",
+        "stripe: test mode: no real money; Stripe cannot be reached",
+        "service: nobody answers",
+    ]);
+    let told = found.answer.to_string();
+    assert!(
+        told.contains("https://qstash-us-east-1.upstash.io"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_half_done_is_told_part_by_part() {
+    let all = Surroundings::new().await;
+    all.qstash.roll_keys();
+    all.qstash.roll_keys();
+    all.app.stripe.only_key("sk_test_another");
+    all.app
+        .execute(
+            "delete from _sqlx_migrations where version = 20261124000002;
+             update _sqlx_migrations set checksum = '' where version = 20261101000001;
+             insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values (20990101000001, 'of a later version', true, '', 0)",
+        )
+        .await;
+    let changes = [
+        ("RUN_BUDGET_SECONDS", "51"),
+        ("LEASE_TTL_SECONDS", "10"),
+        (
+            "CRON_SECRET_PREVIOUS",
+            "previous-8c1e4b7a2d9f6035c8e1b4a7d0f3962e",
+        ),
+    ];
+    let found = doctor(&all.settings(&changes)).await;
+    found.fails_with(&[
+        "QStash stops waiting",
+        "1 not applied",
+        "20261101000001 was applied with another text",
+        "rolled twice",
+        "Stripe denied the key (401)",
+        "is not ready: 503",
+    ]);
+    found.warns_of("a lease lasts 10 s");
+    found.warns_of("20990101000001 is not known to this program");
+    found.warns_of("a rotation is under way");
+}
+
+#[rstest]
+#[case::rolled_once(NEXT_KEY, "sig_newest", "has rolled its keys once")]
+#[case::another_next(CURRENT_KEY, "sig_newest", "the next one is not")]
+#[tokio::test]
+async fn keys_that_work_for_now_are_a_warning(
+    #[case] current: &str,
+    #[case] next: &str,
+    #[case] word: &str,
+) {
+    let all = Surroundings::new().await;
+    all.qstash.set_keys(current, next);
+    let found = doctor(&all.settings(&[])).await;
+    found.fails_with(&[]);
+    found.warns_of(word);
+}
+
+#[rstest]
+#[case::wrong_token("a-token-of-nobody", "QStash refuses the token (401)")]
+#[case::of_another_region(ELSEWHERE_TOKEN, "does not know this token here")]
+#[tokio::test]
+async fn a_token_that_is_refused_says_why(#[case] token: &str, #[case] word: &str) {
+    let all = Surroundings::new().await;
+    let found = doctor(&all.settings(&[("QSTASH_TOKEN", token)])).await;
+    found.fails_with(&[word]);
+    assert!(!found.answer.to_string().contains(token));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_a_failure() {
+    let all = Surroundings::new().await;
+    let url = answering(200, "Sat, 01 Jan 2000 00:00:00 GMT").await;
+    let found = doctor(&all.settings(&[("QSTASH_URL", &url)])).await;
+    found.fails_with(&["s ahead of QStash", "no pair of keys"]);
+}
+
+#[rstest]
+#[case::a_redirect(308, "answers with a redirect (308)")]
+#[case::a_login(403, "is closed to callers from outside (403)")]
+#[case::another_service(200, "is answered by something else (200)")]
+#[tokio::test]
+async fn what_stands_in_front_of_the_service_is_told(#[case] status: u16, #[case] word: &str) {
+    let all = Surroundings::new().await;
+    let url = answering(status, "Sat, 01 Jan 2000 00:00:00 GMT").await;
+    let found = doctor(&all.settings(&[("PUBLIC_URL", &url)])).await;
+    found.fails_with(&[word]);
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_a_failure() {
+    let all = Surroundings::new().await;
+    let public = [("PUBLIC_URL", "http://cron.example.test")];
+    let found = doctor(&all.settings(&public)).await;
+    found.fails_with(&["in the clear", "nobody answers"]);
+}
+
+#[tokio::test]
+async fn an_empty_database_lacks_every_migration() {
+    let all = Surroundings::new().await;
+    all.app
+        .execute("drop schema public cascade; create schema public")
+        .await;
+    let found = doctor(&all.settings(&[])).await;
+    let count = jarvis_cron::database::MIGRATOR.iter().count();
+    found.fails_with(&[&format!("{count} not applied"), "is not ready"]);
+}
+
+#[tokio::test]
+async fn the_way_past_the_pooler_must_lead_to_the_same_database() {
+    let all = Surroundings::new().await;
+    let other = App::new().await;
+    let direct = [("DATABASE_DIRECT_URL", &*other.database.direct_url)];
+    let found = doctor(&all.settings(&direct)).await;
+    found.fails_with(&["leads to another database"]);
+}
+
+#[tokio::test]
+async fn a_missing_optional_part_is_said_and_fails_nothing() {
+    let all = Surroundings::new().await;
+    let mut settings = all.settings(&[("QSTASH_TOKEN", TOKEN)]);
+    for name in [
+        "QSTASH_TOKEN",
+        "QSTASH_URL",
+        "STRIPE_SECRET_KEY",
+        "OPERATOR_SECRET",
+    ] {
+        settings.remove(name);
+    }
+    let found = doctor(&settings).await;
+    found.fails_with(&[]);
+    found.warns_of("QSTASH_TOKEN is not set");
+    found.warns_of("STRIPE_SECRET_KEY is not set");
+    let well = found.at("ok").join("\n");
+    assert!(well.contains("OPERATOR_SECRET is not set"), "{well}");
+}
+
+#[tokio::test]
+async fn people_get_a_table_and_warnings_fail_only_the_strict() {
+    let all = Surroundings::new().await;
+    let settings = all.settings(&[("LEASE_TTL_SECONDS", "10")]);
+    let relaxed = run(&settings, &["doctor"]).await;
+    let strict = run(&settings, &["doctor", "--strict"]).await;
+    assert_eq!((relaxed.code, strict.code), (Some(0), Some(1)));
+    assert_eq!(relaxed.out, strict.out);
+    assert!(
+        relaxed.out.contains("set LEASE_TTL_SECONDS to 60"),
+        "{relaxed:?}"
+    );
+    assert!(
+        relaxed.out.contains("0 failed, 2 with a warning"),
+        "{relaxed:?}"
+    );
+    for secret in [
+        CRON_SECRET,
+        OPERATOR_SECRET,
+        CURRENT_KEY,
+        NEXT_KEY,
+        READ_ONLY_TOKEN,
+    ] {
+        assert!(!relaxed.out.contains(secret), "{relaxed:?}");
+    }
+}
