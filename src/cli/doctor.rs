@@ -21,6 +21,7 @@ mod database;
 mod finding;
 mod keys;
 mod report;
+mod schedules;
 mod service;
 mod settings;
 mod stripe;
@@ -79,6 +80,7 @@ async fn all(settings: &Settings) -> Vec<Finding> {
         within("database", database::check(settings).boxed()),
         within("clock", clocks::check(settings).boxed()),
         within("qstash", keys::check(settings).boxed()),
+        within("schedules", schedules::check(settings).boxed()),
         within("stripe", stripe::check(settings).boxed()),
         within("service", service::check(settings).boxed()),
     ];

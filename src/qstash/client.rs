@@ -26,8 +26,10 @@ use crate::outbound;
 
 mod answer;
 mod keys;
+mod schedules;
 
 pub use answer::Failure;
+pub use schedules::{Listed, Shown};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,31 +1,48 @@
 //! The schedules: which job is called when, as `qstash-schedules.json` says.
 //!
-//! Owns how that file is read. It is part of this binary, so that a replica
-//! needs no file beside it and says of its schedules what was deployed with
-//! it. Nothing here calls a job: that is the scheduler's work.
+//! Owns what that file means, and promises that a file that is read is sound:
+//! all its faults are told at once ([`Faults`]). It is part of this binary, so
+//! that a replica needs no file beside it and says of its schedules what was
+//! deployed with it. Nothing here calls a job: that is the scheduler's work.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::delivery::Delivery;
+
+mod cron;
+mod deliveries;
+mod faults;
+mod file;
+pub mod nights;
+
+pub use deliveries::Deliveries;
+pub use faults::{Fault, Faults};
 
 /// The file.
 const FILE: &str = include_str!("../../qstash-schedules.json");
 
+/// What the ids of our schedules begin with; all others of the account are
+/// somebody else's.
+pub const PREFIX: &str = "jarvis-";
+
+/// Stands in the file for that setting, so that one file serves every
+/// environment.
+const PUBLIC_URL: &str = "${PUBLIC_URL}";
+
 /// When the jobs are called.
 #[derive(Debug, Clone)]
 pub struct Schedules {
+    /// Where QStash reaches the service, as it is written.
+    base_url: String,
     /// The zone that the cron expressions are meant in.
     pub timezone: Tz,
-    /// One for each job.
+    /// One for each job, in the file's order.
     pub schedules: Vec<Schedule>,
 }
 
@@ -42,13 +59,38 @@ pub struct Schedule {
     pub description: String,
     /// How long after an expected tick a missing delivery counts as overdue.
     pub overdue_after: TimeDelta,
-    /// The job's options, delivered as the body.
+    /// The job's options, delivered as the body: a JSON object.
     pub body: Value,
     /// How it is delivered.
     pub delivery: Delivery,
 }
 
+/// What has to be known of the jobs to judge a file.
+pub struct Jobs<'a> {
+    /// All there are.
+    pub names: &'a [&'a str],
+    /// Whether a job takes such a body; a sentence when it does not.
+    pub accepts: &'a Accepts,
+}
+
+/// A job's word on a body, by the job's name.
+pub type Accepts = dyn Fn(&str, &Map<String, Value>) -> Result<(), String>;
+
 impl Schedules {
+    /// Reads a file that has to fit these jobs, each called by one schedule.
+    ///
+    /// # Errors
+    /// All faults at once, each with its place.
+    pub fn read(text: &str, jobs: &Jobs<'_>) -> Result<Self, Faults> {
+        file::read(text, Some(jobs))
+    }
+
+    /// The text of what was deployed with this binary.
+    #[must_use]
+    pub fn deployed_text() -> &'static str {
+        FILE
+    }
+
     /// What was deployed with this binary.
     #[must_use]
     #[expect(
@@ -67,6 +109,16 @@ impl Schedules {
         self.schedules.iter().find(|schedule| schedule.job == job)
     }
 
+    /// Where QStash is to call, when `public_url` is this service's setting.
+    #[must_use]
+    pub fn base_url<'a>(&'a self, public_url: &'a str) -> &'a str {
+        if self.base_url == PUBLIC_URL {
+            public_url
+        } else {
+            &self.base_url
+        }
+    }
+
     /// When `schedule` is due next after `moment`; `None` when it never is. An
     /// hour that a night in spring skips is due as that night's clock goes on.
     #[must_use]
@@ -77,64 +129,11 @@ impl Schedules {
     }
 }
 
+/// Without regard to the jobs.
 impl FromStr for Schedules {
-    type Err = anyhow::Error;
+    type Err = Faults;
 
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let file: File = serde_json::from_str(text).context("read the schedules")?;
-        let timezone = file
-            .timezone
-            .parse()
-            .with_context(|| format!("timezone {:?}", file.timezone))?;
-        let schedules = file
-            .schedules
-            .into_iter()
-            .map(|entry| entry.delivered(&file.defaults))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self {
-            timezone,
-            schedules,
-        })
-    }
-}
-
-/// The file as it is written; what only QStash is told is not read here.
-#[derive(Deserialize)]
-struct File {
-    timezone: String,
-    defaults: Delivery,
-    schedules: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    id: String,
-    job: String,
-    cron: String,
-    description: String,
-    overdue_after: String,
-    body: Value,
-}
-
-impl Entry {
-    fn delivered(self, delivery: &Delivery) -> anyhow::Result<Schedule> {
-        let cron = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build()
-            .parse(&self.cron)
-            .with_context(|| format!("cron {:?} of {}", self.cron, self.id))?;
-        ensure!(!self.id.is_empty(), "a schedule has no id");
-        let overdue_after = humantime::parse_duration(&self.overdue_after)
-            .with_context(|| format!("overdue_after {:?} of {}", self.overdue_after, self.id))?;
-        Ok(Schedule {
-            id: self.id,
-            job: self.job,
-            cron,
-            description: self.description,
-            overdue_after: TimeDelta::from_std(overdue_after).context("overdue_after")?,
-            body: self.body,
-            delivery: delivery.clone(),
-        })
+    fn from_str(text: &str) -> Result<Self, Faults> {
+        file::read(text, None)
     }
 }

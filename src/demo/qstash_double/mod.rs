@@ -6,8 +6,10 @@
 //! call is on record, headers included. It fires no schedule by itself, because a test must not
 //! wait for a clock, and what QStash does beyond its documentation it cannot know.
 
+mod faults;
 mod keys;
 mod request;
+mod schedules;
 mod service;
 
 use std::net::Ipv4Addr;
@@ -15,9 +17,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use faults::Fault;
 pub use keys::Keys;
 pub use request::Call;
 use service::{Shared, State, lock};
@@ -71,5 +75,34 @@ impl QstashDouble {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.state).calls.clone()
+    }
+
+    /// Queues a fault for the next call with this method whose path contains this; each spoils one
+    /// call, first in, first out.
+    pub fn fault(&self, method: &str, path: &str, fault: Fault) {
+        lock(&self.state).faults.queue(method, path, fault);
+    }
+
+    /// A schedule as it is listed now.
+    #[must_use]
+    pub fn schedule(&self, id: &str) -> Option<Value> {
+        lock(&self.state).schedules.get(id)
+    }
+
+    /// Refuses any schedule more than this many, with 412.
+    pub fn allow_schedules(&self, most: usize) {
+        lock(&self.state).schedules.most = Some(most);
+    }
+
+    /// Whether replacing a paused schedule resumes it, which is documented nowhere; at first it
+    /// stays paused.
+    pub fn upsert_resumes(&self, resumes: bool) {
+        lock(&self.state).schedules.upsert_resumes = resumes;
+    }
+
+    /// Hashes redacted values with this before them, as if QStash hashed another text than the
+    /// value, which is documented nowhere either.
+    pub fn redact_with(&self, salt: &str) {
+        salt.clone_into(&mut lock(&self.state).schedules.salt);
     }
 }

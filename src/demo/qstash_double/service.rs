@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
+use super::faults::{self, Faults};
 use super::keys::{self, Keys};
 use super::request::Call;
+use super::schedules::Schedules;
 use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
 
 /// The double's state, shared by its owner and all connections.
@@ -20,6 +22,8 @@ pub(super) type Shared = Arc<Mutex<State>>;
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) keys: Keys,
+    pub(super) faults: Faults,
+    pub(super) schedules: Schedules,
 }
 
 /// The state; a test that failed while holding it has not harmed it.
@@ -49,18 +53,51 @@ async fn handle(
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    lock(&state).calls.push(call.clone());
-    let (status, body) = match refusal(&call) {
-        Some(refusal) => refusal,
-        None => dispatch(&state, &call),
+    let fault = {
+        let mut state = lock(&state);
+        state.calls.push(call.clone());
+        state.faults.take(&call)
     };
+    let Some(fault) = fault else {
+        return response(answer(&state, &call));
+    };
+    tokio::time::sleep(fault.hang()).await;
+    let mut given = (200, Value::Null);
+    if fault.lets_through() {
+        given = answer(&state, &call);
+    }
+    tokio::time::sleep(fault.hang_after_effect()).await;
+    match fault.status() {
+        _ if fault.cuts() => faults::cut(),
+        Some(status) => response(refuse(status, "scripted by the double")),
+        None => response(given),
+    }
+}
+
+fn response((status, body): Answer) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // QStash has no more to say to a pause than its status.
+    if body.is_null() {
+        return status.into_response();
+    }
     (status, Json(body)).into_response()
 }
 
+fn answer(state: &Shared, call: &Call) -> Answer {
+    refusal(call).unwrap_or_else(|| dispatch(state, call))
+}
+
 fn dispatch(state: &Shared, call: &Call) -> Answer {
-    let unknown = || format!("no such route: {} {}", call.method, call.path);
-    keys::answer(state, call).unwrap_or_else(|| refuse(404, &unknown()))
+    if let Some(answer) = keys::answer(state, call) {
+        return answer;
+    }
+    if let Some(answer) = lock(state).schedules.answer(call) {
+        return answer;
+    }
+    refuse(
+        404,
+        &format!("no such route: {} {}", call.method, call.path),
+    )
 }
 
 /// A token may be missing, of another region, or read-only.

@@ -57,6 +57,28 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// What to do about it, where there is more to say than the words above.
+    #[must_use]
+    pub fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied { status: 403, .. } => Some(
+                "a read-only token can plan and list; to change anything, set QSTASH_TOKEN to one that may write",
+            ),
+            Self::Denied { .. } => {
+                Some("QSTASH_TOKEN is not one of this account; copy it from the QStash console")
+            }
+            Self::WrongRegion { .. } => Some(
+                "each region has tokens of its own: set QSTASH_REGION to the token's (EU_CENTRAL_1 or US_EAST_1) with <REGION>_QSTASH_TOKEN, or QSTASH_URL to that region's address, such as https://qstash-us-east-1.upstash.io",
+            ),
+            Self::Refused { status: 412, .. } => Some(
+                "the account's plan allows no more schedules (10 on the free plan, as others report): delete some, or change the plan",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// Reads an answer, or the lack of one; an empty body is JSON's null.
 pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
     let unreachable = |error: &reqwest::Error| Failure::Unreachable {

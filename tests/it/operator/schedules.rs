@@ -1,14 +1,19 @@
 //! The next tick, over the nights on which clocks change.
 
 use chrono::{DateTime, Utc};
-use jarvis_cron::qstash::schedules::Schedules;
+use jarvis_cron::qstash::schedules::{Faults, Schedules};
 
 use super::*;
 
-fn schedules(cron: &str, zone: &str) -> anyhow::Result<Schedules> {
+fn schedules(cron: &str, zone: &str) -> Result<Schedules, Faults> {
     let file = json!({
+        "base_url": "${PUBLIC_URL}",
         "timezone": zone,
-        "schedules": [{ "id": "a", "job": "a", "cron": cron, "description": "" }],
+        "defaults": { "retries": 3, "timeout": "60s", "redact_authorization": true },
+        "schedules": [{
+            "id": "jarvis-a", "job": "a", "cron": cron, "description": "What is done then.",
+            "overdue_after": "26h", "body": {},
+        }],
     });
     file.to_string().parse()
 }
@@ -40,7 +45,7 @@ fn a_schedule_that_never_comes_has_no_next_tick() {
 #[rstest]
 #[case::too_few_fields("0 3 * *", "Europe/Paris", "0 3 * *")]
 #[case::seconds("0 0 3 * * *", "Europe/Paris", "0 0 3 * * *")]
-#[case::a_minute_that_is_none("61 3 * * *", "Europe/Paris", "61 3 * * *")]
+#[case::a_minute_that_is_none("61 3 * * *", "Europe/Paris", "the field for the minute, \"61\"")]
 #[case::an_unknown_zone("0 3 * * *", "Europe/Pariss", "Europe/Pariss")]
 fn a_schedule_that_cannot_be_meant_is_refused(
     #[case] cron: &str,

@@ -1,0 +1,91 @@
+//! Scripted trouble: what goes wrong with which call.
+//!
+//! A call meets the first fault queued for it and never more than one. Retries are calls of their
+//! own, so a fault that every try is to meet is queued for each.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+
+use super::request::Call;
+
+/// One thing that can go wrong with a call.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// This status with an error, and nothing happens.
+    Status(u16),
+    /// This status with an error, although what was asked has been done.
+    StatusAfterEffect(u16),
+    /// The call is handled only after this long, and not at all if its caller has left by then.
+    Hang(Duration),
+    /// The call takes effect at once, its answer comes this much later.
+    HangAfterEffect(Duration),
+    /// The connection is closed without an answer; nothing happened.
+    Disconnect,
+    /// The call takes effect, then the connection is closed without an answer.
+    DisconnectAfterEffect,
+}
+
+impl Fault {
+    /// How long the call waits before it is handled.
+    pub(super) fn hang(&self) -> Duration {
+        match self {
+            Self::Hang(wait) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long its answer waits.
+    pub(super) fn hang_after_effect(&self) -> Duration {
+        match self {
+            Self::HangAfterEffect(wait) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether the call takes effect.
+    pub(super) fn lets_through(&self) -> bool {
+        !matches!(self, Self::Status(_) | Self::Disconnect)
+    }
+
+    /// The status it answers with instead of the call's own.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) | Self::StatusAfterEffect(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is answered.
+    pub(super) fn cuts(&self) -> bool {
+        matches!(self, Self::Disconnect | Self::DisconnectAfterEffect)
+    }
+}
+
+/// All scripted faults, in the order they were queued.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<(String, String, Fault)>);
+
+impl Faults {
+    pub(super) fn queue(&mut self, method: &str, path: &str, fault: Fault) {
+        self.0.push((method.to_owned(), path.to_owned(), fault));
+    }
+
+    /// Takes the fault whose turn it is for this call.
+    pub(super) fn take(&mut self, call: &Call) -> Option<Fault> {
+        let place = self
+            .0
+            .iter()
+            .position(|(method, path, _)| *method == call.method && call.path.contains(path))?;
+        Some(self.0.remove(place).2)
+    }
+}
+
+/// A response whose body breaks at once: the server drops the connection before it has sent a byte.
+pub(super) fn cut() -> Response<Body> {
+    let broken = io::Error::from(io::ErrorKind::ConnectionAborted);
+    let body = futures::stream::once(async move { Err::<String, _>(broken) });
+    Response::new(Body::from_stream(body))
+}

@@ -1,0 +1,257 @@
+//! Making QStash's schedules those of the file, and looking whether they are.
+//!
+//! Promises that what is unchanged is not written, that what is paused stays
+//! paused, that nothing is deleted whose id is not one of ours, that one
+//! failure does not keep the others from being tried, and that the outcome is
+//! what QStash lists afterwards, not what it answered. Applying twice, or at
+//! the same time, ends the same.
+//!
+//! A process that is killed between a schedule's replacing and its pausing
+//! may leave it running, if QStash resumes on an upsert (which is documented
+//! nowhere): no call does both. Being told to stop is heeded between schedules
+//! only.
+
+use secrecy::SecretString;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, Failure, Listed};
+use super::plan::{Action, Plan, Planned, Wanted};
+use super::schedules::PREFIX;
+
+/// What to do besides creating and updating.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scope {
+    /// Delete our schedules that the file does not name.
+    pub prune: bool,
+    /// Write unchanged schedules too, secret and all.
+    pub rewrite: bool,
+}
+
+/// What became of one schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Its id.
+    pub id: String,
+    /// What was to be done.
+    pub action: Action,
+    /// What was done.
+    pub outcome: Outcome,
+    /// Whether its ticks are left out, as QStash lists it afterwards.
+    pub is_paused: bool,
+    /// Why not, when it was not done.
+    pub why: Option<String>,
+    #[serde(skip)]
+    failure: Option<Failure>,
+}
+
+/// How a schedule came out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Made, or made anew, as QStash's list says.
+    Done,
+    /// Nothing was to be done.
+    Left,
+    /// Not done, or not as it should be.
+    Failed,
+    /// Not tried: told to stop before.
+    NotTried,
+}
+
+/// Compares the schedules at QStash with those wanted.
+///
+/// # Errors
+/// What QStash, or the way to it, said instead.
+pub async fn plan(
+    client: &Client,
+    wanted: &[Wanted],
+    previous: Option<&SecretString>,
+) -> Result<Plan, Failure> {
+    Ok(Plan::of(wanted, &client.schedules().await?, previous))
+}
+
+/// Does what the plan says, and looks afterwards.
+///
+/// # Errors
+/// When the schedules cannot be listed at first: then nothing was done.
+pub async fn apply(
+    client: &Client,
+    wanted: &[Wanted],
+    previous: Option<&SecretString>,
+    scope: Scope,
+    stop: &CancellationToken,
+) -> Result<Vec<Applied>, Failure> {
+    let before = plan(client, wanted, previous).await?;
+    let mut applied = Vec::new();
+    for planned in &before.schedules {
+        let is_to_do = scope.covers(planned);
+        let mut one = Applied::of(planned, is_to_do);
+        if is_to_do && stop.is_cancelled() {
+            one.outcome = Outcome::NotTried;
+            one.why = Some("stopped before".to_owned());
+        } else if is_to_do {
+            let wanted = wanted.iter().find(|wanted| wanted.id == planned.id);
+            if let Err(failure) = carry_out(client, planned, wanted).await {
+                one.fail(failure);
+            }
+        }
+        applied.push(one);
+    }
+    if applied.iter().any(|one| one.outcome != Outcome::Left) {
+        match client.schedules().await {
+            Ok(listed) => verify(&mut applied, wanted, &listed, previous),
+            Err(failure) => unverified(&mut applied, &failure),
+        }
+    }
+    Ok(applied)
+}
+
+impl Scope {
+    fn covers(self, planned: &Planned) -> bool {
+        match planned.action {
+            Action::Create | Action::Update => true,
+            Action::Unchanged => self.rewrite,
+            Action::Orphan => self.prune,
+            Action::Foreign => false,
+        }
+    }
+}
+
+impl Applied {
+    /// What QStash said, when it did not do it.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    fn of(planned: &Planned, is_to_do: bool) -> Self {
+        Self {
+            id: planned.id.clone(),
+            action: planned.action,
+            outcome: if is_to_do {
+                Outcome::Done
+            } else {
+                Outcome::Left
+            },
+            is_paused: planned.is_paused,
+            why: None,
+            failure: None,
+        }
+    }
+
+    /// Whether it may have been done although the answer did not say so. Of an
+    /// unchanged schedule the list cannot tell whether it was written again.
+    fn was_lost(&self) -> bool {
+        let is_open = matches!(
+            self.failure,
+            Some(Failure::Unreachable { .. } | Failure::Unclear { .. })
+        );
+        is_open && self.action != Action::Unchanged
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.outcome = Outcome::Failed;
+        self.why = Some(failure.to_string());
+        self.failure = Some(failure);
+    }
+}
+
+async fn carry_out(
+    client: &Client,
+    planned: &Planned,
+    wanted: Option<&Wanted>,
+) -> Result<(), Failure> {
+    match wanted {
+        Some(wanted) => put(client, wanted).await,
+        // Only ours, whoever planned it.
+        None if planned.id.starts_with(PREFIX) => client.delete_schedule(&planned.id).await,
+        None => Ok(()),
+    }
+}
+
+/// Replaces a schedule whole; one that was paused is paused again, also when
+/// the answer to the replacing was lost.
+async fn put(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
+    // Somebody may have paused it since it was listed.
+    let before = client.schedule(&wanted.id).await?;
+    let was_paused = before.is_some_and(|before| before.is_paused);
+    let headers = wanted.headers.clone();
+    let put = client
+        .put_schedule(&wanted.destination, headers, wanted.body.clone())
+        .await;
+    if was_paused {
+        let after = client.schedule(&wanted.id).await?;
+        if after.is_none_or(|after| !after.is_paused) {
+            client.pause_schedule(&wanted.id).await?;
+        }
+    }
+    put
+}
+
+/// Judges what was done by what is listed now.
+fn verify(
+    applied: &mut [Applied],
+    wanted: &[Wanted],
+    listed: &[Listed],
+    previous: Option<&SecretString>,
+) {
+    let now = Plan::of(wanted, listed, previous);
+    for one in applied {
+        let found = now.schedules.iter().find(|planned| planned.id == one.id);
+        let was_paused = one.is_paused;
+        one.is_paused = found.is_some_and(|found| found.is_paused);
+        if matches!(one.outcome, Outcome::Left | Outcome::NotTried) {
+            continue;
+        }
+        let is_as_planned = match one.action {
+            Action::Orphan => found.is_none(),
+            _ => found.is_some_and(|found| found.action == Action::Unchanged),
+        };
+        let lost_pause = was_paused && !one.is_paused && one.action != Action::Orphan;
+        let is_fine = is_as_planned && !lost_pause;
+        if is_fine && one.was_lost() {
+            one.outcome = Outcome::Done;
+            (one.why, one.failure) = (None, None);
+        } else if one.outcome == Outcome::Done && !is_as_planned {
+            one.outcome = Outcome::Failed;
+            one.why = Some(still(found));
+        }
+        if lost_pause {
+            one.outcome = Outcome::Failed;
+            let why = one
+                .why
+                .take()
+                .map_or_else(String::new, |why| format!("{why}; "));
+            one.why = Some(format!(
+                "{why}it was paused and is running now: pause it again"
+            ));
+        }
+    }
+}
+
+/// What QStash lists although it answered well.
+fn still(found: Option<&Planned>) -> String {
+    match found {
+        None => "QStash took it and does not list it".to_owned(),
+        Some(found) if found.differences.is_empty() => {
+            "QStash agreed to delete it and still lists it".to_owned()
+        }
+        Some(found) => {
+            let fields = found.differences.iter();
+            let fields: Vec<&str> = fields.map(|difference| &*difference.field).collect();
+            format!("QStash took it and lists another {}", fields.join(", "))
+        }
+    }
+}
+
+fn unverified(applied: &mut [Applied], failure: &Failure) {
+    for one in applied {
+        if one.outcome == Outcome::Done {
+            one.fail(failure.clone());
+            one.why = Some(format!(
+                "it was sent, but could not be looked at: {failure}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One schedule as it is to be beside what QStash lists, field by field.
+//!
+//! Said of every field: when it is the same, and what it means when QStash
+//! does not list it. The id is the same already.
+
+use serde_json::{Value, json};
+
+use super::secret::{Secret, Verdict, hash};
+use super::texts::{shown, spaced};
+use super::{Difference, Unclear, Wanted};
+use crate::qstash::client::{Listed, Shown};
+
+/// How our secret is spoken of.
+const OURS: &str = "Bearer CRON_SECRET";
+
+/// What came out.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) differences: Vec<Difference>,
+    pub(super) unclear: Vec<Unclear>,
+}
+
+/// Everything a new schedule gets.
+pub(super) fn made(wanted: &Wanted) -> Compared {
+    let mut compared = Compared::default();
+    let mut set = |field: &str, value: &str| compared.differs(field, None, Some(value.to_owned()));
+    set("destination", &wanted.destination);
+    set("cron", &wanted.cron);
+    set("body", &wanted.body);
+    set("retries", &wanted.delivery.retries.to_string());
+    set("timeout", &wanted.delivery.timeout);
+    if let Some(callback) = &wanted.failure_callback {
+        set("failure callback", callback);
+    }
+    let redacted = wanted.delivery.redact_authorization;
+    let redacted = if redacted { ", redacted" } else { "" };
+    set("Authorization", &format!("{OURS}{redacted}"));
+    compared
+}
+
+/// Everything that differs.
+pub(super) fn compare(wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) -> Compared {
+    let mut compared = Compared::default();
+    let mut exact = |field: &str, was: Option<&String>, will_be: Option<&String>| {
+        if was != will_be {
+            compared.differs(field, was.map(|was| shown(was)), will_be.cloned());
+        }
+    };
+    exact(
+        "destination",
+        listed.destination.as_ref(),
+        Some(&wanted.destination),
+    );
+    let cron = listed.cron.as_deref().map(spaced);
+    exact("cron", cron.as_ref(), Some(&wanted.cron));
+    let callback = listed.failure_callback.as_ref();
+    exact(
+        "failure callback",
+        callback,
+        wanted.failure_callback.as_ref(),
+    );
+    let post = "POST".to_owned();
+    exact(
+        "method",
+        Some(listed.method.as_ref().unwrap_or(&post)),
+        Some(&post),
+    );
+    for (name, value) in &listed.others {
+        exact(name, Some(value), None);
+    }
+    compared.body(wanted, listed);
+    compared.retries(wanted, listed);
+    compared.timeout(wanted, listed);
+    compared.headers(wanted, listed, secret);
+    compared.failure_callback_headers(wanted, listed, secret);
+    compared
+}
+
+impl Compared {
+    /// The same options in another order are the same; no body and an empty
+    /// one ask for nothing, as `{}` does.
+    fn body(&mut self, wanted: &Wanted, listed: &Listed) {
+        let was = listed.body.as_deref().map_or("", str::trim);
+        if let Some(hashed) = was.strip_prefix("REDACTED:") {
+            if hashed.trim() != hash(&wanted.body) {
+                self.unclear("body", "it is redacted");
+            }
+            return;
+        }
+        let read = |text: &str| match text {
+            "" => Some(json!({})),
+            text => serde_json::from_str::<Value>(text).ok(),
+        };
+        if read(was) != read(&wanted.body) {
+            let was = Some(shown(was)).filter(|was| !was.is_empty());
+            self.differs("body", was, Some(wanted.body.clone()));
+        }
+    }
+
+    /// Not listed, it is what the plan's default is.
+    fn retries(&mut self, wanted: &Wanted, listed: &Listed) {
+        let will_be = wanted.delivery.retries;
+        match listed.retries {
+            None => self.unclear("retries", "QStash does not list it"),
+            Some(was) if was != u64::from(will_be) => {
+                self.differs("retries", Some(was.to_string()), Some(will_be.to_string()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn timeout(&mut self, wanted: &Wanted, listed: &Listed) {
+        let will_be = &wanted.delivery.timeout;
+        let was = listed.timeout.as_ref();
+        if !was.is_some_and(|was| is_as_long(was, will_be)) {
+            let was = was.map(|was| was.as_str().map_or_else(|| was.to_string(), str::to_owned));
+            let was = was.as_deref().map(shown);
+            self.differs("timeout", was, Some(will_be.clone()));
+        }
+    }
+
+    /// What is delivered: our secret, the content type, and nothing else.
+    fn headers(&mut self, wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) {
+        let Some(headers) = &listed.headers else {
+            return self.unclear("Authorization", "QStash does not list the headers");
+        };
+        let authorization = headers.get("authorization");
+        self.secret("Authorization", authorization, wanted, secret);
+        let is_redacted = match authorization {
+            Some(Shown::Redacted(_)) => true,
+            Some(Shown::Clear(_)) => false,
+            None => wanted.delivery.redact_authorization,
+        };
+        if is_redacted != wanted.delivery.redact_authorization {
+            let word = |yes| Some(if yes { "yes" } else { "no" }.to_owned());
+            let will_be = wanted.delivery.redact_authorization;
+            self.differs(
+                "Authorization is redacted",
+                word(is_redacted),
+                word(will_be),
+            );
+        }
+        let json = "application/json";
+        match headers.get("content-type") {
+            Some(Shown::Clear(kind)) if kind != json => {
+                self.differs("Content-Type", Some(shown(kind)), Some(json.to_owned()));
+            }
+            _ => {}
+        }
+        let ours = ["authorization", "content-type"];
+        for name in headers.keys().filter(|name| !ours.contains(&name.as_str())) {
+            // It may be a secret of somebody's.
+            self.differs(
+                &format!("header {}", shown(name)),
+                Some("set".to_owned()),
+                None,
+            );
+        }
+    }
+
+    fn failure_callback_headers(&mut self, wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) {
+        // Not every QStash lists these.
+        if let Some(headers) = &listed.failure_callback_headers
+            && wanted.failure_callback.is_some()
+        {
+            let authorization = headers.get("authorization");
+            let field = "Authorization of the failure callback";
+            self.secret(field, authorization, wanted, secret);
+        }
+    }
+
+    fn secret(&mut self, field: &str, was: Option<&Shown>, wanted: &Wanted, secret: &Secret<'_>) {
+        let was = match was.map(|was| secret.judge(was, &wanted.bearer)) {
+            Some(Verdict::Ours) => return,
+            Some(Verdict::Unknown) => {
+                let why = "it is redacted, and its hash is of no text we know; apply --rewrite sends it anew";
+                return self.unclear(field, why);
+            }
+            Some(Verdict::Previous) => Some("Bearer CRON_SECRET_PREVIOUS"),
+            Some(Verdict::Other) => Some("another value"),
+            None => None,
+        };
+        self.differs(field, was.map(str::to_owned), Some(OURS.to_owned()));
+    }
+
+    fn differs(&mut self, field: &str, was: Option<String>, will_be: Option<String>) {
+        self.differences.push(Difference {
+            field: field.to_owned(),
+            was,
+            will_be,
+        });
+    }
+
+    fn unclear(&mut self, field: &str, why: &str) {
+        self.unclear.push(Unclear {
+            field: field.to_owned(),
+            why: why.to_owned(),
+        });
+    }
+}
+
+/// Whether a listed time-out is this one: a text such as `1m0s`, or a number
+/// of seconds, or of what else it may be counted in.
+fn is_as_long(listed: &Value, wanted: &str) -> bool {
+    let Ok(wanted) = humantime::parse_duration(wanted) else {
+        return false;
+    };
+    match listed {
+        Value::String(text) => humantime::parse_duration(text).is_ok_and(|listed| listed == wanted),
+        Value::Number(number) => {
+            let seconds = wanted.as_secs();
+            [1, 1_000, 1_000_000_000]
+                .iter()
+                .any(|unit| number.as_u64() == Some(seconds * unit))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether a listed `Authorization` is ours, without showing either.
+//!
+//! A redacted value is listed as a SHA-256, and of exactly which bytes is
+//! documented nowhere. It is compared with the hashes of every text it is
+//! likely to be of. Once one of them has been recognised in any of our
+//! schedules, the way of hashing is known, and another hash is another
+//! secret. Until then another hash says nothing, and is no difference.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::Wanted;
+use crate::qstash::client::{Listed, Shown};
+
+/// What is known of the secret.
+pub(super) struct Secret<'a> {
+    previous: Option<&'a SecretString>,
+    /// Which of [`forms`] QStash hashes, once it is known.
+    form: Option<usize>,
+}
+
+/// What a listed value turns out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The present secret.
+    Ours,
+    /// The one before.
+    Previous,
+    /// Something else.
+    Other,
+    /// A hash that says nothing.
+    Unknown,
+}
+
+impl<'a> Secret<'a> {
+    /// Looks for a hash that can be recognised.
+    pub(super) fn seen_in(
+        wanted: &[Wanted],
+        listed: &[Listed],
+        previous: Option<&'a SecretString>,
+    ) -> Self {
+        let before = previous.map(bearer);
+        let hashes: Vec<&str> = listed.iter().flat_map(hashes).collect();
+        let bearers = wanted
+            .iter()
+            .map(|wanted| wanted.bearer.expose_secret())
+            .chain(before.as_deref());
+        let form = bearers.into_iter().find_map(|bearer| {
+            let known = forms(bearer);
+            known
+                .iter()
+                .position(|form| hashes.contains(&hash(form).as_str()))
+        });
+        Self { previous, form }
+    }
+
+    /// Judges a listed value.
+    pub(super) fn judge(&self, shown: &Shown, ours: &SecretString) -> Verdict {
+        let ours = ours.expose_secret();
+        let previous = self.previous.map(bearer);
+        let is = |bearer: &str| match shown {
+            Shown::Clear(value) => value == bearer,
+            Shown::Redacted(known) => forms(bearer).iter().any(|form| hash(form) == *known),
+        };
+        if is(ours) {
+            Verdict::Ours
+        } else if previous.as_deref().is_some_and(is) {
+            Verdict::Previous
+        } else if matches!(shown, Shown::Clear(_)) || self.form.is_some() {
+            Verdict::Other
+        } else {
+            Verdict::Unknown
+        }
+    }
+}
+
+/// The redacted values of a schedule.
+fn hashes(listed: &Listed) -> impl Iterator<Item = &str> {
+    [&listed.headers, &listed.failure_callback_headers]
+        .into_iter()
+        .flatten()
+        .filter_map(|headers| match headers.get("authorization") {
+            Some(Shown::Redacted(hash)) => Some(hash.as_str()),
+            _ => None,
+        })
+}
+
+/// The texts that QStash may hash, the likeliest first.
+fn forms(bearer: &str) -> [String; 4] {
+    let secret = bearer.trim_start_matches("Bearer ");
+    [
+        bearer.to_owned(),
+        secret.to_owned(),
+        json!([bearer]).to_string(),
+        format!("Authorization: {bearer}"),
+    ]
+}
+
+fn bearer(secret: &SecretString) -> String {
+    format!("Bearer {}", secret.expose_secret())
+}
+
+/// The SHA-256 of a text, in hex.
+pub(super) fn hash(text: &str) -> String {
+    let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+    let digest = Sha256::digest(text);
+    digest.into_iter().flat_map(digits).flatten().collect()
+}

@@ -1,0 +1,139 @@
+//! Cron expressions, in the grammar that QStash surely reads.
+//!
+//! QStash's `CRON_TZ=` points to the grammar of Go's robfig/cron, of which
+//! only what is not in doubt is allowed: five fields of numbers, `*`, lists,
+//! ranges and steps. Names, `@daily`, seconds, `7` for Sunday, ranges that
+//! wrap around, `L`, `W`, `#` and both kinds of days at once are refused, because another reader of the
+//! same text could mean something else by them.
+
+use chrono::{Datelike, NaiveDate};
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+/// What the fields are, and what they may hold.
+const FIELDS: [(&str, u32, u32); 5] = [
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("day of the week", 0, 6),
+];
+
+/// Reads an expression.
+///
+/// # Errors
+/// Every fault, each with the field it is in.
+pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
+    let fields: Vec<&str> = text.split(' ').collect();
+    if fields.len() != FIELDS.len() || fields.contains(&"") {
+        return Err(vec![format!(
+            "{text:?} must be five fields with a space between: minute, hour, day of the month, month, day of the week"
+        )]);
+    }
+    let faults: Vec<String> = fields
+        .iter()
+        .zip(FIELDS)
+        .filter_map(|(field, (name, low, high))| {
+            let why = fault(field, low, high)?;
+            Some(format!("the field for the {name}, {field:?}: {why}"))
+        })
+        .collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    if fields[2] != "*" && fields[4] != "*" {
+        let why = "names days of the month and of the week: not every reader takes that for either of them";
+        return Err(vec![format!("{text:?} {why}")]);
+    }
+    CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build()
+        .parse(text)
+        .map_err(|error| vec![format!("{text:?}: {error}")])
+}
+
+/// How many times a day the expression comes, on a day it comes on.
+pub(super) fn times_a_day(cron: &Cron) -> u32 {
+    let mut fields = cron.as_str().split(' ');
+    let times = |field: Option<&str>, high| {
+        let field = field.unwrap_or("*");
+        let times = (0..=high).filter(|number| holds(field, *number, 0));
+        u32::try_from(times.count()).unwrap_or_default()
+    };
+    times(fields.next(), 59) * times(fields.next(), 23)
+}
+
+/// Whether the expression comes on this day.
+pub(super) fn is_on(cron: &Cron, day: NaiveDate) -> bool {
+    let fields: Vec<&str> = cron.as_str().split(' ').skip(2).collect();
+    let numbers = [
+        (day.day(), 1),
+        (day.month(), 1),
+        (day.weekday().num_days_from_sunday(), 0),
+    ];
+    fields
+        .iter()
+        .zip(numbers)
+        .all(|(field, (number, low))| holds(field, number, low))
+}
+
+/// Whether a field names a number; its first possible one is `low`.
+fn holds(field: &str, wanted: u32, low: u32) -> bool {
+    field.split(',').any(|item| {
+        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+        let (first, last) = match range.split_once('-') {
+            Some((first, last)) => (number(first), number(last)),
+            None if range == "*" => (Some(low), Some(u32::MAX)),
+            None => (number(range), number(range)),
+        };
+        match (first, last, number(step)) {
+            (Some(first), Some(last), Some(step)) => {
+                (first..=last).contains(&wanted) && (wanted - first).is_multiple_of(step)
+            }
+            _ => false,
+        }
+    })
+}
+
+/// What is wrong with a field.
+fn fault(field: &str, low: u32, high: u32) -> Option<String> {
+    field
+        .split(',')
+        .find_map(|item| fault_of_item(item, low, high))
+}
+
+fn fault_of_item(item: &str, low: u32, high: u32) -> Option<String> {
+    let (range, step) = match item.split_once('/') {
+        Some((range, step)) => (range, Some(step)),
+        None => (item, None),
+    };
+    let is_single = range != "*" && !range.contains('-');
+    if let Some(step) = step {
+        if !number(step).is_some_and(|step| (1..=high).contains(&step)) {
+            return Some(format!("a step is a number from 1 to {high}"));
+        }
+        if is_single {
+            return Some("a step needs * or a range before it".to_owned());
+        }
+    }
+    if range == "*" {
+        return None;
+    }
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let bound = |text: &str| number(text).filter(|number| (low..=high).contains(number));
+    match (bound(first), bound(last)) {
+        (Some(first), Some(last)) if first <= last => None,
+        (Some(_), Some(_)) => Some("a range begins with the smaller number".to_owned()),
+        _ => Some(format!(
+            "only *, numbers from {low} to {high}, lists, ranges and steps"
+        )),
+    }
+}
+
+/// A number in one or two digits, without a zero before it.
+fn number(text: &str) -> Option<u32> {
+    let is_plain = text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| is_plain)?;
+    (text.len() == 1 || number >= 10).then_some(number)
+}
