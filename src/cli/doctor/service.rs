@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
-use super::finding::{Finding, failure, ok, warning};
+use super::finding::{Finding, Level, failure, ok, warning};
 use crate::config::Settings;
 use crate::outbound;
 
@@ -24,19 +24,14 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
         get(&public_url, "/health/ready"),
         post(&public_url, "/api/qstash/failures"),
     );
-    findings.push(match live {
-        Ok((200, body)) if body["status"] == "live" => {
-            ok(CHECK, format!("answers at {public_url}"))
-        }
-        Ok(other) => return vec![something_else(&public_url, &other)],
-        Err(error) => {
-            let what = format!("nobody answers at {public_url}: {error}");
-            let mend = "is the service deployed there, and is PUBLIC_URL its address?";
-            return vec![failure(CHECK, what, mend)];
-        }
-    });
-    findings.push(is_ready(ready));
-    findings.push(is_closed(closed));
+    let live = is_live(&public_url, live);
+    let lives = live.level == Level::Ok;
+    findings.push(live);
+    // What nobody or somebody else answers says nothing of the service.
+    if lives {
+        findings.push(is_ready(ready));
+        findings.push(is_closed(closed));
+    }
     findings
 }
 
@@ -60,6 +55,20 @@ fn address(public_url: &str) -> Finding {
 }
 
 type Answer = Result<(u16, Value), String>;
+
+fn is_live(public_url: &str, answer: Answer) -> Finding {
+    match answer {
+        Ok((200, body)) if body["status"] == "live" => {
+            ok(CHECK, format!("answers at {public_url}"))
+        }
+        Ok((status, _)) => something_else(public_url, status),
+        Err(error) => failure(
+            CHECK,
+            format!("nobody answers at {public_url}: {error}"),
+            "is the service deployed there, and is PUBLIC_URL its address?",
+        ),
+    }
+}
 
 fn is_ready(answer: Answer) -> Finding {
     let said = match answer {
@@ -90,7 +99,7 @@ fn is_closed(answer: Answer) -> Finding {
     }
 }
 
-fn something_else(public_url: &str, (status, _): &(u16, Value)) -> Finding {
+fn something_else(public_url: &str, status: u16) -> Finding {
     let (what, mend) = match status {
         300..=399 => (
             format!("{public_url} answers with a redirect ({status})"),

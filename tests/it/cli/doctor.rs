@@ -9,6 +9,8 @@ use jarvis_cron::demo::qstash_double::{ELSEWHERE_TOKEN, QstashDouble, READ_ONLY_
 use super::serving::Service;
 use super::*;
 
+mod schedules;
+
 /// Everything that a service needs, and the settings to find it by.
 struct Surroundings {
     app: App,
@@ -22,11 +24,13 @@ impl Surroundings {
         let qstash = QstashDouble::start().await.unwrap();
         qstash.set_keys(CURRENT_KEY, NEXT_KEY);
         let service = Service::start(&app.settings).await;
-        Self {
+        let all = Self {
             app,
             qstash,
             service,
-        }
+        };
+        schedules::apply(&all).await;
+        all
     }
 
     /// Where all is well, but for these changes.
@@ -126,6 +130,8 @@ async fn a_good_configuration_is_well() {
         "stripe: test mode",
         "service: is ready",
         "service: refuses who has no credentials",
+        "schedules: none of them calls another address",
+        "schedules: all 6 are as they were deployed",
         "clock: agrees with that of the database",
         "clock: agrees with that of QStash",
         "mail: RESEND_API_KEY is not set",
@@ -267,7 +273,11 @@ async fn a_clock_that_is_off_is_a_failure() {
     let all = Surroundings::new().await;
     let url = answering(200, "Sat, 01 Jan 2000 00:00:00 GMT").await;
     let found = doctor(&all.settings(&[("QSTASH_URL", &url)])).await;
-    found.fails_with(&["s ahead of QStash", "no pair of keys"]);
+    found.fails_with(&[
+        "s ahead of QStash",
+        "no pair of keys",
+        "no list of schedules",
+    ]);
 }
 
 #[rstest]
@@ -279,7 +289,7 @@ async fn what_stands_in_front_of_the_service_is_told(#[case] status: u16, #[case
     let all = Surroundings::new().await;
     let url = answering(status, "Sat, 01 Jan 2000 00:00:00 GMT").await;
     let found = doctor(&all.settings(&[("PUBLIC_URL", &url)])).await;
-    found.fails_with(&[word]);
+    found.fails_with(&["these do not call", word]);
 }
 
 #[tokio::test]
@@ -287,7 +297,7 @@ async fn plain_http_to_another_machine_is_a_failure() {
     let all = Surroundings::new().await;
     let public = [("PUBLIC_URL", "http://cron.example.test")];
     let found = doctor(&all.settings(&public)).await;
-    found.fails_with(&["in the clear", "nobody answers"]);
+    found.fails_with(&["these do not call", "in the clear", "nobody answers"]);
 }
 
 #[tokio::test]
