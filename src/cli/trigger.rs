@@ -100,7 +100,7 @@ async fn deliver(
     for retried in 0.. {
         let attempt = delivery.attempt(retried).await;
         let wait = wait(&attempt, retried, typed);
-        waiting.suspend(|| tell(&attempt, delivery, retried, typed.retries, wait));
+        waiting.suspend(|| tell(&attempt, delivery, retried, typed, wait));
         match wait {
             None => return attempt,
             Some(wait) => sleep(wait, waiting).await,
@@ -126,7 +126,7 @@ fn tell(
     attempt: &anyhow::Result<Answered>,
     delivery: &Delivery,
     retried: u32,
-    retries: u32,
+    typed: &Trigger,
     wait: Option<Duration>,
 ) {
     let answer = match attempt {
@@ -141,7 +141,7 @@ fn tell(
         }
         (None, _) => "; given up".to_owned(),
     };
-    let (number, most, id) = (retried + 1, retries + 1, &delivery.message_id);
+    let (number, most, id) = (retried + 1, typed.retries + 1, &delivery.message_id);
     eprintln!("attempt {number} of {most}: {answer} {id}{then}");
 }
 

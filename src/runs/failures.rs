@@ -116,10 +116,9 @@ impl Failed {
     }
 
     fn shape(&self) -> Shape {
-        self.options.as_ref().map_or_else(
-            || Shape::of(&Options::default()),
-            |options| Shape::of(options),
-        )
+        self.options
+            .as_ref()
+            .map_or_else(|| Shape::of(&Options::default()), Shape::of)
     }
 
     fn title(&self) -> String {

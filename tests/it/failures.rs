@@ -132,16 +132,7 @@ async fn a_failing_job_goes_from_its_retries_to_an_alert_and_back() {
             "as_the_ledger_says": true,
         }])
     );
-    let alert = app
-        .rows("select gym_id, severity, status, title, details from alerts")
-        .await;
-    assert_eq!(alert[0]["gym_id"], Value::Null);
-    assert_eq!(alert[0]["severity"], "high");
-    assert_eq!(
-        alert[0]["title"],
-        "QStash has given up on expire-stale-orders"
-    );
-    assert_eq!(alert[0]["details"]["attempts"], 4);
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
 
     mend_the_job(&app).await;
     let reply = tick("msg_2").to(&app).await;
@@ -170,6 +161,29 @@ async fn a_failing_job_goes_from_its_retries_to_an_alert_and_back() {
               "message": "expire-stale-orders works again" },
         ])
     );
+}
+
+#[tokio::test]
+async fn the_alert_says_what_to_do() {
+    let app = App::new().await;
+    noted(&app, &callback("msg_1")).await;
+    let alert = app
+        .rows("select gym_id, severity, title, details, recommended_actions from alerts")
+        .await;
+    let alert = &alert[0];
+    assert_eq!(alert["gym_id"], Value::Null);
+    assert_eq!(alert["severity"], "high");
+    assert_eq!(alert["title"], "QStash has given up on expire-stale-orders");
+    assert_eq!(
+        alert["details"],
+        json!({ "job": JOB, "schedule_id": SCHEDULE, "last_message_id": "msg_1", "last_status": 500,
+                "last_response": r#"{"success":false,"status":"failed"}"#, "attempts": 4,
+                "dlq_id": "1725323658779-0" })
+    );
+    let actions = alert["recommended_actions"].to_string();
+    for word in ["GET /api/runs/", "doctor", "POST /api/cron/", "DLQ"] {
+        assert!(actions.contains(word), "{word} is not in {actions}");
+    }
 }
 
 #[tokio::test]

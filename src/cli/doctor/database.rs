@@ -1,6 +1,7 @@
 //! Is the database there, is it ours, and does the way past the pooler lead
 //! to the same one?
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 
 use super::finding::{Finding, failure, ok, warning};
@@ -20,9 +21,10 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     };
     let is_direct = same_address(&database.options, &database.direct);
     let (found, direct) = tokio::join!(checkup(database.options.clone()), async {
-        match is_direct {
-            true => None,
-            false => Some(checkup(database.direct.clone()).await),
+        if is_direct {
+            None
+        } else {
+            Some(checkup(database.direct.clone()).await)
         }
     });
     let found = match found {
@@ -115,8 +117,8 @@ fn same_address(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
 }
 
 fn unreachable(variable: &str, error: &sqlx::Error) -> Finding {
-    let code = error.as_database_error().and_then(|error| error.code());
-    let (said, mend) = match (error, code.as_deref()) {
+    let code = error.as_database_error().map(DatabaseError::code);
+    let (said, mend) = match (error, code.flatten().as_deref()) {
         (sqlx::Error::Database(error), Some("28P01" | "28000")) => {
             (error.message(), "mend user and password in it")
         }

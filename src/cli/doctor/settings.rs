@@ -92,9 +92,10 @@ fn secrets(settings: &Settings) -> Vec<Finding> {
     }
     if let Some(previous) = &guard.cron_secret_previous {
         let is_the_same = previous.expose_secret() == guard.cron_secret.expose_secret();
-        let what = match is_the_same {
-            true => "CRON_SECRET_PREVIOUS equals CRON_SECRET: nothing was rotated",
-            false => "a rotation is under way: CRON_SECRET_PREVIOUS is accepted too",
+        let what = if is_the_same {
+            "CRON_SECRET_PREVIOUS equals CRON_SECRET: nothing was rotated"
+        } else {
+            "a rotation is under way: CRON_SECRET_PREVIOUS is accepted too"
         };
         findings.push(warning(
             CHECK,

@@ -61,40 +61,50 @@ pub(in crate::runs) async fn mend(db: Unnamed<'_>, call: &Call, run_id: Uuid) ->
     let Unnamed(connection) = db;
     one_after_the_other(Unnamed(connection), call.job).await?;
     let schedule = counts_for(call.job, call.caller.schedule_id.as_deref());
-    resolve(Unnamed(connection), call, schedule, run_id).await
+    mark(Unnamed(connection), call, schedule, run_id).await?;
+    resolve(Unnamed(connection), call.job.name, schedule, run_id).await
 }
 
-/// Marks what is mended, and ends the alert once nothing is left of what it
-/// was about. Somebody who looks at the alert right now holds nobody up: the
-/// next success ends it.
-async fn resolve(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
+/// Marks the failed messages that this success covers.
+async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
     let shape = Shape::of(&call.options);
-    let message = format!("{} works again", call.job.name);
+    sqlx::query!(
+        "update delivery_failures
+            set mended_at = clock_timestamp(),
+                mended_by = $2
+          where counts_for = $1
+            and mended_at is null
+            and not dry_run
+            and case
+                when shards = $4 then shard = $3
+                else not $5::boolean
+            end",
+        schedule,
+        run_id,
+        shape.shard,
+        shape.shards,
+        shape.hands_out,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends the alert once nothing is left of what it was about. Somebody who
+/// looks at it right now holds nobody up: the next success ends it.
+async fn resolve(db: Unnamed<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
     sqlx::query!(
         r#"
-        with mended as (
-            update delivery_failures
-               set mended_at = clock_timestamp(),
-                   mended_by = $2
-             where counts_for = $1
-               and mended_at is null
-               and not dry_run
-               and case
-                   when shards = $4 then shard = $3
-                   else not $5::boolean
-               end
-            returning id, source_message_id
-        ), over as (
+        with over as (
             select id
               from alerts
-             where dedup_key = $6 || ':' || $1
+             where dedup_key = $3 || ':' || $1
                and status in ('open', 'acknowledged')
                and not exists (
-                   select from delivery_failures f
-                    where f.counts_for = $1
-                      and f.mended_at is null
-                      and not f.dry_run
-                      and f.id not in (select id from mended)
+                   select from delivery_failures
+                    where counts_for = $1
+                      and mended_at is null
+                      and not dry_run
                )
                for update skip locked
         ), resolved as (
@@ -107,9 +117,9 @@ async fn resolve(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> 
             returning a.opened_at, a.occurrences
         )
         insert into system_logs ("timestamp", log_type, message, details, run_id)
-        select clock_timestamp(), 'cron_' || $6, $7,
+        select clock_timestamp(), 'cron_' || $3, $4 || ' works again',
                jsonb_build_object(
-                   'job', $8::text,
+                   'job', $4::text,
                    'schedule_id', $1::text,
                    'failing_since', opened_at,
                    'failed_messages', occurrences,
@@ -120,12 +130,8 @@ async fn resolve(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> 
         "#,
         schedule,
         run_id,
-        shape.shard,
-        shape.shards,
-        shape.hands_out,
         KIND,
-        message,
-        call.job.name,
+        job,
     )
     .execute(db)
     .await?;
