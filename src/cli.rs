@@ -21,6 +21,7 @@ mod policies;
 pub(crate) mod progress;
 mod reports;
 mod run;
+pub mod schedules;
 pub mod serve;
 mod token;
 mod trigger;
@@ -120,6 +121,15 @@ enum Command {
         #[command(subcommand)]
         command: policies::Command,
     },
+    /// Make QStash's schedules those of qstash-schedules.json, or look at them.
+    ///
+    /// Needs QSTASH_TOKEN; plan and apply also need what QStash is told to
+    /// call, PUBLIC_URL, and the secret that it sends. docs/schedules.md
+    /// tells more.
+    Schedules {
+        #[command(subcommand)]
+        command: schedules::Command,
+    },
     /// Weekly reports: links to share.
     Reports {
         #[command(subcommand)]
@@ -184,6 +194,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         } => token::verify(&settings, &message, &signature, region.as_deref()),
         Command::Doctor(typed) => doctor::doctor(&settings, &typed).await,
         Command::Policies { command } => policies::policies(&settings, command).await,
+        Command::Schedules { command } => schedules::schedules(&settings, command).await,
         Command::Reports { command } => reports::reports(&settings, command),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => crate::demo::demo(&settings, arguments).await,

@@ -36,11 +36,16 @@ pub fn client(timeout: Duration) -> anyhow::Result<reqwest::Client> {
 /// Whether a secret may travel to `url`: https, or plain http to this machine.
 #[must_use]
 pub fn is_safe_for_secrets(url: &Url) -> bool {
-    let is_loopback = match url.host() {
+    url.scheme() == "https" || (url.scheme() == "http" && is_this_machine(url))
+}
+
+/// Whether `url` leads to this machine.
+#[must_use]
+pub fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+    }
 }

@@ -72,7 +72,7 @@ impl Settings {
     /// When one is wrong, or two are the same.
     pub fn guard(&self, dev: bool) -> Read<Guard> {
         let cron_secret = self.cron_secret(dev)?;
-        let cron_secret_previous = self.secret("CRON_SECRET_PREVIOUS", dev)?;
+        let cron_secret_previous = self.cron_secret_previous(dev)?;
         let operator_secret = self.secret("OPERATOR_SECRET", dev)?;
         if let Some(operator) = &operator_secret {
             let same = |other: &SecretString| other.expose_secret() == operator.expose_secret();
@@ -199,7 +199,7 @@ impl Settings {
         }
     }
 
-    fn secret(&self, name: &str, dev: bool) -> Read<Option<SecretString>> {
+    pub(super) fn secret(&self, name: &str, dev: bool) -> Read<Option<SecretString>> {
         let secret = self.text(name)?;
         match secret.filter(|_| !dev).and_then(fault_of_secret) {
             Some(fault) => Err(wrong(name, fault)),

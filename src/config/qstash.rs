@@ -40,6 +40,59 @@ impl Settings {
         Ok(None)
     }
 
+    /// [`Settings::qstash`], for what cannot do without.
+    ///
+    /// # Errors
+    /// When one is unset or wrong.
+    pub fn required_qstash(&self) -> Read<client::Settings> {
+        self.qstash()?.ok_or_else(|| {
+            let own = match self.region() {
+                Ok(Some(region)) => format!(" (or {region}_QSTASH_TOKEN)"),
+                _ => String::new(),
+            };
+            wrong(
+                "QSTASH_TOKEN",
+                format!("{own} is not set; copy it from the QStash console").trim_start(),
+            )
+        })
+    }
+
+    /// [`Settings::destination`], of a kind that this QStash can call: not
+    /// this machine, and not with the secret in the clear, unless QStash is a
+    /// stand-in on this machine; that one is told weak secrets too.
+    ///
+    /// # Errors
+    /// When one is unset or wrong.
+    pub fn destination_for(&self, qstash: &client::Settings) -> Read<Destination> {
+        let is_stand_in = outbound::is_this_machine(&qstash.base);
+        let destination = self.destination(is_stand_in)?;
+        let url = self.url("PUBLIC_URL", "")?;
+        if is_stand_in {
+            return Ok(destination);
+        }
+        if outbound::is_this_machine(&url) {
+            return Err(wrong(
+                "PUBLIC_URL",
+                "is on this machine, where QStash cannot reach it; set the address that the service has on the internet",
+            ));
+        }
+        if !outbound::is_safe_for_secrets(&url) {
+            return Err(wrong(
+                "PUBLIC_URL",
+                "must be an https address: over plain http CRON_SECRET would travel in the clear",
+            ));
+        }
+        Ok(destination)
+    }
+
+    /// `CRON_SECRET_PREVIOUS`.
+    ///
+    /// # Errors
+    /// When it is weak.
+    pub fn cron_secret_previous(&self, dev: bool) -> Read<Option<SecretString>> {
+        self.secret("CRON_SECRET_PREVIOUS", dev)
+    }
+
     /// `PUBLIC_URL` and `CRON_SECRET`, as QStash is told them.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The demo: the same service, with everything it needs brought along.
 //!
-//! A private Postgres, doubles of Stripe and Resend, and sample data, the server
+//! A private Postgres, doubles of Stripe, Resend and QStash, and sample data, the server
 //! on loopback, and every job delivered once as QStash would deliver it. The
 //! tests use the same Postgres and the same double. Not in the deployed
 //! image (feature `demo`).
@@ -27,6 +27,7 @@ mod sample;
 pub mod stripe_double;
 
 use postgres::{Auth, PrivatePostgres, Programs};
+use qstash_double::QstashDouble;
 use resend_double::ResendDouble;
 use stripe_double::StripeDouble;
 
@@ -82,9 +83,14 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
     let stripe = StripeDouble::start().await?;
     stripe.add_all(sample::load(&database, scale).await?);
     let resend = ResendDouble::start().await?;
+    let qstash = QstashDouble::start().await?;
     spinner.finish_and_clear();
 
-    let settings = demo_settings(port, &database, &stripe.url(), &resend.url());
+    let mut settings = demo_settings(port, &database, &stripe.url(), &resend.url());
+    settings.extend([
+        ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),
+        ("QSTASH_URL", qstash.url()),
+    ]);
     write_env(&settings)?;
     let (server, stop) = start(listener, &settings)?;
     let is_well = run_every_job(&settings, port).await?;

@@ -121,6 +121,11 @@ Serving on http://127.0.0.1:{port} until Ctrl-C. In another terminal:
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
 
+  # what QStash would be told to call, told to a double of it, and told again: nothing is left to do
+  cargo run --release --quiet -- schedules plan
+  cargo run --release --quiet -- schedules apply
+  cargo run --release --quiet -- schedules plan --check
+
   # how the jobs stand, and what they did so far
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs
   curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/metrics

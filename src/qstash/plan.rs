@@ -20,6 +20,7 @@ mod secret;
 mod texts;
 
 use secret::Secret;
+pub use texts::shown;
 
 /// A schedule as it is to be, whole.
 #[derive(Debug, Clone)]
@@ -231,10 +232,16 @@ fn planned(wanted: &Wanted, listed: Option<&Listed>, secret: &Secret<'_>) -> Pla
 
 /// A schedule that the file does not name.
 fn left_over(listed: &Listed, wanted: &[Wanted]) -> Planned {
-    let is_ours = listed.id.starts_with(PREFIX);
+    // What QStash cannot have as an id is not to become a part of an address.
+    let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_ours = listed.id.starts_with(PREFIX) && listed.id.chars().all(is_known);
     let calls = |wanted: &&Wanted| listed.destination.as_ref() == Some(&wanted.destination);
     Planned {
-        id: texts::shown(&listed.id),
+        id: if is_ours {
+            listed.id.clone()
+        } else {
+            shown(&listed.id)
+        },
         action: if is_ours {
             Action::Orphan
         } else {
@@ -242,8 +249,8 @@ fn left_over(listed: &Listed, wanted: &[Wanted]) -> Planned {
         },
         is_paused: listed.is_paused,
         job: wanted.iter().find(calls).map(|wanted| wanted.job.clone()),
-        cron: listed.cron.as_deref().map(texts::shown),
-        destination: listed.destination.as_deref().map(texts::shown),
+        cron: listed.cron.as_deref().map(shown),
+        destination: listed.destination.as_deref().map(shown),
         next_at: listed.next_at,
         differences: Vec::new(),
         unclear: Vec::new(),

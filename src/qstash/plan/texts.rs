@@ -5,7 +5,8 @@ const LONGEST: usize = 120;
 
 /// A text without control characters, which a terminal would obey, and not
 /// longer than a few lines.
-pub(super) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(LONGEST)

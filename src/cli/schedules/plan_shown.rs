@@ -1,0 +1,177 @@
+//! A plan, for people and as JSON.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{Side, nights_shown};
+use crate::qstash::plan::{Action, Plan, Planned};
+use crate::qstash::schedules::Deliveries;
+
+/// Schedules of an account on QStash's free plan, as others report it.
+const FREE_SCHEDULES: usize = 10;
+/// Messages a day on that plan.
+const FREE_MESSAGES: u32 = 1_000;
+/// Where the details of a schedule begin.
+const INDENT: &str = "             ";
+
+/// A plan and what it is about.
+pub(super) struct Shown<'a> {
+    pub(super) side: &'a Side,
+    pub(super) plan: &'a Plan,
+    pub(super) quota: u32,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Shown<'_> {
+    pub(super) fn json(&self) -> Value {
+        let deliveries = self.side.schedules.deliveries(self.now);
+        json!({
+            "api": self.side.api,
+            "base_url": self.side.public_url,
+            "timezone": self.side.schedules.timezone.name(),
+            "differs": self.plan.differs(),
+            "schedules": self.plan.schedules,
+            "deliveries": deliveries,
+            "quota": self.quota,
+            "nights": nights_shown::json(&self.side.schedules, self.now),
+        })
+    }
+
+    /// How many deliveries that makes, beside what is allowed.
+    fn quota(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Deliveries {
+            busiest_day,
+            on_busiest_day,
+            when_all_fail,
+            on_quietest_day,
+        } = self.side.schedules.deliveries(self.now);
+        writeln!(
+            f,
+            "Deliveries: {on_quietest_day} to {on_busiest_day} a day, most on {busiest_day}; {when_all_fail} messages if each of that day fails,",
+        )?;
+        writeln!(
+            f,
+            "with its retries and failure callbacks. Continuations and fan-out come on top."
+        )?;
+        let quota = self.quota;
+        let whose = if quota == FREE_MESSAGES {
+            "the free plan's quota as others report it; say yours with --quota"
+        } else {
+            "your quota"
+        };
+        let verdict = if on_busiest_day > quota {
+            "TOO LITTLE: not even a day without failures fits"
+        } else if when_all_fail > quota {
+            "enough, but not for a day on which everything fails"
+        } else {
+            "enough, also for a day on which everything fails"
+        };
+        writeln!(f, "{quota} messages a day ({whose}): {verdict}.")?;
+        self.account(f)
+    }
+
+    /// How many schedules the account will hold.
+    fn account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.plan.schedules.len();
+        write!(f, "{all} schedules in the account after an apply")?;
+        if all > FREE_SCHEDULES {
+            write!(
+                f,
+                "; the free plan allows {FREE_SCHEDULES}, as others report"
+            )?;
+        }
+        writeln!(f, ".")
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Side {
+            api, public_url, ..
+        } = self.side;
+        writeln!(f, "Schedules at {api} that call {public_url}\n")?;
+        for planned in &self.plan.schedules {
+            one(planned, f)?;
+        }
+        writeln!(f, "\n{}\n", sum(self.plan))?;
+        if self.side.is_elsewhere {
+            writeln!(
+                f,
+                "The file's base_url is not PUBLIC_URL: deliveries are signed for the former, and a\nservice with this PUBLIC_URL refuses them.\n"
+            )?;
+        }
+        self.quota(f)?;
+        write!(
+            f,
+            "{}",
+            nights_shown::in_words(&self.side.schedules, self.now)
+        )
+    }
+}
+
+fn one(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let sign = match planned.action {
+        Action::Create => '+',
+        Action::Update => '~',
+        Action::Unchanged => '=',
+        Action::Orphan => '-',
+        Action::Foreign => ' ',
+    };
+    let (id, action) = (&planned.id, planned.action.name());
+    writeln!(f, "{sign} {action:<10} {id}{}", remarks(planned))?;
+    for difference in &planned.differences {
+        let field = &difference.field;
+        let will_be = difference.will_be.as_deref().unwrap_or("nothing");
+        match (planned.action, difference.was.as_deref()) {
+            (Action::Create, _) => writeln!(f, "{INDENT}{field}: {will_be}")?,
+            (_, was) => writeln!(
+                f,
+                "{INDENT}{field}: {} -> {will_be}",
+                was.unwrap_or("nothing")
+            )?,
+        }
+    }
+    for unclear in &planned.unclear {
+        let (field, why) = (&unclear.field, &unclear.why);
+        writeln!(f, "{INDENT}{field}: cannot be compared: {why}")?;
+    }
+    Ok(())
+}
+
+fn remarks(planned: &Planned) -> String {
+    let mut remarks = Vec::new();
+    if planned.is_paused {
+        remarks.push("paused, and stays so".to_owned());
+    }
+    match planned.action {
+        Action::Orphan => remarks.push("not in the file; apply --prune deletes it".to_owned()),
+        Action::Foreign => remarks.push("not ours, never touched".to_owned()),
+        _ => return in_brackets(&remarks),
+    }
+    if let Some(job) = &planned.job {
+        remarks.push(format!("CALLS {job} HERE TOO"));
+    }
+    in_brackets(&remarks)
+}
+
+fn in_brackets(remarks: &[String]) -> String {
+    if remarks.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", remarks.join("; "))
+}
+
+fn sum(plan: &Plan) -> String {
+    let paused = plan.schedules.iter().filter(|planned| planned.is_paused);
+    format!(
+        "{} to create, {} to update, {} unchanged, {} orphaned, {} foreign; {} paused",
+        plan.count(Action::Create),
+        plan.count(Action::Update),
+        plan.count(Action::Unchanged),
+        plan.count(Action::Orphan),
+        plan.count(Action::Foreign),
+        paused.count(),
+    )
+}
