@@ -226,16 +226,6 @@ async fn a_deployment_that_was_half_done_is_told_part_by_part() {
     found.warns_of("a rotation is under way");
 }
 
-#[rstest]
-#[case::rolled_once(NEXT_KEY, "sig_newest", "has rolled its keys once")]
-#[case::another_next(CURRENT_KEY, "sig_newest", "the next one is not")]
-#[rstest]
-#[case::wrong_token("a-token-of-nobody", "QStash refuses the token (401)")]
-#[case::of_another_region(ELSEWHERE_TOKEN, "does not know this token here")]
-#[rstest]
-#[case::a_redirect(308, "answers with a redirect (308)")]
-#[case::a_login(403, "is closed to callers from outside (403)")]
-#[case::another_service(200, "is answered by something else (200)")]
 #[tokio::test]
 async fn a_missing_optional_part_is_said_and_fails_nothing() {
     let all = Surroundings::new().await;

@@ -20,6 +20,9 @@ async fn answering(status: u16, date: &'static str) -> String {
     url
 }
 
+#[rstest]
+#[case::rolled_once(NEXT_KEY, "sig_newest", "has rolled its keys once")]
+#[case::another_next(CURRENT_KEY, "sig_newest", "the next one is not")]
 #[tokio::test]
 async fn keys_that_work_for_now_are_a_warning(
     #[case] current: &str,
@@ -33,6 +36,9 @@ async fn keys_that_work_for_now_are_a_warning(
     found.warns_of(word);
 }
 
+#[rstest]
+#[case::wrong_token("a-token-of-nobody", "QStash refuses the token (401)")]
+#[case::of_another_region(ELSEWHERE_TOKEN, "does not know this token here")]
 #[tokio::test]
 async fn a_token_that_is_refused_says_why(#[case] token: &str, #[case] word: &str) {
     let all = Surroundings::new().await;
@@ -53,6 +59,10 @@ async fn a_clock_that_is_off_is_a_failure() {
     ]);
 }
 
+#[rstest]
+#[case::a_redirect(308, "answers with a redirect (308)")]
+#[case::a_login(403, "is closed to callers from outside (403)")]
+#[case::another_service(200, "is answered by something else (200)")]
 #[tokio::test]
 async fn what_stands_in_front_of_the_service_is_told(#[case] status: u16, #[case] word: &str) {
     let all = Surroundings::new().await;
