@@ -28,6 +28,10 @@ pub struct OptionArgs {
     /// Only this part of the rows, such as 0/4.
     #[arg(long, value_name = "INDEX/COUNT")]
     pub shard: Option<String>,
+    /// Divide the work among that many runs, which a running service asks
+    /// QStash for; not for `run`.
+    #[arg(long, value_name = "SHARDS")]
+    pub fan_out: Option<u32>,
     /// Do it although it was done.
     #[arg(long)]
     pub force: bool,
@@ -58,7 +62,7 @@ impl OptionArgs {
                 .map(str::parse)
                 .transpose()
                 .map_err(Usage)?,
-            fan_out: None,
+            fan_out: self.fan_out,
             force: self.force,
             continuation_of: None,
         };

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::options::OptionArgs;
 use super::{Usage, progress, serve};
 use crate::config::Settings;
-use crate::runs::{Answer, Call, Caller, Record, Status, Trigger};
+use crate::runs::{Answer, Call, Caller, Continuation, Record, Status, Trigger};
 use crate::telemetry;
 
 /// Runs the job and prints its run as JSON.
@@ -23,7 +23,13 @@ pub(super) async fn run(
     reason: Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let (job, options) = options.read(job)?;
-    let runner = serve::runner(settings)?;
+    if options.fan_out.is_some() {
+        return Err(Usage(
+            "--fan-out publishes messages that QStash delivers to a running service: ask that service for it, with trigger".into(),
+        )
+        .into());
+    }
+    let runner = serve::runner_by_hand(settings)?;
     telemetry::init(settings.logs_for_people()?);
     let actor = actor.or_else(|| settings.user());
     let caller = Caller {
@@ -51,13 +57,23 @@ pub(super) async fn run(
         .await;
     drop(progress);
     shown.await?;
-    let record = match answer.map_err(anyhow::Error::new)? {
+    let (record, continuation) = match answer.map_err(anyhow::Error::new)? {
         Answer::FutureMoment => return Err(Usage("--as-of lies in the future".into()).into()),
-        Answer::Settled { record, .. }
-        | Answer::Replayed(record)
-        | Answer::StillRunning(record) => record,
+        Answer::Settled {
+            record,
+            continuation,
+            ..
+        }
+        | Answer::Replayed {
+            record,
+            continuation,
+        } => (record, continuation),
+        Answer::StillRunning(record) => (record, None),
     };
     println!("{:#}", in_full(&record));
+    if let Some(Continuation::Not(why)) = continuation {
+        eprintln!("{}", why.sentence());
+    }
     let is_done = matches!(record.status, Status::Succeeded | Status::Partial);
     Ok(if is_done {
         ExitCode::SUCCESS

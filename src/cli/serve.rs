@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Guard, Settings};
 use crate::resend::Resend;
-use crate::runs::Runner;
+use crate::runs::{Publisher, Runner};
 use crate::stripe::Stripe;
 use crate::{database, http};
 
@@ -43,12 +43,30 @@ pub async fn serve(settings: &Settings, dev: bool) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When a setting is wrong.
 pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
+    let publisher = match settings.qstash()? {
+        // How strong the secret must be, the guard says.
+        Some(qstash) => Some(Publisher::new(qstash, settings.destination(true)?)?),
+        None => None,
+    };
+    Ok(Runner {
+        publisher,
+        ..runner_by_hand(settings)?
+    })
+}
+
+/// The same for a run at the command line, which publishes nothing: whoever
+/// is there sees that work is left, and may have stopped it.
+///
+/// # Errors
+/// When a setting is wrong.
+pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
     let database = settings.database()?;
     Ok(Runner {
         db: database::pool(database.options, database.max_connections),
         stripe: Stripe::new(settings.stripe()?)?,
         resend: Resend::new(settings.resend()?)?,
         links: settings.links()?,
+        publisher: None,
         settings: settings.runs()?,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -67,6 +85,9 @@ fn announce(settings: &Settings, guard: &Guard, dev: bool) {
     }
     if guard.operator_secret.is_none() {
         tracing::info!("OPERATOR_SECRET is not set: there is no operator path");
+    }
+    if settings.qstash().is_ok_and(|qstash| qstash.is_none()) {
+        tracing::info!("QSTASH_TOKEN is not set: a run out of budget waits for the next tick");
     }
     if settings.stripe().is_ok_and(|stripe| stripe.key.is_none()) {
         tracing::warn!("STRIPE_SECRET_KEY is not set: orders with payment intents will not expire");

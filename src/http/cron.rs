@@ -12,7 +12,7 @@ use super::refusal::RETRY_AFTER;
 use super::{App, Refusal};
 use crate::jobs::options::Unreadable;
 use crate::jobs::{self, Job, Options, Stop};
-use crate::runs::{Answer, Call, Record, Status, Trigger};
+use crate::runs::{Answer, Call, Continuation, Record, Status, Trigger};
 
 /// Runs the job that the path names, for whoever the guard let through.
 pub(super) async fn run(
@@ -25,6 +25,10 @@ pub(super) async fn run(
     let name = path.map(|Path(name)| name).unwrap_or_default();
     let job = jobs::find(&name).ok_or_else(|| Refusal::unknown_job().to(trigger))?;
     let options = options(&request, job).map_err(|refusal| refusal.to(trigger))?;
+    if options.fan_out.is_some() && !app.runner.can_publish() {
+        let message = "fan_out publishes a message for each shard, and QSTASH_TOKEN is not set: set it, or leave fan_out out";
+        return Err(Refusal::bad_option(message.to_owned()).to(trigger));
+    }
     if app.runner.stop.is_cancelled() {
         return Err(Refusal::unavailable("this process is being stopped", None));
     }
@@ -68,23 +72,31 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn respond(answer: Answer, trigger: Trigger) -> Result<Response, Refusal> {
-    let (record, status, word) = match answer {
+    let (record, status, word, continuation) = match answer {
         Answer::FutureMoment => {
             let message = "as_of lies in the future: a moment can be replayed, not foretold";
             return Err(Refusal::bad_option(message.to_owned()).to(trigger));
         }
-        Answer::Replayed(record) => (record, StatusCode::OK, "replayed"),
-        Answer::StillRunning(record) => (record, StatusCode::CONFLICT, "running"),
+        Answer::Replayed {
+            record,
+            continuation,
+        } => (record, StatusCode::OK, "replayed", continuation),
+        Answer::StillRunning(record) => (record, StatusCode::CONFLICT, "running", None),
         Answer::Settled {
             record,
             unreachable,
+            continuation,
         } => {
             let status = status_of(&record, unreachable, trigger);
             let word = record.status.name();
-            (record, status, word)
+            (record, status, word, continuation)
         }
     };
-    let body = Json(body(&record, status, word, trigger));
+    let mut body = body(&record, status, word, trigger);
+    if let Some(continuation) = continuation {
+        say(&mut body, continuation);
+    }
+    let body = Json(body);
     let may_retry = matches!(
         status,
         StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE
@@ -129,14 +141,28 @@ fn body(record: &Record, status: StatusCode, word: &str, trigger: Trigger) -> Va
     if let Some(reason) = reason(record) {
         body["code"] = reason.into();
     }
-    if word == "partial" {
-        body["continued"] = false.into();
-    }
     // Errors can quote rows; the ledger has them for everybody else.
     if let (Some(error), Trigger::Operator) = (&record.error, trigger) {
         body["error"] = error.as_str().into();
     }
     body
+}
+
+/// Says whether the rest of a partial run was asked for, and if not, what
+/// happens now.
+fn say(body: &mut Value, continuation: Continuation) {
+    match continuation {
+        Continuation::Published { message_id } => {
+            body["continued"] = true.into();
+            body["continuation_message_id"] = message_id.into();
+        }
+        Continuation::Not(why) => {
+            let message = body["message"].as_str().unwrap_or_default();
+            body["message"] = format!("{message}; {}", why.sentence()).into();
+            body["continued"] = false.into();
+            body["not_continued"] = why.word().into();
+        }
+    }
 }
 
 /// Whether it could not go on; a replay tells so too.

@@ -35,7 +35,7 @@ mod traces;
 mod turn;
 
 use policies::Policy;
-use turn::Turn;
+use turn::{Stood, Turn};
 
 /// The job, as [`super::ALL`] lists it.
 pub const JOB: Job = Job {
@@ -111,6 +111,10 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
             turn.take(cx, results).await?;
         }
     }
+    let stood: BTreeMap<&str, Stood> = turns.iter().map(|it| (it.target(), it.stood())).collect();
+    if turns.iter().any(Turn::has_begun) {
+        cx.place.leave(&stood);
+    }
     for turn in &turns {
         turn.count(cx, results).await?;
     }
@@ -127,13 +131,15 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
 /// carried out fails here, and nothing is touched.
 fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
     let mut turns = Vec::new();
+    let mut before: BTreeMap<String, Stood> = cx.place.from().unwrap_or_default();
     for (place, policy) in policies.iter().enumerate() {
         results.policies.push(Outcome::of(policy));
         if !policy.enabled {
             continue;
         }
         match Turn::of(cx, policy, place) {
-            Ok(turn) => {
+            Ok(mut turn) => {
+                turn.resume(before.remove(&policy.target));
                 results.policies[place].cutoff = Some(turn.cutoff());
                 turns.push(turn);
             }

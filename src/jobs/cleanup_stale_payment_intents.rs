@@ -39,6 +39,7 @@ pub const JOB: Job = Job {
         "batch_size",
         "limit",
         "shard",
+        "fan_out",
         "continuation_of",
     ],
     totals: &[
@@ -100,8 +101,11 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         rehearse(cx, &mut cursor, &breaker, results).await?;
     } else {
         tidy(cx, results).await?;
+        let mut looked = 0;
         while let Some(told) = next(cx, &mut cursor, &breaker).await? {
             settle(cx, &told, &mut cursor, results).await?;
+            looked += told.len() as u64;
+            cx.looked_at(looked);
         }
     }
     breaker.check()?;

@@ -1,10 +1,13 @@
 //! What a run hands to its job, and how a job is stopped.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::weekly_reports::links::Links;
-use super::{Budget, Fence, Options};
+use super::{Budget, Fence, Options, Place};
 use crate::database::{self, Bounds, Fault};
 use crate::resend::Resend;
 use crate::stripe::Stripe;
@@ -21,6 +24,8 @@ pub struct Cx {
     pub options: Options,
     /// How long new work may begin.
     pub budget: Budget,
+    /// Where the run that this one continues stopped, and where this one does.
+    pub place: Arc<Place>,
     /// The lease, and the only way to commit.
     pub fence: Fence,
     /// Stripe, with this process's rate limit.
@@ -32,12 +37,34 @@ pub struct Cx {
 }
 
 impl Cx {
+    /// The most rows this run may look at: what the runs before it in its
+    /// chain have left of the limit.
+    pub fn rows_left(&self) -> u64 {
+        let before: Option<RowsLeft> = self.place.from();
+        before.map_or(self.options.row_limit(), |before| before.rows_left)
+    }
+
+    /// Notes that so many were looked at, for a continuation under the same
+    /// limit; without a limit there is nothing to note.
+    pub fn looked_at(&self, rows: u64) {
+        if self.options.limit.is_some() {
+            let rows_left = self.rows_left().saturating_sub(rows);
+            self.place.leave(&RowsLeft { rows_left });
+        }
+    }
+
     /// A transaction for reading; dropped, it is rolled back.
     pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, Stop> {
         database::begin(&self.db, Bounds::READ)
             .await
             .map_err(during("begin to read"))
     }
+}
+
+/// The place of a job that finds its work by the state of its rows.
+#[derive(Debug, Serialize, Deserialize)]
+struct RowsLeft {
+    rows_left: u64,
 }
 
 /// Why a job could not go on.

@@ -33,7 +33,7 @@ mod weights;
 
 pub use outcomes::Accuracy;
 pub use results::{MemberError, Results};
-use walk::{Judged, Walk};
+use walk::{Judged, Stood, Walk};
 
 /// The job, as [`super::ALL`] lists it.
 pub const JOB: Job = Job {
@@ -46,11 +46,13 @@ pub const JOB: Job = Job {
         "limit",
         "gym_id",
         "shard",
+        "fan_out",
         "force",
         "continuation_of",
     ],
     totals: &[
         "processed",
+        "forgotten",
         "outcomes_filled",
         "alerts_opened",
         "alerts_resolved",
@@ -89,7 +91,8 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
 
 /// Batch by batch, until nothing is due or as many as `limit` allows are done.
 async fn fill_outcomes(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let mut left = i64::try_from(cx.options.row_limit()).unwrap_or(i64::MAX);
+    let before = Stood::before(cx);
+    let mut left = i64::try_from(before.outcomes_left).unwrap_or(i64::MAX);
     while left > 0 {
         if cx.budget.is_spent() {
             return Ok(Finish::WorkLeft);
@@ -104,6 +107,11 @@ async fn fill_outcomes(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         batch.commit(&sum).await?;
         *results = sum;
         left -= filled;
+        let outcomes_left = left.try_into().unwrap_or_default();
+        cx.place.leave(&Stood {
+            outcomes_left,
+            ..before
+        });
         if filled < rows {
             break;
         }
@@ -151,10 +159,12 @@ async fn score(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         if cx.budget.is_spent() {
             return Ok(Finish::WorkLeft);
         }
-        let (read, settled) = tokio::join!(walk.page(cx), settle(cx, &page, results));
+        let judged = &page.judged;
+        let (read, settled) = tokio::join!(walk.page(cx), settle(cx, judged, results));
         if settled? == Finish::WorkLeft {
             return Ok(Finish::WorkLeft);
         }
+        cx.place.leave(&page.stood);
         next = read?;
     }
     Ok(walk.finish())

@@ -13,6 +13,11 @@
 //! First the whole fleet is looked at. When most of it fell silent at once,
 //! that is said, and nothing else is changed.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
 use super::{Cx, Finish, Job, Stop, Worked, report};
 
 mod alerts;
@@ -28,7 +33,7 @@ mod verdict;
 
 pub use results::{GymError, Results};
 
-use gyms::{Gyms, Walk};
+use gyms::{Gym, Gyms, Walk};
 use settle::{Work, settle};
 
 /// The job, as [`super::ALL`] lists it.
@@ -82,20 +87,51 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         }
         fleet::calm(cx, &fleet, results).await?;
     }
+    let stood: Stood = cx.place.from().unwrap_or_default();
+    if stood.is_judged {
+        return measure(cx, &mut gyms, results, stood).await;
+    }
     let measures_first = cx.options.dry_run;
-    if measures_first && measure(cx, &mut gyms, results).await? == Finish::WorkLeft {
+    if measures_first && measure(cx, &mut gyms, results, stood).await? == Finish::WorkLeft {
         return Ok(Finish::WorkLeft);
     }
-    let judged = judge(cx, &mut gyms, results).await?;
+    let judged = judge(cx, &mut gyms, results, stood).await?;
     if measures_first || judged == Finish::WorkLeft {
         return Ok(judged);
     }
-    measure(cx, &mut gyms, results).await
+    let judged = Stood {
+        is_judged: true,
+        after: None,
+    };
+    cx.place.leave(&judged);
+    measure(cx, &mut gyms, results, judged).await
+}
+
+/// Where a run stood. What was judged or measured looks the same when it is
+/// again, so a continuation must not begin at the first gym.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Stood {
+    /// Every gym is judged; `after` is about measuring.
+    is_judged: bool,
+    after: Option<Uuid>,
+}
+
+impl Stood {
+    /// Notes that the walk has come past these gyms.
+    fn pass(self, cx: &Cx, gyms: &[Arc<Gym>]) {
+        let after = gyms.last().map(|gym| gym.id);
+        cx.place.leave(&Self { after, ..self });
+    }
 }
 
 /// Statuses and alerts, batch by batch.
-async fn judge(cx: &Cx, gyms: &mut Gyms, results: &mut Results) -> Result<Finish, Stop> {
-    let mut walk = Walk::default();
+async fn judge(
+    cx: &Cx,
+    gyms: &mut Gyms,
+    results: &mut Results,
+    stood: Stood,
+) -> Result<Finish, Stop> {
+    let mut walk = Walk::after(stood.after);
     let size = cx.options.batch_size_or(BATCH);
     while !cx.budget.is_spent() {
         let batch = gyms.next(&mut walk, cx, size).await?;
@@ -105,13 +141,19 @@ async fn judge(cx: &Cx, gyms: &mut Gyms, results: &mut Results) -> Result<Finish
         if settle(cx, &batch, &Work::Verdicts, results).await? == Finish::WorkLeft {
             break;
         }
+        stood.pass(cx, &batch);
     }
     Ok(Finish::WorkLeft)
 }
 
 /// Uptime, batch by batch; a dry run writes none of it.
-async fn measure(cx: &Cx, gyms: &mut Gyms, results: &mut Results) -> Result<Finish, Stop> {
-    let mut walk = Walk::default();
+async fn measure(
+    cx: &Cx,
+    gyms: &mut Gyms,
+    results: &mut Results,
+    stood: Stood,
+) -> Result<Finish, Stop> {
+    let mut walk = Walk::after(stood.after.filter(|_| stood.is_judged));
     let size = cx.options.batch_size_or(MEASURED_AT_ONCE);
     while !cx.budget.is_spent() {
         let batch = gyms.next(&mut walk, cx, size).await?;
@@ -128,6 +170,7 @@ async fn measure(cx: &Cx, gyms: &mut Gyms, results: &mut Results) -> Result<Fini
         if settle(cx, &batch, &uptime, results).await? == Finish::WorkLeft {
             break;
         }
+        stood.pass(cx, &batch);
     }
     Ok(Finish::WorkLeft)
 }

@@ -22,6 +22,7 @@ pub mod fence;
 pub mod health_check_kiosks;
 pub mod intents;
 pub mod options;
+pub mod place;
 pub mod stock;
 pub mod weekly_reports;
 
@@ -29,6 +30,7 @@ pub use budget::Budget;
 pub use cx::{Cx, Stop, during};
 pub use fence::{Batch, Fence};
 pub use options::Options;
+pub use place::Place;
 
 /// Every job there is.
 pub const ALL: &[Job] = &[

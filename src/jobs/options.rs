@@ -4,6 +4,7 @@
 //! refused, and so is one that the job at hand has no use for: an option that
 //! is silently ignored would be a promise not kept.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,9 @@ use uuid::Uuid;
 const MOST_ROWS_PER_BATCH: u32 = 10_000;
 /// The rows a dry run looks at when the caller names no limit.
 const DRY_RUN_LIMIT: u64 = 10_000;
+/// How many shards a run may be divided into: more than a message each for
+/// that many replicas would only cost messages.
+const SHARDS: RangeInclusive<u32> = 2..=64;
 
 /// The options of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +132,7 @@ impl Options {
         {
             return Err("as_of must be after 1970".to_owned());
         }
+        self.check_fan_out()?;
         match (self.batch_size, self.limit) {
             (Some(0), _) => Err("batch_size must be at least 1".to_owned()),
             (Some(size), _) if size > MOST_ROWS_PER_BATCH => {
@@ -136,6 +141,26 @@ impl Options {
             (_, Some(0)) => Err("limit must be at least 1".to_owned()),
             _ => Ok(()),
         }
+    }
+
+    fn check_fan_out(&self) -> Result<(), String> {
+        let Some(shards) = self.fan_out else {
+            return Ok(());
+        };
+        let (fewest, most) = (SHARDS.start(), SHARDS.end());
+        if !SHARDS.contains(&shards) {
+            return Err(format!("fan_out must be between {fewest} and {most}"));
+        }
+        let reason = if self.shard.is_some() {
+            "shard: a shard is not divided again"
+        } else if self.dry_run {
+            "dry_run: a dry run publishes nothing; rehearse the whole, or one shard"
+        } else if self.continuation_of.is_some() {
+            "continuation_of: a continuation does the rest of one run"
+        } else {
+            return Ok(());
+        };
+        Err(format!("fan_out does not go with {reason}"))
     }
 
     /// The names of the options that were given.

@@ -115,13 +115,16 @@ pub async fn run(cx: &Cx) -> Worked<Results> {
 
 /// All reports first, then the mail, which takes longer and may fail.
 async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let mut cursor = Cursor::at_the_first(cx);
+    let mut cursor = Cursor::begin(cx);
     while !cx.budget.is_spent() {
         let Some(gyms) = cursor.batch(cx).await? else {
             break;
         };
         let due = results.sort(gyms);
-        settle(cx, &due, &mut cursor, results).await?;
+        if settle(cx, &due, &mut cursor, results).await? == Finish::WorkLeft {
+            break;
+        }
+        cursor.leave(cx);
     }
     match cursor.finish() {
         Finish::Done => deliver::deliver(cx, results).await,
@@ -160,18 +163,18 @@ async fn settle(
     due: &[Due],
     cursor: &mut Cursor,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<Finish, Stop> {
     if due.is_empty() {
-        return Ok(());
+        return Ok(Finish::Done);
     }
     match commit_patiently(cx, due, results).await {
         Err(stop) if is_about_rows(&stop) => {}
-        done => return done,
+        done => return done.map(|()| Finish::Done),
     }
     for gym in due {
         if cx.budget.is_spent() {
             cursor.interrupted();
-            break;
+            return Ok(Finish::WorkLeft);
         }
         match commit(cx, std::slice::from_ref(gym), results).await {
             Err(stop) if is_about_rows(&stop) => {
@@ -185,7 +188,7 @@ async fn settle(
             done => done?,
         }
     }
-    Ok(())
+    Ok(Finish::Done)
 }
 
 /// Tries again while somebody else holds a row.

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::lease::{self, Held};
+use super::lease::{self, Held, Part};
 use super::ledger::{self, Entry};
 use super::record::{Record, Status};
 use super::{Answer, Call, new_id, totals};
@@ -32,6 +33,8 @@ pub(super) struct Started {
     pub(super) lease: Lease,
     /// The moment it judges by.
     pub(super) now: DateTime<Utc>,
+    /// Where the run that it continues stopped.
+    pub(super) place: Option<Value>,
 }
 
 /// Decides about `call`, and writes the decision into the ledger.
@@ -55,9 +58,8 @@ fn held_back(error: sqlx::Error) -> Stop {
 }
 
 async fn in_one_transaction(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Begun> {
-    let (shard, _) = call.options.shard_of();
     let mut tx = database::begin(db, Bounds::DECISION).await?;
-    let held = lease::lock(Unnamed(&mut tx), call.job.name, shard).await?;
+    let held = lease::lock(Unnamed(&mut tx), Part::of(call)).await?;
     let begun = decide(&mut tx, call, &held, ttl).await?;
     tx.commit().await?;
     Ok(begun)
@@ -73,22 +75,30 @@ async fn decide(
         Before::Never => 1,
         Before::MayRetry { attempts } => attempts + 1,
         Before::IsAtWork(record) => return Ok(answered(Answer::StillRunning(record))),
-        Before::Spent(record) => return Ok(answered(Answer::Replayed(record))),
+        Before::Spent(record) => {
+            let continuation = None;
+            return Ok(answered(Answer::Replayed {
+                record,
+                continuation,
+            }));
+        }
     };
     let now = clock(Unnamed(tx)).await?;
     if call.options.as_of.is_some_and(|moment| moment > now) {
         return Ok(answered(Answer::FutureMoment));
     }
     let now = call.options.as_of.unwrap_or(now);
-    let out = match paused(Unnamed(tx), call.job.name).await? {
-        true => Some("paused"),
-        false if held.is_alive => Some("already_running"),
-        false => None,
-    };
-    match out {
-        Some(reason) => skip(tx, call, attempt, reason).await,
-        None => start(tx, call, attempt, now, ttl).await,
+    if paused(Unnamed(tx), call.job.name).await? {
+        return skip(tx, call, attempt, "paused").await;
     }
+    let part = Part::of(call);
+    if held.is_alive
+        || lease::is_divided_otherwise(Unnamed(tx), part).await?
+        || !lease::end_other_divisions(Unnamed(tx), part).await?
+    {
+        return skip(tx, call, attempt, "already_running").await;
+    }
+    start(tx, call, attempt, now, ttl).await
 }
 
 /// What became of this call before.
@@ -141,22 +151,23 @@ async fn start(
     now: DateTime<Utc>,
     ttl: Duration,
 ) -> sqlx::Result<Begun> {
-    let (shard, _) = call.options.shard_of();
-    for run_id in ledger::abandon(Unnamed(tx), call.job.name, shard).await? {
+    let part = Part::of(call);
+    for run_id in ledger::abandon(Unnamed(tx), part).await? {
         log(tx, call, run_id).await?;
         totals::count(Unnamed(tx), call.job).await?;
     }
     let id = new_id();
-    let lease = lease::take(Unnamed(tx), call.job.name, shard, id, ttl).await?;
+    let lease = lease::take(Unnamed(tx), part, id, ttl).await?;
     let entry = Entry {
         id,
-        shard,
+        part,
         attempt,
         epoch: Some(lease.epoch),
         skipped_because: None,
     };
     ledger::insert(Unnamed(tx), call, &entry).await?;
-    Ok(Begun::Started(Started { lease, now }))
+    let place = ledger::place_left_for(Unnamed(tx), id).await?;
+    Ok(Begun::Started(Started { lease, now, place }))
 }
 
 async fn skip(
@@ -165,11 +176,10 @@ async fn skip(
     attempt: i32,
     reason: &'static str,
 ) -> sqlx::Result<Begun> {
-    let (shard, _) = call.options.shard_of();
     let id = new_id();
     let entry = Entry {
         id,
-        shard,
+        part: Part::of(call),
         attempt,
         epoch: None,
         skipped_because: Some(reason),
@@ -181,6 +191,7 @@ async fn skip(
     Ok(answered(Answer::Settled {
         record,
         unreachable: false,
+        continuation: None,
     }))
 }
 

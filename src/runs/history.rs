@@ -21,8 +21,10 @@ pub struct Run {
     pub id: Uuid,
     /// Its job.
     pub job: String,
-    /// Its shard, 0 when the work was not divided.
+    /// Its shard, 0 when the work was not divided, -1 when it only divided it.
     pub shard: i32,
+    /// How many shards there are.
+    pub shard_count: i32,
     /// How it stands.
     pub status: String,
     /// Which way the call came: `qstash`, `operator` or `cli`.
@@ -41,8 +43,14 @@ pub struct Run {
     pub dry_run: bool,
     /// What was asked of it.
     pub options: Value,
-    /// The run whose rest this one does.
+    /// The run whose rest, or whose shard, this one does.
     pub continuation_of: Option<Uuid>,
+    /// Which link of a chain of continuations it is, from 1.
+    pub chain_position: i32,
+    /// QStash's ids of the messages that it published.
+    pub published: Vec<String>,
+    /// The runs that its messages led to, skipped ones and retries included.
+    pub children: Vec<Uuid>,
     /// On the database's clock.
     pub started_at: DateTime<Utc>,
     /// On the database's clock; unset while running.
@@ -115,11 +123,23 @@ pub(super) async fn runs(db: Unnamed<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Run>
     sqlx::query_as!(
         Run,
         r#"
-        select id, job, shard, status, trigger, actor, reason, message_id, schedule_id, attempt,
-               dry_run, options, continuation_of, started_at, finished_at,
+        select id, job, shard, shard_count, status, trigger, actor, reason, message_id, schedule_id,
+               attempt, dry_run, options, continuation_of, chain_position, published,
+               array(
+                   select c.id
+                     from job_runs c
+                    where c.continuation_of = r.id
+                   union
+                   select c.id
+                     from job_runs c
+                    where c.message_id = any(r.published)
+                      and c.job = r.job
+                    order by id
+               ) as "children!",
+               started_at, finished_at,
                trunc(extract(epoch from finished_at - started_at) * 1000)::bigint as duration_ms,
                results, error
-          from job_runs
+          from job_runs r
          where id = any($1)
          order by started_at desc, id desc
         "#,

@@ -8,6 +8,7 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::Call;
+use super::lease::Part;
 use super::record::{Record, Status};
 use crate::database::Unnamed;
 
@@ -49,10 +50,21 @@ pub(super) async fn by_message(
 /// A run by its id.
 pub(super) async fn by_id(db: Unnamed<'_>, id: Uuid) -> Result<Option<Record>> {
     let row = sqlx::query!(
-        "select id, job, status, dry_run, message_id, attempt, started_at, finished_at, results,
-                error
-           from job_runs
-          where id = $1",
+        r#"
+        select id, job, status, options, dry_run, message_id, attempt, started_at, finished_at,
+               results, error, chain_position, published,
+               published <> '{}' or exists (
+                   select from job_runs c
+                    where c.continuation_of = r.id
+               ) as "is_continued!",
+               place is not null and place is distinct from (
+                   select p.place
+                     from job_runs p
+                    where p.id = r.continuation_of
+               ) as "has_moved!"
+          from job_runs r
+         where id = $1
+        "#,
         id,
     )
     .fetch_optional(db)
@@ -68,6 +80,11 @@ pub(super) async fn by_id(db: Unnamed<'_>, id: Uuid) -> Result<Option<Record>> {
         finished_at: row.finished_at,
         results: row.results,
         error: row.error,
+        options: row.options,
+        chain_position: row.chain_position,
+        published: row.published,
+        is_continued: row.is_continued,
+        has_moved: row.has_moved,
     }))
 }
 
@@ -75,7 +92,7 @@ pub(super) async fn by_id(db: Unnamed<'_>, id: Uuid) -> Result<Option<Record>> {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: Uuid,
-    pub(super) shard: i32,
+    pub(super) part: Part,
     pub(super) attempt: i32,
     pub(super) epoch: Option<i64>,
     /// Skipped rows are settled as they are written.
@@ -90,19 +107,25 @@ pub(super) async fn insert(db: Unnamed<'_>, call: &Call, entry: &Entry) -> Resul
         None => Status::Running,
     };
     let options = serde_json::to_value(&call.options).unwrap_or_default();
-    let results = entry
-        .skipped_because
-        .map_or(json!({}), |reason| json!({ "reason": reason }));
     sqlx::query!(
-        "insert into job_runs (id, job, shard, trigger, actor, reason, message_id, schedule_id,
-                               attempt, signature_jti, options, dry_run, status, epoch,
-                               continuation_of, started_at, finished_at, results)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text, $14,
-                 (select id from job_runs where id = $15), clock_timestamp(),
-                 case when $13::text = 'skipped' then clock_timestamp() end, $16)",
+        "insert into job_runs (id, job, shard, shard_count, trigger, actor, reason, message_id,
+                               schedule_id, attempt, signature_jti, options, dry_run, status,
+                               epoch, continuation_of, chain_position, started_at, finished_at,
+                               results)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text, $15, before.id,
+                case
+                    when before.options ? 'fan_out' then 1
+                    else coalesce(before.chain_position + 1, 1)
+                end,
+                clock_timestamp(), case when $14::text = 'skipped' then clock_timestamp() end, $16
+           from (values (1)) as always
+           left join job_runs before
+             on before.id = $17
+            and before.job = $2",
         entry.id,
         call.job.name,
-        entry.shard,
+        entry.part.shard,
+        entry.part.count,
         caller.trigger.name(),
         caller.actor,
         caller.reason,
@@ -114,27 +137,67 @@ pub(super) async fn insert(db: Unnamed<'_>, call: &Call, entry: &Entry) -> Resul
         call.options.dry_run,
         status.name(),
         entry.epoch,
+        first_results(call, entry),
         call.options.continuation_of,
-        results,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Settles the rows of a shard whose lease ran out; answers which.
-pub(super) async fn abandon(db: Unnamed<'_>, job: &str, shard: i32) -> Result<Vec<Uuid>> {
+/// What stands in a row from the beginning: why it was skipped, and what that
+/// means for a chain.
+fn first_results(call: &Call, entry: &Entry) -> Value {
+    let Some(reason) = entry.skipped_because else {
+        return json!({});
+    };
+    let mut results = json!({ "reason": reason });
+    if call.options.continuation_of.is_some() {
+        let then = match reason {
+            "already_running" => "the chain ends here: the run that is alive does the work",
+            _ => "the chain ends here: the next tick goes on",
+        };
+        results["then"] = then.into();
+    }
+    results
+}
+
+/// Where the run stopped that this one continues, with the same options.
+pub(super) async fn place_left_for(db: Unnamed<'_>, id: Uuid) -> Result<Option<Value>> {
+    let place = sqlx::query_scalar!(
+        "select before.place
+           from job_runs r
+           join job_runs before on before.id = r.continuation_of
+          where r.id = $1
+            and before.status = 'partial'
+            and before.options - 'continuation_of' = r.options - 'continuation_of'",
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(place.flatten())
+}
+
+/// Settles the rows of a part whose lease ran out, and those of other
+/// divisions whose lease was ended; answers which.
+pub(super) async fn abandon(db: Unnamed<'_>, part: Part) -> Result<Vec<Uuid>> {
     sqlx::query_scalar!(
-        "update job_runs
+        "update job_runs r
             set status = 'abandoned',
                 finished_at = clock_timestamp(),
                 error = 'its lease ran out'
           where job = $1
-            and shard = $2
             and status = 'running'
+            and (shard = $2
+                 or shard_count <> $3 and not exists (
+                     select from job_leases l
+                      where l.job = r.job
+                        and l.run_id = r.id
+                 ))
          returning id",
-        job,
-        shard,
+        part.job,
+        part.shard,
+        part.count,
     )
     .fetch_all(db)
     .await
@@ -149,6 +212,7 @@ pub(super) async fn finish(
     status: Status,
     results: &Value,
     error: Option<String>,
+    place: Option<Value>,
 ) -> Result<bool> {
     let finished = sqlx::query!(
         "update job_runs
@@ -158,6 +222,7 @@ pub(super) async fn finish(
                     else $3
                 end,
                 error = $4,
+                place = $5,
                 finished_at = clock_timestamp()
           where id = $1
             and status in ('running', 'abandoned')",
@@ -165,6 +230,7 @@ pub(super) async fn finish(
         status.name(),
         results,
         error,
+        place,
     )
     .execute(db)
     .await?;

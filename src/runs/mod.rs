@@ -1,17 +1,21 @@
 //! Runs: begin -> job -> settle.
 //!
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
-//! and what a caller is told; what operators read of it ([`history`],
-//! [`standing`]), and what QStash gave up on ([`failures`]). Promises that a run goes on when its caller
+//! and what a caller is told; the messages by which a run goes on
+//! ([`continuation`]) or is divided ([`fan_out`]); what QStash gave up on
+//! ([`failures`]); and what operators read of it ([`history`], [`standing`]).
+//! Promises that a run goes on when its caller
 //! hangs up, that a panic of the job is settled like any failure, and that
 //! what is settled is durable before anybody hears of it. Knows no HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -19,28 +23,34 @@ use uuid::Uuid;
 
 use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::weekly_reports::links::Links;
-use crate::jobs::{Budget, Cx, Ended, Fence, Finish, Job, Options, Stop, during};
+use crate::jobs::{Budget, Finish, Job, Options, Place, Stop, during};
 use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 mod begin;
 pub mod checkup;
+mod continuation;
 pub mod failures;
+mod fan_out;
 pub mod history;
 mod lease;
 mod ledger;
+mod publisher;
 mod readiness;
 mod record;
 mod reports;
 mod settle;
 pub mod standing;
 mod totals;
+mod work;
 
+pub use continuation::{Continuation, MOST_LINKS, WhyNot};
+pub use publisher::Publisher;
 pub use readiness::Readiness;
 pub use record::{Record, Status};
 pub use totals::Totals;
 
-use begin::{Begun, Started};
+use begin::Begun;
 
 /// How long a run may go on past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
@@ -57,6 +67,8 @@ pub struct Runner {
     pub resend: Resend,
     /// What signs links to reports.
     pub links: Option<Links>,
+    /// What publishes messages to this service, where there is a token.
+    pub publisher: Option<Publisher>,
     /// The bounds of a run.
     pub settings: Settings,
     /// Cancelled when the process is asked to stop.
@@ -123,9 +135,16 @@ pub enum Answer {
         record: Record,
         /// Whether the database or Stripe was away, so that a later try may pass.
         unreachable: bool,
+        /// Whether the rest of a partial run was asked for.
+        continuation: Option<Continuation>,
     },
     /// It had been settled before; nothing ran.
-    Replayed(Record),
+    Replayed {
+        /// The run.
+        record: Record,
+        /// Whether the rest of a partial run was asked for, then or now.
+        continuation: Option<Continuation>,
+    },
     /// The same delivery is being worked on right now.
     StillRunning(Record),
     /// It asks for a moment that has not come.
@@ -163,23 +182,42 @@ impl Runner {
     ) -> Result<Answer, Stop> {
         // Counted from the call, not from the begin, which may have to wait.
         let budget = Budget::new(self.settings.budget, self.stop.clone());
+        let latest = Instant::now() + self.settings.budget + OVERTIME;
         let started = match begin::begin(&self.db, &call, self.settings.lease_ttl).await? {
-            Begun::Answered(answer) => return Ok(*answer),
+            Begun::Answered(answer) => return Ok(self.replayed(&call, *answer, latest).await),
             Begun::Started(started) => started,
         };
         let job = call.job.name;
         let span = tracing::info_span!("run", job, run_id = %started.lease.run_id);
-        let ended = self
-            .work(&call, &started, budget, progress)
-            .instrument(span)
-            .await;
-        let record = settle::settle(&self.db, &call, &started.lease, &ended).await?;
+        let work = async {
+            match call.options.fan_out {
+                Some(count) => (self.fan_out(&call, &started, count).await, Arc::default()),
+                None => self.work(&call, &started, budget, progress).await,
+            }
+        };
+        let (ended, place): (_, Arc<Place>) = work.instrument(span).await;
+        let record = settle::settle(&self.db, &call, &started.lease, &ended, &place).await?;
         log(&record, &ended.end);
         let unreachable = matches!(ended.end, Err(Stop::Unreachable(_)));
+        let continuation = self.go_on(&call, &record, latest).await;
         Ok(Answer::Settled {
             record,
             unreachable,
+            continuation,
         })
+    }
+
+    /// A process that was killed after it had settled a partial run may not
+    /// have asked for the rest; the redelivery does.
+    async fn replayed(&self, call: &Call, answer: Answer, latest: Instant) -> Answer {
+        let Answer::Replayed { record, .. } = answer else {
+            return answer;
+        };
+        let continuation = self.go_on(call, &record, latest).await;
+        Answer::Replayed {
+            record,
+            continuation,
+        }
     }
 
     /// The moment it is, on the database's clock.
@@ -194,50 +232,6 @@ impl Runner {
             .fetch_one(Unnamed(&mut tx))
             .await
             .map_err(during("read the clock"))
-    }
-
-    async fn work(
-        &self,
-        call: &Call,
-        started: &Started,
-        budget: Budget,
-        progress: &watch::Sender<Value>,
-    ) -> Ended {
-        let lease = started.lease.clone();
-        let cx = Cx {
-            db: self.db.clone(),
-            now: started.now,
-            options: call.options.clone(),
-            budget,
-            fence: Fence::new(
-                self.db.clone(),
-                lease,
-                call.options.dry_run,
-                progress.clone(),
-            ),
-            stripe: self.stripe.clone(),
-            resend: self.resend.clone(),
-            links: self.links.clone(),
-        };
-        let run = call.job.run;
-        let mut task = tokio::spawn(async move { run(&cx).await }.in_current_span());
-        // What its batches noted is committed, and so it counts.
-        let broken_off = |stop| Ended {
-            results: progress.borrow().clone(),
-            end: Err(stop),
-        };
-        let overtime = self.settings.budget + OVERTIME;
-        match tokio::time::timeout(overtime, &mut task).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(panic)) => broken_off(Stop::Failed(
-                anyhow::Error::new(panic).context("the job panicked"),
-            )),
-            Err(_) => {
-                task.abort();
-                let stuck = "the job did not end in time: does the database still answer?";
-                broken_off(Stop::Unreachable(anyhow::anyhow!(stuck)))
-            }
-        }
     }
 }
 

@@ -46,6 +46,16 @@ pub struct Record {
     pub results: Value,
     /// Why it could not go on.
     pub error: Option<String>,
+    /// What was asked of it.
+    pub options: Value,
+    /// Which link of a chain of continuations it is, from 1.
+    pub chain_position: i32,
+    /// QStash's ids of the messages that it published.
+    pub published: Vec<String>,
+    /// Whether a message or a run shows that its rest was asked for.
+    pub is_continued: bool,
+    /// Whether it stopped elsewhere than it had begun.
+    pub has_moved: bool,
 }
 
 impl Record {

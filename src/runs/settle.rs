@@ -11,7 +11,7 @@ use super::record::{Record, Status};
 use super::{Call, failures, lease, totals};
 use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::fence::Lease;
-use crate::jobs::{Ended, Finish, Stop, during};
+use crate::jobs::{Ended, Finish, Place, Stop, during};
 
 /// How long one try may take; a dead connection gives no answer at all.
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -25,12 +25,14 @@ pub(super) async fn settle(
     call: &Call,
     lease: &Lease,
     ended: &Ended,
+    place: &Place,
 ) -> Result<Record, Stop> {
     let patient = ConstantBuilder::default()
         .with_delay(Duration::from_secs(1))
         .with_max_times(TRIES - 1);
     let settle = || async {
-        let settled = tokio::time::timeout(TIMEOUT, settle_once(db, call, lease, ended)).await;
+        let settled =
+            tokio::time::timeout(TIMEOUT, settle_once(db, call, lease, ended, place)).await;
         settled.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     };
     settle
@@ -44,6 +46,7 @@ async fn settle_once(
     call: &Call,
     lease: &Lease,
     ended: &Ended,
+    place: &Place,
 ) -> sqlx::Result<Record> {
     let mut tx = database::begin(db, Bounds::DECISION).await?;
     let still_ours = lease::free(Unnamed(&mut tx), lease).await?;
@@ -54,6 +57,7 @@ async fn settle_once(
         status,
         &ended.results,
         error,
+        place.left().filter(|_| status == Status::Partial),
     )
     .await?;
     let record = ledger::by_id(Unnamed(&mut tx), lease.run_id)

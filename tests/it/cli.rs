@@ -82,12 +82,12 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
 #[case::run(&["run", "--help"], &[
-    JOB, "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--actor", "--reason",
+    JOB, "--dry-run", "--as-of", "--batch-size", "--limit", "--shard", "--fan-out", "--actor", "--reason",
 ])]
 #[case::churn_fit(&["churn", "fit", "--help"], &["--gym", "--dry-run", "--as-of", "--json"])]
 #[case::trigger(&["trigger", "--help"], &[
     JOB, "--url", "--public-url", "--message-id", "--retries", "--retry-delay", "--dry-run",
-    "CRON_SECRET", "30m 8s",
+    "--fan-out", "CRON_SECRET", "30m 8s",
 ])]
 #[case::sign(&["sign", "--help"], &["--url", "--body-file", "QSTASH_CURRENT_SIGNING_KEY"])]
 #[case::verify(&["verify", "--help"], &["--url", "--signature", "--body-file", "--region"])]
@@ -121,6 +121,8 @@ async fn help_names_every_option_and_no_setting_s_value(
 #[case::useless_option(&["run", JOB, "--force"])]
 #[case::batch_of_none(&["run", JOB, "--batch-size", "0"])]
 #[case::shard_out_of_range(&["run", JOB, "--shard", "4/4"])]
+#[case::fan_out_with_nobody_to_receive(&["run", JOB, "--fan-out", "4"])]
+#[case::fan_out_of_one(&["trigger", JOB, "--fan-out", "1"])]
 #[case::no_moment(&["run", JOB, "--as-of", "yesterday"])]
 #[case::too_many_retries(&["trigger", JOB, "--retries", "101"])]
 #[case::no_delay(&["trigger", JOB, "--retry-delay", "soon"])]

@@ -13,7 +13,7 @@ use crate::app::{App, Delivery, JOB, Reply};
 use crate::processes::{Process, until};
 
 mod connections;
-mod exactly;
+pub(crate) mod exactly;
 mod frozen;
 mod stopped;
 

@@ -142,6 +142,11 @@ impl Address {
             .expect("the delivery was never taken")
     }
 
+    /// Where it listens, such as `http://127.0.0.1:40123`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     async fn is_ready(&self) -> bool {
         let answer = self.http.get(format!("{}/health/ready", self.url));
         answer.send().await.is_ok_and(|it| it.status().is_success())

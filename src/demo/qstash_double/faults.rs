@@ -1,7 +1,8 @@
 //! Scripted trouble: what goes wrong with which call.
 //!
-//! A call meets the first fault queued for it and never more than one. Retries are calls of their
-//! own, so a fault that every try is to meet is queued for each.
+//! A call meets the first fault queued for it, else the standing one, and never more than one.
+//! Retries are calls of their own, so a fault that every try is to meet is queued for each, or
+//! stands.
 
 use std::io;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub enum Fault {
     Disconnect,
     /// The call takes effect, then the connection is closed without an answer.
     DisconnectAfterEffect,
+    /// These entries of a batch, counted from 0, fail, the others do not.
+    Entries(Vec<usize>),
 }
 
 impl Fault {
@@ -58,6 +61,14 @@ impl Fault {
         }
     }
 
+    /// The entries of a batch that fail.
+    pub(super) fn entries(&self) -> &[usize] {
+        match self {
+            Self::Entries(places) => places,
+            _ => &[],
+        }
+    }
+
     /// Whether nothing is answered.
     pub(super) fn cuts(&self) -> bool {
         matches!(self, Self::Disconnect | Self::DisconnectAfterEffect)
@@ -66,20 +77,35 @@ impl Fault {
 
 /// All scripted faults, in the order they were queued.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<(String, String, Fault)>);
+pub(super) struct Faults {
+    queued: Vec<Scripted>,
+    standing: Vec<Scripted>,
+}
+
+/// A method, a part of a path, and what goes wrong there.
+type Scripted = (String, String, Fault);
 
 impl Faults {
     pub(super) fn queue(&mut self, method: &str, path: &str, fault: Fault) {
-        self.0.push((method.to_owned(), path.to_owned(), fault));
+        self.queued
+            .push((method.to_owned(), path.to_owned(), fault));
+    }
+
+    pub(super) fn stand(&mut self, method: &str, path: &str, fault: Fault) {
+        self.standing
+            .push((method.to_owned(), path.to_owned(), fault));
     }
 
     /// Takes the fault whose turn it is for this call.
     pub(super) fn take(&mut self, call: &Call) -> Option<Fault> {
-        let place = self
-            .0
-            .iter()
-            .position(|(method, path, _)| *method == call.method && call.path.contains(path))?;
-        Some(self.0.remove(place).2)
+        let concerns = |(method, path, _): &Scripted| {
+            *method == call.method && call.path.contains(path.as_str())
+        };
+        if let Some(place) = self.queued.iter().position(concerns) {
+            return Some(self.queued.remove(place).2);
+        }
+        let standing = self.standing.iter().find(|one| concerns(one));
+        standing.map(|(_, _, fault)| fault.clone())
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! It owns schedules and messages in memory, and answers QStash's REST API on a loopback port as
 //! upstash.com/docs/qstash says QStash does: a schedule is replaced as a whole, a message is
-//! deduplicated by its id, a token may be read-only or of another region. It promises that every
-//! call is on record, headers included. It fires no schedule by itself, because a test must not
-//! wait for a clock, and what QStash does beyond its documentation it cannot know.
+//! deduplicated by its id, a token may be read-only or of another region. Told where the service
+//! is, it delivers, retries and calls back. It promises that every call is on record, headers
+//! included. It fires no schedule by itself, because a test must not wait for a clock, and what
+//! QStash does beyond its documentation it cannot know.
 
+mod callback;
+mod courier;
 mod faults;
 mod keys;
+mod message;
+mod messages;
 mod request;
 mod schedules;
 mod service;
@@ -21,8 +26,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use courier::Courier;
 pub use faults::Fault;
 pub use keys::Keys;
+pub use message::{Attempt, Fate, Message};
 pub use request::Call;
 use service::{Shared, State, lock};
 
@@ -81,6 +88,17 @@ impl QstashDouble {
     /// call, first in, first out.
     pub fn fault(&self, method: &str, path: &str, fault: Fault) {
         lock(&self.state).faults.queue(method, path, fault);
+    }
+
+    /// Spoils every call with this method whose path contains this and that no queued fault is
+    /// waiting for.
+    pub fn always(&self, method: &str, path: &str, fault: Fault) {
+        lock(&self.state).faults.stand(method, path, fault);
+    }
+
+    /// Forgets all scripted faults.
+    pub fn clear_faults(&self) {
+        lock(&self.state).faults = faults::Faults::default();
     }
 
     /// A schedule as it is listed now.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::messages::Draft;
 use super::request::Call;
 use super::service::{Answer, refuse};
 
@@ -59,6 +60,12 @@ impl Schedules {
     /// A schedule as it is listed.
     pub(super) fn get(&self, id: &str) -> Option<Value> {
         Some(self.kept.get(id)?.listed(id, &self.salt))
+    }
+
+    /// What a tick of it delivers; nothing while it is paused.
+    pub(super) fn draft(&self, id: &str) -> Option<Draft> {
+        let kept = self.kept.get(id).filter(|kept| !kept.is_paused)?;
+        Some(kept.draft(id))
     }
 
     fn list(&self) -> Value {

@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
-use super::faults::{self, Faults};
+use super::courier::Office;
+use super::faults::{self, Fault, Faults};
 use super::keys::{self, Keys};
+use super::messages::{self, Messages};
 use super::request::Call;
 use super::schedules::Schedules;
 use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
@@ -24,6 +26,8 @@ pub(super) struct State {
     pub(super) keys: Keys,
     pub(super) faults: Faults,
     pub(super) schedules: Schedules,
+    pub(super) messages: Messages,
+    pub(super) office: Option<Arc<Office>>,
 }
 
 /// The state; a test that failed while holding it has not harmed it.
@@ -59,12 +63,12 @@ async fn handle(
         state.faults.take(&call)
     };
     let Some(fault) = fault else {
-        return response(answer(&state, &call));
+        return response(answer(&state, &call, None));
     };
     tokio::time::sleep(fault.hang()).await;
     let mut given = (200, Value::Null);
     if fault.lets_through() {
-        given = answer(&state, &call);
+        given = answer(&state, &call, Some(&fault));
     }
     tokio::time::sleep(fault.hang_after_effect()).await;
     match fault.status() {
@@ -83,12 +87,17 @@ fn response((status, body): Answer) -> Response {
     (status, Json(body)).into_response()
 }
 
-fn answer(state: &Shared, call: &Call) -> Answer {
-    refusal(call).unwrap_or_else(|| dispatch(state, call))
+fn answer(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
+    let spoiled = fault.map(Fault::entries).unwrap_or_default();
+    refusal(call).unwrap_or_else(|| dispatch(state, call, spoiled))
 }
 
-fn dispatch(state: &Shared, call: &Call) -> Answer {
+/// Hands the call to whom it concerns; `spoiled` are the entries of a batch that fail.
+fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
     if let Some(answer) = keys::answer(state, call) {
+        return answer;
+    }
+    if let Some(answer) = messages::answer(state, call, spoiled) {
         return answer;
     }
     if let Some(answer) = lock(state).schedules.answer(call) {

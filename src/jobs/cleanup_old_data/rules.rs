@@ -9,6 +9,7 @@
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
+use serde::{Deserialize, Serialize};
 use sqlx::Result;
 use uuid::Uuid;
 
@@ -165,7 +166,7 @@ pub(super) struct Span {
 
 /// A row's place in its walk, as text, which holds every date that Postgres
 /// has, the infinite ones too.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) at: String,
     pub(super) id: String,

@@ -6,6 +6,7 @@
 //! stop the run.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::journal::{self, Patience};
 use super::policies::Policy;
@@ -39,6 +40,15 @@ pub(super) struct Turn {
     /// Rows that were passed and are still there.
     pub(super) skipped: i64,
     pub(super) held: i64,
+}
+
+/// How far a policy's walk has come, for a continuation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stood {
+    after: Key,
+    left: u64,
+    skipped: i64,
+    held: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +102,30 @@ impl Turn {
         })
     }
 
+    /// Goes on where the run before stood: rows that are held, or that others
+    /// hold, are passed once in a chain.
+    pub(super) fn resume(&mut self, before: Option<Stood>) {
+        let Some(before) = before else {
+            return;
+        };
+        self.span.after = before.after;
+        self.left = before.left;
+        self.skipped = before.skipped;
+        self.held = before.held;
+        if self.left == 0 {
+            self.stage = Stage::AtTheLimit;
+        }
+    }
+
+    pub(super) fn stood(&self) -> Stood {
+        Stood {
+            after: self.span.after.clone(),
+            left: self.left,
+            skipped: self.skipped,
+            held: self.held,
+        }
+    }
+
     pub(super) fn cutoff(&self) -> DateTime<Utc> {
         self.span.cutoff
     }
@@ -102,6 +136,11 @@ impl Turn {
 
     pub(super) fn is_walking(&self) -> bool {
         self.stage == Stage::Walking
+    }
+
+    /// Whether it had a turn at all.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Whether every row past the cutoff was looked at.

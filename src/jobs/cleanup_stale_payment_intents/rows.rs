@@ -35,8 +35,8 @@ impl Cursor {
     pub(super) fn at_the_longest_untouched(cx: &Cx) -> Self {
         Self {
             after: None,
-            left: cx.options.row_limit(),
-            at_the_end: false,
+            left: cx.rows_left(),
+            at_the_end: cx.rows_left() == 0,
         }
     }
 

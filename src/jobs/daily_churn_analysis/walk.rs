@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
@@ -25,11 +26,41 @@ pub(super) struct Judged {
     pub(super) model_version: String,
 }
 
-/// Where the walk stands.
+/// Members that were judged together, and where the walk stands after them.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) judged: Vec<Judged>,
+    pub(super) stood: Stood,
+}
+
+/// Where a run stood: a continuation with `force` must not begin again at the
+/// first member, and the limit is one for the whole chain.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Stood {
+    /// The last gym and member that were passed.
+    pub(super) after: Option<(Uuid, Uuid)>,
+    /// Members that may still be scored.
+    pub(super) left: u64,
+    /// Predictions that may still get their outcome.
+    pub(super) outcomes_left: u64,
+}
+
+impl Stood {
+    /// Where the run before stood, or the beginning.
+    pub(super) fn before(cx: &Cx) -> Self {
+        let limit = cx.options.row_limit();
+        cx.place.from().unwrap_or(Self {
+            after: None,
+            left: limit,
+            outcomes_left: limit,
+        })
+    }
+}
+
+/// The walk.
 #[derive(Debug)]
 pub(super) struct Walk {
-    after: Option<(Uuid, Uuid)>,
-    left: u64,
+    stood: Stood,
     at_the_end: bool,
     /// Of the gyms on the last page.
     gyms: HashMap<Uuid, Known>,
@@ -44,10 +75,12 @@ struct Known {
 
 impl Walk {
     pub(super) fn begin(cx: &Cx) -> Self {
+        let mut stood = Stood::before(cx);
+        // Outcomes come first, and all that were allowed are done by now.
+        stood.outcomes_left = 0;
         Self {
-            after: None,
-            left: cx.options.row_limit(),
-            at_the_end: false,
+            at_the_end: stood.left == 0,
+            stood,
             gyms: HashMap::new(),
         }
     }
@@ -63,29 +96,31 @@ impl Walk {
 
     /// The next page, judged; `None` when there is no more. It may be empty:
     /// then all of it was done before.
-    pub(super) async fn page(&mut self, cx: &Cx) -> std::result::Result<Option<Vec<Judged>>, Stop> {
+    pub(super) async fn page(&mut self, cx: &Cx) -> std::result::Result<Option<Page>, Stop> {
         if self.at_the_end {
             return Ok(None);
         }
         let size = cx.options.batch_size_or(BATCH);
-        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
+        let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
         let mut tx = cx.reading().await?;
-        let picked = pick(Unnamed(&mut tx), cx, self.after, size)
+        let picked = pick(Unnamed(&mut tx), cx, self.stood.after, size)
             .await
             .map_err(during("pick members to score"))?;
         self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
-        self.after = picked.last().map(|last| (last.gym_id, last.id));
+        let last = picked.last().map(|last| (last.gym_id, last.id));
+        self.stood.after = last.or(self.stood.after);
         let wanted = picked
             .into_iter()
             .filter(|one| cx.options.force || !one.is_done);
         let members: Vec<Member> = wanted.map(Picked::member).collect();
-        self.left -= self.left.min(members.len() as u64);
-        self.at_the_end |= self.left == 0;
-        if members.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        let judged = self.judge(cx, &mut tx, members).await;
-        judged.map(Some).map_err(during("read what members did"))
+        self.stood.left -= self.stood.left.min(members.len() as u64);
+        self.at_the_end |= self.stood.left == 0;
+        let stood = self.stood;
+        let judged = self
+            .judge(cx, &mut tx, members)
+            .await
+            .map_err(during("read what members did"))?;
+        Ok(Some(Page { judged, stood }))
     }
 
     async fn judge(
@@ -94,6 +129,9 @@ impl Walk {
         db: &mut PgConnection,
         members: Vec<Member>,
     ) -> Result<Vec<Judged>> {
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
         self.learn(cx, db, &members).await?;
         let facts = facts::of_members(db, &members, cx.now).await?;
         let judged = members

@@ -46,8 +46,8 @@ impl Cursor {
         Self {
             after: None,
             ahead: VecDeque::new(),
-            left: cx.options.row_limit(),
-            at_the_end: false,
+            left: cx.rows_left(),
+            at_the_end: cx.rows_left() == 0,
         }
     }
 

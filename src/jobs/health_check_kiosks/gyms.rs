@@ -71,6 +71,19 @@ pub(super) struct Walk {
     ahead: VecDeque<Arc<Gym>>,
     read: usize,
     at_the_end: bool,
+    /// It did not begin at the first gym.
+    is_a_rest: bool,
+}
+
+impl Walk {
+    /// A walk over the gyms after this one; over all without one.
+    pub(super) fn after(gym: Option<Uuid>) -> Self {
+        Self {
+            after: gym,
+            is_a_rest: gym.is_some(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Gyms {
@@ -99,7 +112,8 @@ impl Gyms {
 
     async fn read_ahead(&mut self, walk: &mut Walk, cx: &Cx) -> Result<(), Stop> {
         if self.are_all_kept {
-            walk.ahead = self.kept.iter().cloned().collect();
+            let lies_ahead = |gym: &&Arc<Gym>| walk.after.is_none_or(|after| gym.id > after);
+            walk.ahead = self.kept.iter().filter(lies_ahead).cloned().collect();
             walk.at_the_end = true;
             return Ok(());
         }
@@ -111,7 +125,10 @@ impl Gyms {
         walk.at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < GYMS_AHEAD);
         let gyms = rows.iter().map(|row| Arc::new(Gym::read(row, cx.now)));
         walk.ahead = gyms.collect();
-        if self.kept.len() == walk.read && walk.read + walk.ahead.len() <= GYMS_KEPT {
+        if !walk.is_a_rest
+            && self.kept.len() == walk.read
+            && walk.read + walk.ahead.len() <= GYMS_KEPT
+        {
             self.kept.extend(walk.ahead.iter().cloned());
             self.are_all_kept = walk.at_the_end;
         }

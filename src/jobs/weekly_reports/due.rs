@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 use sqlx::Result;
 use uuid::Uuid;
 
@@ -38,18 +39,34 @@ pub(super) struct Gyms {
 /// Where the walk over the gyms stands.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    after: Option<Uuid>,
-    left: u64,
+    stood: Stood,
     at_the_end: bool,
 }
 
+/// Where a run stood: a continuation with `force` must not begin again at the
+/// first gym, and the limit is one for the whole chain.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Stood {
+    after: Option<Uuid>,
+    left: u64,
+}
+
 impl Cursor {
-    pub(super) fn at_the_first(cx: &Cx) -> Self {
-        Self {
+    /// At the first gym, or after the last of the run before.
+    pub(super) fn begin(cx: &Cx) -> Self {
+        let stood: Stood = cx.place.from().unwrap_or(Stood {
             after: None,
             left: cx.options.row_limit(),
-            at_the_end: false,
+        });
+        Self {
+            at_the_end: stood.left == 0,
+            stood,
         }
+    }
+
+    /// Notes that all gyms that were handed out are settled.
+    pub(super) fn leave(&self, cx: &Cx) {
+        cx.place.leave(&self.stood);
     }
 
     /// Done once every gym was looked at, or `limit` of them.
@@ -64,24 +81,24 @@ impl Cursor {
     /// Some of the gyms that were handed out were not looked at.
     pub(super) fn interrupted(&mut self) {
         self.at_the_end = false;
-        self.left = 0;
+        self.stood.left = 0;
     }
 
     /// The next batch; `None` when there is none.
     pub(super) async fn batch(&mut self, cx: &Cx) -> Result<Option<Gyms>, Stop> {
         let size = cx.options.batch_size_or(BATCH);
-        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
+        let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
         if self.at_the_end || size == 0 {
             return Ok(None);
         }
         let mut tx = cx.reading().await?;
-        let rows = pick(Unnamed(&mut tx), cx, self.after, size)
+        let rows = pick(Unnamed(&mut tx), cx, self.stood.after, size)
             .await
             .map_err(during("pick gyms"))?;
         let read = rows.len() as u64;
-        self.after = rows.last().map(|row| row.id).or(self.after);
-        self.left -= self.left.min(read);
-        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
+        self.stood.after = rows.last().map(|row| row.id).or(self.stood.after);
+        self.stood.left -= self.stood.left.min(read);
+        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.stood.left == 0;
         let mut gyms = Gyms {
             total: read,
             ..Gyms::default()

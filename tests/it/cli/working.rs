@@ -1,6 +1,7 @@
 //! `migrate` and `run`.
 
 use super::*;
+use crate::messages::Connected;
 
 #[tokio::test]
 async fn a_future_moment_exits_2() {
@@ -111,6 +112,27 @@ async fn a_run_of_a_person_is_in_the_ledger_with_their_name_and_reason() {
             { "trigger": "cli", "actor": "zoe", "reason": null, "options": {} },
         ])
     );
+}
+
+#[tokio::test]
+async fn a_run_of_a_person_that_leaves_work_is_not_continued_and_says_so() {
+    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", "1"), ("STRIPE_MAX_RPS", "40")]).await;
+    let app = &connected.app;
+    app.stale_orders(100, 1).await;
+    app.open_intents_for_all().await;
+
+    let done = run(&app.settings, &["run", JOB]).await;
+
+    assert_eq!(
+        (done.code, &done.json()["status"]),
+        (Some(0), &json!("partial")),
+        "{done:?}"
+    );
+    assert!(
+        done.err.contains("run it again, or the next tick goes on"),
+        "{done:?}"
+    );
+    assert_eq!(connected.qstash.calls().len(), 0);
 }
 
 #[rstest]

@@ -55,6 +55,21 @@ fn mail_with_a_key_needs_a_sender() {
     assert_refused(&[("RESEND_API_KEY", Some("re_5Tz8Qw1Rk7"))], "REPORT_FROM");
 }
 
+/// What serves must know where its messages are to go.
+#[test]
+fn messages_with_a_token_need_an_address() {
+    let token = ("QSTASH_TOKEN", Some("qstash-token-of-nobody"));
+    for (variable, value) in [
+        ("PUBLIC_URL", None),
+        ("QSTASH_URL", Some("http://qstash.test")),
+    ] {
+        let read = settings(&[token, ("QSTASH_VERIFY", Some("off")), (variable, value)]);
+        let wrong = serve::runner(&read).expect_err("it was accepted");
+        let wrong = wrong.downcast::<Wrong>().expect("not a wrong setting");
+        assert!(wrong.to_string().starts_with(variable), "{wrong}");
+    }
+}
+
 #[rstest]
 fn a_secret_that_is_none_is_refused(
     #[values("CRON_SECRET", "CRON_SECRET_PREVIOUS", "OPERATOR_SECRET")] variable: &str,

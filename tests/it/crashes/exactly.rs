@@ -9,12 +9,12 @@ use sqlx::{Postgres, Transaction};
 use crate::app::App;
 
 /// Batches that wait for a lock.
-pub(super) const WAITING: &str = "select count(*) from pg_stat_activity
+pub(crate) const WAITING: &str = "select count(*) from pg_stat_activity
      where datname = current_database() and wait_event_type = 'Lock'";
 
 /// So many orders of three units, so many of them with an intent: each was
 /// expired once, here, at Stripe, in the audit trail and in the ledger.
-pub(super) async fn assert_each_expired_once(app: &App, orders: i64, intents: i64, how: &str) {
+pub(crate) async fn assert_each_expired_once(app: &App, orders: i64, intents: i64, how: &str) {
     let found = app
         .rows(
             "select (select count(*) from orders where status = 'EXPIRED') as expired,
@@ -52,7 +52,7 @@ pub(super) async fn assert_each_expired_once(app: &App, orders: i64, intents: i6
 
 /// Each order stands, or is expired with its stock, its intents and its audit
 /// row; and the ledger counts what is expired, whoever died.
-pub(super) async fn assert_nothing_half_done(app: &App, how: &str) {
+pub(crate) async fn assert_nothing_half_done(app: &App, how: &str) {
     let half_done = app
         .rows(
             "select o.*
@@ -81,32 +81,32 @@ pub(super) async fn assert_nothing_half_done(app: &App, how: &str) {
     assert_eq!(miscounted, 0, "{how}");
 }
 
-pub(super) async fn expired(app: &App) -> i64 {
+pub(crate) async fn expired(app: &App) -> i64 {
     app.count("select count(*) from orders where status = 'EXPIRED'")
         .await
 }
 
-pub(super) async fn is_running(app: &App, attempt: i32) -> bool {
+pub(crate) async fn is_running(app: &App, attempt: i32) -> bool {
     let running =
         format!("select count(*) from job_runs where status = 'running' and attempt = {attempt}");
     app.count(&running).await == 1
 }
 
 /// How the runs ended, in their order.
-pub(super) async fn statuses(app: &App) -> Vec<String> {
+pub(crate) async fn statuses(app: &App) -> Vec<String> {
     sqlx::query_scalar("select status from job_runs order by id")
         .fetch_all(&app.db)
         .await
         .unwrap()
 }
 
-pub(super) fn was_asked_about(app: &App, intent: &str) -> bool {
+pub(crate) fn was_asked_about(app: &App, intent: &str) -> bool {
     let calls = app.stripe.calls();
     calls.iter().any(|it| it.intent.as_deref() == Some(intent))
 }
 
 /// Keeps a stock level locked, so that a batch waits inside its transaction.
-pub(super) async fn hold_stock(app: &App) -> Transaction<'static, Postgres> {
+pub(crate) async fn hold_stock(app: &App) -> Transaction<'static, Postgres> {
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("select from stock_levels for update")
         .execute(&mut *held)

@@ -30,6 +30,7 @@ async fn a_run_is_told_with_all_the_ledger_knows() {
         json!({
             "run_id": id, "job": JOB, "shard": 0, "status": "succeeded", "trigger": "qstash",
             "actor": null, "reason": null, "message_id": "msg_7",
+            "shard_count": 1, "chain_position": 1, "published": [], "children": [],
             "schedule_id": "jarvis-expire-stale-orders", "attempt": 1, "dry_run": false,
             "options": { "batch_size": 7 }, "continuation_of": null, "error": null,
         })

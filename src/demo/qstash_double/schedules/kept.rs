@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::{HeaderName, HeaderValue};
 use chrono::Utc;
 use chrono_tz::Tz;
 use croner::Cron;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::super::messages::Draft;
 use super::super::request::Call;
 
 /// What is passed on to the destination, and to the failure callback.
@@ -103,6 +105,20 @@ impl Kept {
             listed["body"] = json!(self.body);
         }
         listed
+    }
+
+    /// The message of one tick, in clear.
+    pub(super) fn draft(&self, id: &str) -> Draft {
+        let headers = self.headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
+        });
+        Draft {
+            destination: self.destination.clone(),
+            headers: headers.collect(),
+            body: self.body.clone(),
+            schedule_id: Some(id.to_owned()),
+        }
     }
 
     /// Headers that are passed on, under the names they arrive with.

@@ -1,0 +1,214 @@
+//! The deliveries: signed, tried again, and given up, as
+//! <https://upstash.com/docs/qstash/features/retry> says.
+//!
+//! Each attempt has a token of its own. 2xx ends a message; anything else, and no answer in time,
+//! is tried again until `Upstash-Retries` are used up, or at once no more after a 489 with
+//! `Upstash-NonRetryable-Error`. Then the failure callback is a message of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use super::callback;
+use super::message::{Attempt, Fate, Message};
+use super::messages;
+use super::service::{Shared, lock};
+use crate::outbound;
+use crate::qstash::signature;
+
+/// The longest an answer is waited for; a message's own timeout can only shorten it.
+const TIMEOUT: Duration = Duration::from_mins(15);
+/// The longest wait between two attempts.
+const A_DAY: f64 = 86_400.0;
+
+/// How the double delivers.
+#[derive(Debug, Clone)]
+pub struct Courier {
+    /// The receiver's current signing key.
+    pub signing_key: SecretString,
+    /// What the destinations begin with; tokens are signed for it.
+    pub public_url: String,
+    /// Where that really is: replicas take turns, as behind a balancer. None: where it says.
+    pub replicas: Vec<String>,
+    /// Waits between attempts are that many times shorter than QStash's.
+    pub hurry: u32,
+    /// Deliveries at once.
+    pub parallelism: usize,
+}
+
+/// What it takes to deliver.
+#[derive(Debug)]
+pub(super) struct Office {
+    courier: Courier,
+    http: reqwest::Client,
+    slots: Semaphore,
+    turn: AtomicUsize,
+}
+
+/// Delivers the message in the background, once somebody delivers.
+pub(super) fn send_out(state: &Shared, id: &str) {
+    let Some(office) = lock(state).office.clone() else {
+        return;
+    };
+    let (state, id) = (Arc::clone(state), id.to_owned());
+    tokio::spawn(async move { office.deliver(&state, &id).await });
+}
+
+/// The clock that tokens and messages are dated by.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "QStash's part is played here, clock and all"
+)]
+pub(super) fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}
+
+impl Office {
+    pub(super) fn open(courier: Courier) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: outbound::client(TIMEOUT)?,
+            slots: Semaphore::new(courier.parallelism.max(1)),
+            turn: AtomicUsize::new(0),
+            courier,
+        })
+    }
+
+    /// Attempt after attempt, until the message has come to an end.
+    async fn deliver(self: Arc<Self>, state: &Shared, id: &str) {
+        // Whoever was told to deliver since then has all that was waiting.
+        let waiting = |state: &Shared| {
+            let mut state = lock(state);
+            let office = state.office.as_ref();
+            let is_open = office.is_some_and(|office| Arc::ptr_eq(office, &self));
+            is_open.then(|| state.messages.waiting(id).cloned())?
+        };
+        let Some(message) = waiting(state) else {
+            return;
+        };
+        self.pause(message.delay()).await;
+        // Deleted while it waited: nothing arrives.
+        while let (Ok(slot), Some(message)) = (self.slots.acquire().await, waiting(state)) {
+            let attempt = self.attempt(&message).await;
+            drop(slot);
+            let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
+            let fate = fate_of(&attempt, retried, message.most_retries());
+            lock(state).messages.note(id, attempt.clone(), fate.clone());
+            match &fate {
+                Fate::Waiting => self.pause(wait_after(&attempt, retried + 1)).await,
+                Fate::Failed(dead_letter) => call_back(state, &message, &attempt, dead_letter),
+                _ => {}
+            }
+        }
+    }
+
+    async fn pause(&self, wait: Duration) {
+        if !wait.is_zero() {
+            tokio::time::sleep(wait / self.courier.hurry.max(1)).await;
+        }
+    }
+
+    async fn attempt(&self, message: &Message) -> Attempt {
+        let (status, headers, body) = match self.post(message).await {
+            Ok(answer) => answer,
+            Err(error) => (0, HeaderMap::new(), format!("{error:#}")),
+        };
+        Attempt {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// One delivery, with the headers of <https://upstash.com/docs/qstash/howto/receiving>.
+    async fn post(&self, message: &Message) -> anyhow::Result<(u16, HeaderMap, String)> {
+        let destination = &message.destination;
+        let key = &self.courier.signing_key;
+        let body = message.body.clone();
+        let token = signature::sign(key, destination, body.as_bytes(), wall_clock())?;
+        let method = message.header("upstash-method").unwrap_or("POST");
+        let mut request = self
+            .http
+            .request(
+                Method::from_bytes(method.as_bytes())?,
+                self.address(destination),
+            )
+            .header("user-agent", "Upstash-QStash")
+            .header("upstash-message-id", &message.id)
+            .header("upstash-retried", message.attempts.len().to_string())
+            .header("upstash-caller-ip", "127.0.0.1")
+            .header("upstash-signature", token)
+            .timeout(message.timeout().map_or(TIMEOUT, |it| it.min(TIMEOUT)));
+        if let Some(kind) = message.header("content-type") {
+            request = request.header("content-type", kind);
+        }
+        if let Some(schedule) = &message.schedule_id {
+            request = request.header("upstash-schedule-id", schedule);
+        }
+        for (name, value) in message.forwarded() {
+            request = request.header(name, value);
+        }
+        let response = request.body(body).send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok((status, headers, response.text().await?))
+    }
+
+    /// Where the destination is reached: the next replica's turn.
+    fn address(&self, destination: &str) -> String {
+        let path = destination.strip_prefix(&self.courier.public_url);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let replicas = &self.courier.replicas;
+        match (path, replicas.get(turn % replicas.len().max(1))) {
+            (Some(path), Some(replica)) => format!("{replica}{path}"),
+            _ => destination.to_owned(),
+        }
+    }
+}
+
+fn fate_of(attempt: &Attempt, retried: u32, most_retries: u32) -> Fate {
+    let header = attempt.headers.get("upstash-nonretryable-error");
+    let is_final = attempt.status == 489 && header.is_some_and(|value| value == "true");
+    if (200..300).contains(&attempt.status) {
+        Fate::Delivered
+    } else if is_final || retried >= most_retries {
+        Fate::Failed(format!("dlq_{}", uuid::Uuid::now_v7().simple()))
+    } else {
+        Fate::Waiting
+    }
+}
+
+/// QStash's wait before the n-th retry, unless the receiver names another of a day at the most.
+fn wait_after(attempt: &Attempt, retry: u32) -> Duration {
+    let named = attempt.headers.get("retry-after");
+    let named = named.and_then(|value| named_wait(value.to_str().ok()?));
+    named
+        .filter(|wait| wait.as_secs_f64() <= A_DAY)
+        .unwrap_or_else(|| {
+            let seconds = (2.5 * f64::from(retry)).exp();
+            Duration::from_secs_f64(seconds.min(A_DAY))
+        })
+}
+
+/// Seconds, a duration such as `6m5s`, or a date.
+fn named_wait(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(value);
+    until
+        .ok()
+        .map(|until| (until.to_utc() - wall_clock()).to_std().unwrap_or_default())
+        .or_else(|| humantime::parse_duration(value).ok())
+}
+
+/// Publishes the failure callback, when the message has one.
+fn call_back(state: &Shared, message: &Message, last: &Attempt, dead_letter: &str) {
+    if let Some(draft) = callback::of(message, last, dead_letter) {
+        messages::publish(state, draft);
+    }
+}

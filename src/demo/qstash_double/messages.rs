@@ -1,0 +1,236 @@
+//! `POST /v2/publish/{destination}`, `POST /v2/batch`, `GET|DELETE /v2/messages/{id}`:
+//! <https://upstash.com/docs/qstash/api-reference/messages/publish-a-message>.
+//!
+//! The same deduplication id within ten minutes is one message
+//! (<https://upstash.com/docs/qstash/features/deduplication>). URL groups, queues, callbacks of
+//! successes and content-based deduplication are not here: nobody uses them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::courier;
+use super::message::{Attempt, Fate, Message};
+use super::request::Call;
+use super::service::{Answer, Shared, lock, refuse};
+
+/// How long a deduplication id is remembered.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// Every message there was.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    all: Vec<Message>,
+    by_deduplication: HashMap<String, (Instant, String)>,
+}
+
+/// A message in the making.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) destination: String,
+    /// Names in lower case.
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+    pub(super) schedule_id: Option<String>,
+}
+
+/// Answers a call about messages; `None` when it is about something else. `spoiled` are the
+/// entries of a batch that are to fail.
+pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<Answer> {
+    if call.path == "/v2/batch" && call.method == "POST" {
+        return Some(batch(state, call, spoiled));
+    }
+    if let Some(destination) = call.path.strip_prefix("/v2/publish/")
+        && call.method == "POST"
+    {
+        let query = match call.query.as_str() {
+            "" => String::new(),
+            query => format!("?{query}"),
+        };
+        return Some(publish(
+            state,
+            Draft {
+                destination: format!("{destination}{query}"),
+                headers: call.headers.clone(),
+                body: call.body.clone(),
+                schedule_id: None,
+            },
+        ));
+    }
+    let id = call.path.strip_prefix("/v2/messages/")?;
+    let mut state = lock(state);
+    match (call.method.as_str(), state.messages.waiting(id)) {
+        ("GET", Some(message)) => Some((200, message.told())),
+        ("DELETE", Some(message)) => {
+            message.fate = Fate::Canceled;
+            Some((202, Value::Null))
+        }
+        ("GET" | "DELETE", None) => Some(refuse(404, &format!("message {id} not found"))),
+        _ => None,
+    }
+}
+
+fn batch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
+    let Ok(Value::Array(entries)) = serde_json::from_str(&call.body) else {
+        return refuse(400, "the body must be an array of messages");
+    };
+    let answers = entries.iter().enumerate().map(|(place, entry)| {
+        if spoiled.contains(&place) {
+            return json!({ "error": "scripted by the double" });
+        }
+        let (_, body) = publish(state, of_entry(entry));
+        body
+    });
+    (200, answers.collect())
+}
+
+fn of_entry(entry: &Value) -> Draft {
+    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let headers = entry["headers"].as_object().into_iter().flatten();
+    let headers = headers.filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name.to_ascii_lowercase()).ok()?;
+        Some((name, HeaderValue::from_str(value.as_str()?).ok()?))
+    });
+    Draft {
+        destination: text("destination"),
+        headers: headers.collect(),
+        body: text("body"),
+        schedule_id: None,
+    }
+}
+
+/// Takes a message in, and sends the courier on his way.
+pub(super) fn publish(state: &Shared, draft: Draft) -> Answer {
+    if let Some(error) = fault_of(&draft) {
+        return refuse(400, &error);
+    }
+    let (id, is_new) = lock(state).messages.take_in(draft);
+    if !is_new {
+        return (202, json!({ "messageId": id, "deduplicated": true }));
+    }
+    courier::send_out(state, &id);
+    (200, json!({ "messageId": id }))
+}
+
+/// What QStash would not take.
+fn fault_of(draft: &Draft) -> Option<String> {
+    let header = |name: &str| draft.headers.get(name).and_then(|it| it.to_str().ok());
+    let destination = &draft.destination;
+    if !(destination.starts_with("https://") || destination.starts_with("http://")) {
+        return Some(format!(
+            "invalid destination url: {destination:?} must begin with http:// or https://"
+        ));
+    }
+    if header("upstash-retries").is_some_and(|it| it.parse::<u32>().is_err()) {
+        return Some("invalid Upstash-Retries: not a number".to_owned());
+    }
+    for name in ["upstash-timeout", "upstash-delay"] {
+        if header(name).is_some_and(|it| humantime::parse_duration(it).is_err()) {
+            return Some(format!("invalid {name}: not a duration"));
+        }
+    }
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    let method = header("upstash-method").unwrap_or("POST");
+    (!methods.contains(&method)).then(|| format!("invalid Upstash-Method {method:?}"))
+}
+
+impl Messages {
+    /// Every message, in the order they came.
+    pub(super) fn all(&self) -> &[Message] {
+        &self.all
+    }
+
+    /// The message of that id, while it has not come to an end.
+    pub(super) fn waiting(&mut self, id: &str) -> Option<&mut Message> {
+        let mut waiting = self.all.iter_mut();
+        waiting.find(|message| message.id == id && message.fate == Fate::Waiting)
+    }
+
+    /// Forgets every deduplication id, as ten minutes would.
+    pub(super) fn forget(&mut self) {
+        self.by_deduplication.clear();
+    }
+
+    /// Notes a delivery and what came of it.
+    pub(super) fn note(&mut self, id: &str, attempt: Attempt, fate: Fate) {
+        if let Some(message) = self.waiting(id) {
+            message.attempts.push(attempt);
+            message.fate = fate;
+        }
+    }
+
+    /// The id of the message, and whether it is new.
+    fn take_in(&mut self, draft: Draft) -> (String, bool) {
+        let key = draft.headers.get("upstash-deduplication-id");
+        let key = key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+        if let Some((at, id)) = key.as_ref().and_then(|key| self.by_deduplication.get(key))
+            && at.elapsed() < REMEMBERED
+        {
+            return (id.clone(), false);
+        }
+        let id = format!("msg_{}", uuid::Uuid::now_v7().simple());
+        if let Some(key) = key {
+            self.by_deduplication
+                .insert(key, (Instant::now(), id.clone()));
+        }
+        self.all.push(Message {
+            id: id.clone(),
+            destination: draft.destination,
+            headers: draft.headers,
+            body: draft.body,
+            schedule_id: draft.schedule_id,
+            created_at: courier::wall_clock(),
+            attempts: Vec::new(),
+            fate: Fate::Waiting,
+        });
+        (id, true)
+    }
+}
+
+impl super::QstashDouble {
+    /// Every message so far, failure callbacks included, in the order they were taken in.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        lock(&self.state).messages.all().to_vec()
+    }
+
+    /// Fires a schedule, as its cron expression would: a message of its own each time. The id of
+    /// that message; nothing when the schedule is paused, or there is none.
+    pub fn tick(&self, schedule_id: &str) -> Option<String> {
+        let draft = lock(&self.state).schedules.draft(schedule_id)?;
+        let (_, published) = publish(&self.state, draft);
+        published["messageId"].as_str().map(str::to_owned)
+    }
+
+    /// Forgets every deduplication id, as ten minutes would.
+    pub fn ten_minutes_pass(&self) {
+        lock(&self.state).messages.forget();
+    }
+
+    /// Delivers from now on, also what has been waiting.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn deliver(&self, courier: courier::Courier) -> anyhow::Result<()> {
+        let office = Arc::new(courier::Office::open(courier)?);
+        let waiting: Vec<String> = {
+            let mut state = lock(&self.state);
+            state.office = Some(office);
+            let all = state.messages.all().iter();
+            let waiting = all.filter(|message| message.fate == Fate::Waiting);
+            waiting.map(|message| message.id.clone()).collect()
+        };
+        for id in waiting {
+            courier::send_out(&self.state, &id);
+        }
+        Ok(())
+    }
+
+    /// Delivers nothing more; what is under way arrives.
+    pub fn hold_deliveries(&self) {
+        lock(&self.state).office = None;
+    }
+}
