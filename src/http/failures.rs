@@ -31,7 +31,11 @@ pub(super) async fn note(
     let noted = app.runner.note_failure(&failed).await.map_err(unwritten)?;
     let (job, message_id) = (failed.job.name, &failed.message_id);
     let (schedule_id, alert) = (failed.counts_for(), noted.name());
-    tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
+    if matches!(noted, Noted::Opened | Noted::Bumped) {
+        tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
+    } else {
+        tracing::info!(job, message_id, schedule_id, alert, "QStash had given up");
+    }
     Ok(Json(json!({
         "success": true,
         "job": job,
