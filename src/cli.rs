@@ -14,6 +14,7 @@ use crate::telemetry;
 
 pub mod call;
 mod churn;
+mod doctor;
 pub mod migrate;
 pub mod options;
 mod policies;
@@ -23,6 +24,7 @@ mod run;
 pub mod schedules;
 pub mod serve;
 mod token;
+mod trigger;
 
 use options::OptionArgs;
 
@@ -77,24 +79,11 @@ enum Command {
     Churn(churn::Command),
     /// Sign and post a delivery to a running service, as QStash would.
     ///
-    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Prints the answer;
-    /// exits 0 when it is 2xx.
-    Trigger {
-        /// Which job, such as expire-stale-orders; a wrong name lists them all.
-        job: String,
-        /// Where the service listens; PUBLIC_URL if not given.
-        #[arg(long)]
-        url: Option<String>,
-        /// What the service calls itself, when that is not where it listens;
-        /// the token is signed for this.
-        #[arg(long)]
-        public_url: Option<String>,
-        /// The message id; the same id twice is a redelivery. Made up if not given.
-        #[arg(long)]
-        message_id: Option<String>,
-        #[command(flatten)]
-        options: OptionArgs,
-    },
+    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. What is not answered
+    /// by 2xx is delivered again as QStash would: after 12 s, 2m 28s, 30m 8s,
+    /// or when the answer asks to. Each attempt is one line; then the last
+    /// answer is printed; exits 0 when it is 2xx.
+    Trigger(trigger::Trigger),
     /// Print a token as QStash would sign it, for curl.
     ///
     /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
@@ -117,6 +106,13 @@ enum Command {
         #[arg(long)]
         region: Option<String>,
     },
+    /// Say what keeps the service from working, each with its mend.
+    ///
+    /// Looks at the settings, the database and its migrations, the clocks,
+    /// QStash's token, keys and schedules, Stripe, and the service at
+    /// PUBLIC_URL. Changes nothing and prints no secret. Exits 1 when something
+    /// does not work.
+    Doctor(doctor::Doctor),
     /// Show or change how long data is kept.
     ///
     /// Needs DATABASE_URL only. The job cleanup-old-data carries the policies
@@ -189,22 +185,14 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             reason,
         } => run::run(&settings, &job, &options, actor, reason).await,
         Command::Churn(command) => churn::run(&settings, command).await,
-        Command::Trigger {
-            job,
-            url,
-            public_url,
-            message_id,
-            options,
-        } => {
-            let addresses = call::Addresses { url, public_url };
-            call::trigger(&settings, &job, &options, addresses, message_id).await
-        }
+        Command::Trigger(typed) => trigger::trigger(&settings, typed).await,
         Command::Sign { message } => token::sign(&settings, &message),
         Command::Verify {
             message,
             signature,
             region,
         } => token::verify(&settings, &message, &signature, region.as_deref()),
+        Command::Doctor(typed) => doctor::doctor(&settings, &typed).await,
         Command::Policies { command } => policies::policies(&settings, command).await,
         Command::Schedules { command } => schedules::schedules(&settings, command).await,
         Command::Reports { command } => reports::reports(&settings, command),

@@ -13,6 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::{outbound, runs, stripe, telemetry};
 
+mod conceal;
 mod guard;
 mod placeholder;
 mod qstash;

@@ -1,66 +1,23 @@
-//! `trigger`: a delivery to a running service, signed as QStash signs it.
+//! One message to one job, delivered as QStash delivers it.
+//!
+//! Owns what a delivery looks like: its headers, and a fresh token for each
+//! attempt. When it is tried again is `trigger`'s business.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use url::Url;
 
-use super::options::OptionArgs;
-use super::{Usage, progress};
-use crate::config::Settings;
+use super::Usage;
 use crate::jobs::Job;
 use crate::outbound;
 use crate::qstash::signature;
 
 /// Longer than any run may take.
 const TIMEOUT: Duration = Duration::from_mins(2);
-
-/// Where the service is, and what it takes itself for.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    pub(super) url: Option<String>,
-    pub(super) public_url: Option<String>,
-}
-
-/// Posts a delivery and prints the answer.
-///
-/// # Errors
-/// When a setting is wrong or the service cannot be reached.
-pub(super) async fn trigger(
-    settings: &Settings,
-    job: &str,
-    options: &OptionArgs,
-    addresses: Addresses,
-    message_id: Option<String>,
-) -> anyhow::Result<ExitCode> {
-    let (job, options) = options.read(job)?;
-    let public_url = match (addresses.public_url, &addresses.url, settings.public_url()) {
-        (Some(public_url), _, _) | (None, _, Ok(public_url)) => public_url,
-        (None, Some(url), Err(_)) => url.clone(),
-        (None, None, Err(wrong)) => return Err(wrong.into()),
-    };
-    let delivery = Delivery {
-        job,
-        url: addresses.url.unwrap_or_else(|| public_url.clone()),
-        public_url,
-        body: serde_json::to_string(&options)?,
-        message_id: message_id.unwrap_or_else(new_message_id),
-        cron_secret: settings.cron_secret(true)?,
-        signing_key: settings.key_ring(true)?.current().clone(),
-    };
-    let waiting = progress::waiting(&format!("{} at {}", job.name, delivery.url));
-    let answer = delivery.post().await?;
-    waiting.finish_and_clear();
-    eprintln!("{} {}", answer.status, delivery.message_id);
-    println!("{:#}", answer.body);
-    Ok(if (200..300).contains(&answer.status) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
 
 /// One message to one job.
 #[derive(Debug, Clone)]
@@ -86,27 +43,37 @@ pub struct Delivery {
 pub struct Answered {
     /// The HTTP status.
     pub status: u16,
+    /// When to come back, and whether at all.
+    pub headers: HeaderMap,
     /// The body, or its text where it is not JSON.
     pub body: Value,
 }
 
+impl Answered {
+    /// Whether QStash takes it as done.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 impl Delivery {
-    /// Delivers it once, under a fresh token, with the headers QStash sends.
+    /// Delivers it for the first time.
     ///
     /// # Errors
     /// When the service cannot be reached.
     pub async fn post(&self) -> anyhow::Result<Answered> {
-        let path = format!("/api/cron/{}", self.job.name);
-        let url = url::Url::parse(&format!("{}{path}", self.url.trim_end_matches('/')))
-            .map_err(|_| Usage(format!("{} is no address", self.url)))?;
-        if !outbound::is_safe_for_secrets(&url) {
-            return Err(Usage(format!(
-                "{} would carry the secret in the clear; use https",
-                self.url
-            ))
-            .into());
-        }
-        let signed_for = format!("{}{path}", self.public_url.trim_end_matches('/'));
+        self.attempt(0).await
+    }
+
+    /// Delivers it once, under a fresh token, with the headers QStash sends
+    /// after `retried` attempts that failed.
+    ///
+    /// # Errors
+    /// When the service cannot be reached.
+    pub async fn attempt(&self, retried: u32) -> anyhow::Result<Answered> {
+        let url = self.address()?;
+        let signed_for = format!("{}{}", self.public_url.trim_end_matches('/'), self.path());
         #[expect(
             clippy::disallowed_methods,
             reason = "QStash's part is played here, clock and all"
@@ -119,16 +86,45 @@ impl Delivery {
             .header("User-Agent", "Upstash-QStash")
             .header("Content-Type", "application/json")
             .header("Upstash-Message-Id", &self.message_id)
-            .header("Upstash-Retried", "0")
+            .header("Upstash-Retried", retried)
             .header("Upstash-Signature", token)
             .body(self.body.clone())
             .send()
             .await
             .with_context(|| format!("call {url}"))?;
-        let status = response.status().as_u16();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.context("read the answer")?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answered { status, body })
+        Ok(Answered {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Where it goes.
+    ///
+    /// # Errors
+    /// [`Usage`] when that is no address, or none that a secret may go to.
+    pub fn address(&self) -> Result<Url, Usage> {
+        let url = Url::parse(&format!(
+            "{}{}",
+            self.url.trim_end_matches('/'),
+            self.path()
+        ))
+        .map_err(|_| Usage(format!("{} is no address", self.url)))?;
+        if outbound::is_safe_for_secrets(&url) {
+            Ok(url)
+        } else {
+            Err(Usage(format!(
+                "{} would carry the secret in the clear; use https",
+                self.url
+            )))
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("/api/cron/{}", self.job.name)
     }
 }
 

@@ -51,6 +51,13 @@ impl KeyRing {
             .map_or(&self.default, |(_, keys)| keys)
     }
 
+    /// All keys, with the region they are for where it is not all of them.
+    pub fn all(&self) -> impl Iterator<Item = (Option<&'static str>, &SigningKeys)> {
+        let by_region = self.by_region.iter();
+        std::iter::once((None, &self.default))
+            .chain(by_region.map(|(region, keys)| (Some(*region), keys)))
+    }
+
     /// The key that signs now.
     #[must_use]
     pub fn current(&self) -> &SecretString {
@@ -76,23 +83,30 @@ impl Settings {
                 ));
             }
         }
-        let verification = match self.text("QSTASH_VERIFY")? {
-            Some("off") => None,
-            None | Some("on") => {
-                let keys = self.key_ring(dev)?;
-                Some(Verification {
-                    public_url: self.public_url()?,
-                    keys,
-                })
-            }
-            Some(_) => return Err(wrong("QSTASH_VERIFY", "must be on or off")),
-        };
         Ok(Guard {
             cron_secret,
             cron_secret_previous,
             operator_secret,
-            verification,
+            verification: self.verification(dev)?,
         })
+    }
+
+    /// `QSTASH_VERIFY`, and what verifying takes; `None` when it is off.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn verification(&self, dev: bool) -> Read<Option<Verification>> {
+        match self.text("QSTASH_VERIFY")? {
+            Some("off") => Ok(None),
+            None | Some("on") => {
+                let keys = self.key_ring(dev)?;
+                Ok(Some(Verification {
+                    public_url: self.public_url()?,
+                    keys,
+                }))
+            }
+            Some(_) => Err(wrong("QSTASH_VERIFY", "must be on or off")),
+        }
     }
 
     /// `PUBLIC_URL`: what QStash was told to call, and signs for.
@@ -149,7 +163,10 @@ impl Settings {
     }
 
     /// `QSTASH_REGION`.
-    pub(super) fn region(&self) -> Read<Option<&str>> {
+    ///
+    /// # Errors
+    /// When QStash has no such region.
+    pub fn region(&self) -> Read<Option<&str>> {
         match self.text("QSTASH_REGION")? {
             Some(region) if !REGIONS.contains(&region) => {
                 Err(wrong("QSTASH_REGION", "must be US_EAST_1 or EU_CENTRAL_1"))

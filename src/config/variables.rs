@@ -49,6 +49,19 @@ impl Settings {
         self
     }
 
+    /// The same settings with one unset.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
+    /// Every variable that may be a setting, as it is.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.iter();
+        all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// No settings at all.
     #[must_use]
     pub fn none() -> Self {

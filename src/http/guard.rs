@@ -3,7 +3,7 @@
 //! An extractor, so that no handler can see a body that was not verified,
 //! and none runs for a caller who was not. Promises: the Bearer secret is
 //! checked before a byte of the body is read; at most [`MOST_BODY`] of it is
-//! read; secrets are compared in constant time, all of them, whichever
+//! read, or [`MOST_CALLBACK`]; secrets are compared in constant time, all of them, whichever
 //! matches; every refusal looks the same from outside, and its cause is in
 //! our log only. Touches no row.
 
@@ -31,6 +31,9 @@ pub(super) use acting::Acting;
 
 /// The largest body that is read.
 const MOST_BODY: usize = 64 * 1024;
+/// The same where QStash is the author: a failure callback quotes an answer,
+/// which it cuts off at a megabyte before base64 makes it longer.
+const MOST_CALLBACK: usize = 2 * 1024 * 1024;
 /// How long a caller may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest text a header may put into the ledger, in characters.
@@ -50,15 +53,26 @@ pub(super) struct Verified {
 impl FromRequest<App> for Verified {
     type Rejection = Refusal;
 
-    async fn from_request(mut request: Request, app: &App) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        let trigger = who(request.headers(), &app.guard)?;
+        Self::read(request, app, trigger, MOST_BODY).await
+    }
+}
+
+impl Verified {
+    async fn read(
+        mut request: Request,
+        app: &App,
+        trigger: Trigger,
+        most: usize,
+    ) -> Result<Self, Refusal> {
         let OriginalUri(uri) = request
             .extract_parts()
             .await
             .unwrap_or(OriginalUri(request.uri().clone()));
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let trigger = who(&headers, &app.guard)?;
-        let body = read(&headers, body).await?;
+        let body = read(&headers, body, most).await?;
         let caller = match (trigger, &app.guard.verification) {
             (Trigger::Qstash, Some(verification)) => {
                 let jti = verify(&headers, &body, &uri, verification)?;
@@ -77,6 +91,22 @@ impl FromRequest<App> for Verified {
             headers,
             query,
         })
+    }
+}
+
+/// What the scheduler says of its own accord; nobody else may.
+pub(super) struct FromScheduler(pub(super) Verified);
+
+impl FromRequest<App> for FromScheduler {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        match who(request.headers(), &app.guard)? {
+            Trigger::Qstash => Verified::read(request, app, Trigger::Qstash, MOST_CALLBACK)
+                .await
+                .map(Self),
+            _ => Err(Refusal::unauthorized("not the scheduler's secret")),
+        }
     }
 }
 
@@ -149,16 +179,16 @@ fn verify(
         .map_err(|rejection| Refusal::unauthorized(&rejection.to_string()))
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refusal> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MOST_BODY) {
-        return Err(Refusal::too_large());
+    if announced.is_some_and(|length| length > most) {
+        return Err(Refusal::too_large(most));
     }
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MOST_BODY)).await {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, most)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_too_long(&error) => Err(Refusal::too_large()),
+        Ok(Err(error)) if is_too_long(&error) => Err(Refusal::too_large(most)),
         Ok(Err(_)) => Err(Refusal::broken_body()),
         Err(_) => Err(Refusal::slow_body()),
     }

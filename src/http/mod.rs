@@ -8,6 +8,9 @@
 //! For QStash, and an operator with curl:
 //! `POST   /api/cron/{job}`       run a job
 //!
+//! For QStash alone:
+//! `POST   /api/qstash/failures`  a message was given up on
+//!
 //! For operators:
 //! `GET    /`                     the dashboard
 //! `GET    /jobs/{job}`           a job and its runs, as a page
@@ -35,6 +38,7 @@ use crate::runs::Runner;
 
 mod cron;
 mod dashboard;
+mod failures;
 mod guard;
 mod health;
 mod openapi;
@@ -63,6 +67,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/schedules", get(health::schedules))
         .route("/api/cron/{job}", post(cron::run))
+        .route("/api/qstash/failures", post(failures::note))
         .route("/", get(dashboard::index))
         .route("/jobs/{job}", get(dashboard::job))
         .route("/runs/{id}", get(dashboard::run))

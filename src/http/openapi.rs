@@ -29,7 +29,9 @@ mod parameters;
 mod responses;
 mod routes;
 
-use answers::{Jobs, Live, Metrics, Ready, Refused, RunAnswer, SchedulesHealth};
+use answers::{
+    FailureCallback, FailureNoted, Jobs, Live, Metrics, Ready, Refused, RunAnswer, SchedulesHealth,
+};
 
 /// `GET /openapi.json`.
 pub(super) async fn document(_: Operator, State(_): State<App>) -> Result<Response, Refusal> {
@@ -54,7 +56,7 @@ pub(super) async fn document(_: Operator, State(_): State<App>) -> Result<Respon
     ),
     servers((url = "/", description = "this service")),
     components(schemas(
-        Jobs, JobStatus, Live, Metrics, Options, Pause, PauseRequest, Punctuality, Ready, Refused,
+        FailureCallback, FailureNoted, Jobs, JobStatus, Live, Metrics, Options, Pause, PauseRequest, Punctuality, Ready, Refused,
         Run, RunAnswer, RunsPage, SchedulesHealth, Shard,
     )),
 )]

@@ -119,6 +119,17 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_json").saying(message)
     }
 
+    /// A failure callback that tells of nothing of ours; the log gets `about`.
+    pub(super) fn bad_callback(message: &str, about: &str) -> Self {
+        let refusal = Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_callback");
+        Self {
+            cause: Some(format!("{message}{about}")),
+            ..refusal
+        }
+        .saying(message)
+        .to(Trigger::Qstash)
+    }
+
     pub(super) fn bad_option(message: String) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -137,13 +148,14 @@ impl Refusal {
         .saying("send options as JSON, with the header Content-Type: application/json")
     }
 
-    pub(super) fn too_large() -> Self {
+    /// A body over that many bytes.
+    pub(super) fn too_large(most: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "Content Too Large",
             "too_large",
         )
-        .saying("the body is over 64 KiB")
+        .saying(format!("the body is over {} KiB", most / 1024))
     }
 
     pub(super) fn broken_body() -> Self {

@@ -25,6 +25,7 @@ use url::Url;
 use crate::outbound;
 
 mod answer;
+mod keys;
 mod schedules;
 
 pub use answer::Failure;

@@ -7,9 +7,11 @@
 //! that.
 
 pub mod apply;
+pub mod callback;
 pub mod client;
 pub mod delivery;
 pub mod plan;
+pub mod retry;
 pub mod schedules;
 pub mod signature;
 pub mod ticks;

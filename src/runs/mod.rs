@@ -2,11 +2,12 @@
 //!
 //! Owns the life of one run: the ledger ([`ledger`]), the lease ([`lease`])
 //! and what a caller is told; the messages by which a run goes on
-//! ([`continuation`]) or is divided ([`fan_out`]); and what operators read of
-//! it ([`history`], [`standing`], [`punctuality`], [`overview`]) and change
-//! ([`pause`]). Promises that a run goes on when its caller hangs up, that a
-//! panic of the job is settled like any failure, and that what is settled is
-//! durable before anybody hears of it. Knows no HTTP.
+//! ([`continuation`]) or is divided ([`fan_out`]); what QStash gave up on
+//! ([`failures`]); and what operators read of it ([`history`], [`standing`],
+//! [`punctuality`], [`overview`]) and change ([`pause`]). Promises that a run
+//! goes on when its caller hangs up, that a panic of the job is settled like
+//! any failure, and that what is settled is durable before anybody hears of
+//! it. Knows no HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,9 @@ use crate::resend::Resend;
 use crate::stripe::Stripe;
 
 mod begin;
+pub mod checkup;
 mod continuation;
+pub mod failures;
 mod fan_out;
 pub mod history;
 mod lease;
@@ -55,7 +58,7 @@ use begin::Begun;
 
 /// How long a run may go on past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
-const OVERTIME: Duration = Duration::from_secs(9);
+pub const OVERTIME: Duration = Duration::from_secs(9);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]

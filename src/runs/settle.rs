@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::ledger;
 use super::record::{Record, Status};
-use super::{Call, lease, totals};
+use super::{Call, failures, lease, totals};
 use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Ended, Finish, Place, Stop, during};
@@ -67,6 +67,9 @@ async fn settle_once(
     if settled {
         ledger::log(Unnamed(&mut tx), call.job.log_type, &record).await?;
         totals::count(Unnamed(&mut tx), call.job).await?;
+        if record.status == Status::Succeeded {
+            failures::mend(Unnamed(&mut tx), call, lease.run_id).await?;
+        }
     }
     tx.commit().await?;
     Ok(record)

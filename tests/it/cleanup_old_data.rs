@@ -17,7 +17,7 @@ mod walks;
 const JOB: &str = "cleanup-old-data";
 
 /// The targets, in the order of their turns.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "conversation_events",
     "conversation_sessions",
     "kiosk_heartbeats",
@@ -27,6 +27,7 @@ const TARGETS: [&str; 9] = [
     "members",
     "system_logs",
     "job_runs",
+    "delivery_failures",
 ];
 
 const GYM: &str = "00000000-0000-0000-0000-00000000000a";
@@ -89,6 +90,10 @@ fn rows_of(target: &str, at: &str, count: u32) -> String {
         "job_runs" => (
             "id, job, trigger, status, started_at",
             format!("gen_random_uuid(), 'x', 'cli', 'succeeded', {at}"),
+        ),
+        "delivery_failures" => (
+            "source_message_id, job, counts_for, failed_at, received_at",
+            format!("gen_random_uuid()::text, 'x', 'x', {at}, {at}"),
         ),
         other => panic!("no rows of {other}"),
     };

@@ -10,9 +10,11 @@ use tokio::process::Command;
 
 use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, PUBLIC_URL};
 
+mod doctor;
 mod policies;
 mod serving;
 mod token;
+mod trigger;
 mod working;
 
 pub(crate) type Settings = BTreeMap<String, String>;
@@ -75,8 +77,8 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 
 #[rstest]
 #[case::all(&["--help"], &[
-    "serve", "migrate", "run", "trigger", "sign", "verify", "policies", "churn", "schedules",
-    "demo",
+    "serve", "migrate", "run", "trigger", "sign", "verify", "doctor", "policies", "churn",
+    "schedules", "demo",
 ])]
 #[case::serve(&["serve", "--help"], &["--dev", "SIGTERM"])]
 #[case::migrate(&["migrate", "--help"], &["DATABASE_DIRECT_URL"])]
@@ -85,10 +87,12 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 ])]
 #[case::churn_fit(&["churn", "fit", "--help"], &["--gym", "--dry-run", "--as-of", "--json"])]
 #[case::trigger(&["trigger", "--help"], &[
-    JOB, "--url", "--public-url", "--message-id", "--dry-run", "--fan-out", "CRON_SECRET",
+    JOB, "--url", "--public-url", "--message-id", "--retries", "--retry-delay", "--dry-run",
+    "--fan-out", "CRON_SECRET", "30m 8s",
 ])]
 #[case::sign(&["sign", "--help"], &["--url", "--body-file", "QSTASH_CURRENT_SIGNING_KEY"])]
 #[case::verify(&["verify", "--help"], &["--url", "--signature", "--body-file", "--region"])]
+#[case::doctor(&["doctor", "--help"], &["--json", "--strict", "PUBLIC_URL"])]
 #[case::policies(&["policies", "--help"], &["list", "set", "DATABASE_URL"])]
 #[case::policies_list(&["policies", "list", "--help"], &["--json"])]
 #[case::policies_set(&["policies", "set", "--help"], &[
@@ -133,6 +137,8 @@ async fn help_names_every_option_and_no_setting_s_value(
 #[case::fan_out_with_nobody_to_receive(&["run", JOB, "--fan-out", "4"])]
 #[case::fan_out_of_one(&["trigger", JOB, "--fan-out", "1"])]
 #[case::no_moment(&["run", JOB, "--as-of", "yesterday"])]
+#[case::too_many_retries(&["trigger", JOB, "--retries", "101"])]
+#[case::no_delay(&["trigger", JOB, "--retry-delay", "soon"])]
 #[case::signature_for_nothing(&["sign"])]
 #[case::schedules_without_a_verb(&["schedules"])]
 #[case::schedules_without_settings(&["schedules", "plan"])]

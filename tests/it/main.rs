@@ -18,6 +18,7 @@ mod crashes;
 mod daily_churn_analysis;
 mod database;
 mod expire_stale_orders;
+mod failures;
 mod fan_out;
 mod guard;
 mod health_check_kiosks;

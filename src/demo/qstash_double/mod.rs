@@ -10,6 +10,7 @@
 mod callback;
 mod courier;
 mod faults;
+mod keys;
 mod message;
 mod messages;
 mod request;
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 
 pub use courier::Courier;
 pub use faults::Fault;
+pub use keys::Keys;
 pub use message::{Attempt, Fate, Message};
 pub use request::Call;
 use service::{Shared, State, lock};

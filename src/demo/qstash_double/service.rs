@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::courier::Office;
 use super::faults::{self, Fault, Faults};
+use super::keys::{self, Keys};
 use super::messages::{self, Messages};
 use super::request::Call;
 use super::schedules::Schedules;
@@ -22,6 +23,7 @@ pub(super) type Shared = Arc<Mutex<State>>;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
+    pub(super) keys: Keys,
     pub(super) faults: Faults,
     pub(super) schedules: Schedules,
     pub(super) messages: Messages,
@@ -92,6 +94,9 @@ fn answer(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
 
 /// Hands the call to whom it concerns; `spoiled` are the entries of a batch that fail.
 fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
+    if let Some(answer) = keys::answer(state, call) {
+        return answer;
+    }
     if let Some(answer) = messages::answer(state, call, spoiled) {
         return answer;
     }

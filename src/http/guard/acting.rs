@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{Operator, read};
+use super::{MOST_BODY, Operator, read};
 use crate::http::{App, Refusal};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -38,7 +38,7 @@ impl FromRequest<App> for Acting {
         if let Some(cause) = from_elsewhere(&headers, public_url) {
             return Err(Refusal::cross_site(cause));
         }
-        let body = read(&headers, body).await?;
+        let body = read(&headers, body, MOST_BODY).await?;
         Ok(Self {
             actor,
             headers,

@@ -45,6 +45,12 @@ pub(super) struct RunAnswer {
     /// Of a partial run: whether a continuation was published.
     #[schema(nullable = false)]
     continued: Option<bool>,
+    /// Of a partial run that is continued: QStash's id of the message.
+    #[schema(nullable = false)]
+    continuation_message_id: Option<String>,
+    /// Of a partial run that is not continued: why, in a word.
+    #[schema(nullable = false)]
+    not_continued: Option<String>,
     /// Why it could not go on; to operators only.
     #[schema(nullable = false)]
     error: Option<String>,
@@ -86,6 +92,58 @@ pub(super) struct Refused {
     /// What is wrong and how to mend it; a 401 has none.
     #[schema(nullable = false)]
     message: Option<String>,
+}
+
+/// What QStash tells of a message it has given up on; more fields are let be.
+/// <https://upstash.com/docs/qstash/features/callbacks>
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FailureCallback {
+    source_message_id: String,
+    /// What was called.
+    #[schema(nullable = false)]
+    url: Option<String>,
+    /// Which schedule the message came from, if any.
+    #[schema(nullable = false)]
+    schedule_id: Option<String>,
+    /// The last answer's status.
+    #[schema(nullable = false)]
+    status: Option<i64>,
+    /// The last answer, in Base64; may be cut off.
+    #[schema(nullable = false)]
+    body: Option<String>,
+    /// What was delivered, in Base64.
+    #[schema(nullable = false)]
+    source_body: Option<String>,
+    #[schema(nullable = false)]
+    retried: Option<i64>,
+    #[schema(nullable = false)]
+    max_retries: Option<i64>,
+    #[schema(nullable = false)]
+    dlq_id: Option<String>,
+}
+
+/// What came of it.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true,
+    "job": "expire-stale-orders",
+    "message_id": "msg_26hZCxZCuWyyTWPmSVBrNCtiJF",
+    "schedule_id": "jarvis-expire-stale-orders",
+    "status": "opened",
+    "message": "the alert schedule_failing is open until the schedule succeeds again",
+}))]
+pub(super) struct FailureNoted {
+    /// Always true.
+    success: bool,
+    job: String,
+    message_id: String,
+    /// Which schedule it counts for.
+    schedule_id: String,
+    /// `opened`, `bumped`, `mended`, `rehearsed` or `known`.
+    status: String,
+    /// A sentence for people.
+    message: String,
 }
 
 /// The process answers.

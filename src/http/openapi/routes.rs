@@ -5,15 +5,17 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, Required, Response};
 
-use super::parameters::{caller, header, job, options, page, parameter, query, run_id, string};
-use super::responses::{either, json, named, object, refused, text, with_header};
+use super::parameters::{header, job, page, parameter, query, run_id, string};
+use super::responses::{json, named, object, refused, text};
+
+mod scheduled;
 
 /// Every route.
 pub(super) fn paths() -> Paths {
     let mut paths = Paths::new();
     let routes = open()
         .into_iter()
-        .chain(scheduled())
+        .chain(scheduled::routes())
         .chain(read())
         .chain(changed())
         .chain(pages());
@@ -29,6 +31,7 @@ enum For {
     Everybody,
     Operators,
     Callers,
+    Scheduler,
     Readers,
 }
 
@@ -103,14 +106,13 @@ impl For {
     fn securities(&self) -> Vec<SecurityRequirement> {
         let need = |name| SecurityRequirement::new(name, Vec::<String>::new());
         let operator = || vec![need("operator"), need("operator_in_a_browser")];
+        let scheduler = || need("cron_secret").add("signature", Vec::<String>::new());
         match self {
             Self::Everybody => vec![SecurityRequirement::default()],
             Self::Operators => operator(),
             // A browser's password runs no job.
-            Self::Callers => vec![
-                need("cron_secret").add("signature", Vec::<String>::new()),
-                need("operator"),
-            ],
+            Self::Callers => vec![scheduler(), need("operator")],
+            Self::Scheduler => vec![scheduler()],
             Self::Readers => operator()
                 .into_iter()
                 .chain([SecurityRequirement::default()])
@@ -145,50 +147,6 @@ fn open() -> Vec<Route> {
             Some("A job is overdue, or the database is away."),
         ),
     ]
-}
-
-/// The one route that the scheduler calls.
-fn scheduled() -> Vec<Route> {
-    let busy = "The same message is being worked on, another run is alive (to an operator), or the run lost its lease.";
-    let done = "Done; or, to QStash, skipped, because another run is alive or the job is paused; or done before.";
-    let run = |status, what| (status, json(what, "RunAnswer"));
-    vec![Route {
-        method: HttpMethod::Post,
-        path: "/api/cron/{job}",
-        summary: "Run a job",
-        who: For::Callers,
-        parameters: [job()]
-            .into_iter()
-            .chain(options())
-            .chain(caller())
-            .collect(),
-        body: Some("Options"),
-        answers: vec![
-            run(200, done),
-            (409, with_header(json(busy, "RunAnswer"), "Retry-After")),
-            run(423, "The job is paused (to an operator)."),
-            (
-                500,
-                either(
-                    "The job failed; the run, or what kept it from being written.",
-                    "RunAnswer",
-                    "Refused",
-                ),
-            ),
-            (
-                503,
-                with_header(
-                    either(
-                        "The database or Stripe is away; the run, if it began.",
-                        "RunAnswer",
-                        "Refused",
-                    ),
-                    "Retry-After",
-                ),
-            ),
-        ],
-        refusals: &[400, 401, 404, 405, 408, 413, 415, 422, 489],
-    }]
 }
 
 /// What operators read.

@@ -1,4 +1,5 @@
-//! The service's own traces: log lines, and the runs in its ledger.
+//! The service's own traces: log lines, the runs in its ledger, and messages
+//! that never came to a good one.
 //!
 //! A run at work is never deleted, and neither is the one that asks.
 
@@ -141,6 +142,59 @@ pub(super) async fn delete_runs(db: Unnamed<'_>, span: &Span) -> Result<PgQueryR
         span.upto.at,
         span.upto.id,
         span.run_id,
+        span.careful,
+    )
+    .execute(db)
+    .await
+}
+
+/// A message belongs to nobody, so no hold covers it.
+pub(super) async fn reach_failures(db: Unnamed<'_>, span: &Span) -> Result<Reach> {
+    sqlx::query_as!(
+        Reach,
+        r#"
+        select count(*) as "looked!", 0::bigint as "held!",
+               max(at)::text as at, (array_agg(id))[count(*)]::text as id,
+               (array_agg(id) filter (where $5 > 0))[1:$5]::text[] as samples
+          from (
+              select f.id, f.received_at as at
+                from delivery_failures f
+               where f.received_at < $1
+                 and (f.received_at, f.id) > ($2::text::timestamptz, $3::text::uuid)
+               order by f.received_at, f.id
+               limit $4
+          ) looked
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.size,
+        span.samples,
+    )
+    .fetch_one(db)
+    .await
+}
+
+pub(super) async fn delete_failures(db: Unnamed<'_>, span: &Span) -> Result<PgQueryResult> {
+    sqlx::query!(
+        r#"
+        delete from delivery_failures f
+         where f.received_at < $1
+           and (f.received_at, f.id) > ($2::text::timestamptz, $3::text::uuid)
+           and (f.received_at, f.id) <= ($4::text::timestamptz, $5::text::uuid)
+           and (not $6::boolean or f.id in (
+                   select l.id
+                     from delivery_failures l
+                    where (l.received_at, l.id) > ($2::text::timestamptz, $3::text::uuid)
+                      and (l.received_at, l.id) <= ($4::text::timestamptz, $5::text::uuid)
+                      for update skip locked
+               ))
+        "#,
+        span.cutoff,
+        span.after.at,
+        span.after.id,
+        span.upto.at,
+        span.upto.id,
         span.careful,
     )
     .execute(db)

@@ -18,7 +18,7 @@ use super::{attendance, conversations, kiosks, logs, members};
 use crate::database::Unnamed;
 
 /// Every rule there is, in the order of its turns.
-pub(super) static RULES: [Rule; 9] = [
+pub(super) static RULES: [Rule; 10] = [
     Rule {
         reach: |db, span| conversations::reach_events(db, span).boxed(),
         erase: |db, span| {
@@ -103,6 +103,17 @@ pub(super) static RULES: [Rule; 9] = [
                 .boxed()
         },
         ..Rule::on("job_runs", "delete")
+    },
+    Rule {
+        floor_days: 30,
+        before_all: NO_UUID,
+        reach: |db, span| logs::reach_failures(db, span).boxed(),
+        erase: |db, span| {
+            logs::delete_failures(db, span)
+                .map_ok(|done| Some(done.rows_affected()))
+                .boxed()
+        },
+        ..Rule::on("delivery_failures", "delete")
     },
 ];
 

@@ -30,6 +30,7 @@ async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run(
         ("members", "cancelled_at"),
         ("system_logs", "\"timestamp\""),
         ("job_runs", "started_at"),
+        ("delivery_failures", "received_at"),
     ] {
         let sql = format!("select from {target} order by {oldest} limit 3 for update");
         sqlx::raw_sql(AssertSqlSafe(sql))

@@ -6,16 +6,16 @@ use tokio::process::{Child, ChildStderr};
 use super::*;
 
 /// A `serve` of its own process.
-struct Service {
+pub(super) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
     /// What it logged until it listened.
     logged: String,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Service {
-    async fn start(settings: &Settings) -> Self {
+    pub(super) async fn start(settings: &Settings) -> Self {
         let settings = with(settings, &[("HOST", "127.0.0.1"), ("PORT", "0")]);
         let mut child = command(&settings, &["serve"])
             .stdout(Stdio::null())
@@ -69,7 +69,7 @@ async fn a_delivery_is_answered_and_the_same_message_is_replayed() {
 
     assert_eq!(
         (first.code, &*first.err),
-        (Some(0), "200 msg_by_hand\n"),
+        (Some(0), "attempt 1 of 4: 200 msg_by_hand\n"),
         "{first:?}"
     );
     assert_eq!(first.json()["status"], "succeeded");
@@ -87,7 +87,8 @@ async fn a_delivery_that_is_refused_exits_1_and_prints_the_refusal() {
         &app.settings,
         &[("QSTASH_CURRENT_SIGNING_KEY", "sig_another_2Wd8sKq")],
     );
-    let done = run(&other, &["trigger", JOB, "--url", &service.url]).await;
+    let trigger = ["trigger", JOB, "--url", &service.url, "--retries", "0"];
+    let done = run(&other, &trigger).await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert_eq!(done.json()["code"], "unauthorized");
 }
@@ -100,7 +101,15 @@ async fn options_travel_and_the_token_is_signed_for_the_public_address() {
         &[("PUBLIC_URL", "https://elsewhere.example.test")],
     );
     let service = Service::start(&public).await;
-    let trigger = ["trigger", JOB, "--url", &service.url, "--dry-run"];
+    let trigger = [
+        "trigger",
+        JOB,
+        "--url",
+        &service.url,
+        "--dry-run",
+        "--retries",
+        "0",
+    ];
     let wrong = run(&app.settings, &trigger).await;
     assert_eq!(wrong.json()["code"], "unauthorized");
 

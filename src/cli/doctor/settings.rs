@@ -1,0 +1,130 @@
+//! Are the settings such that `serve` would start?
+//!
+//! A reader tells the first wrong setting only. So each is read again with
+//! what was wrong put right, until nothing more is found.
+
+use secrecy::ExposeSecret;
+
+use super::finding::{Finding, failure, ok, warning};
+use crate::config::{Read, Settings, Wrong};
+
+const CHECK: &str = "settings";
+
+/// What stands in for a wrong setting that cannot be missing. None is used.
+const STAND_INS: [(&str, &str); 6] = [
+    ("DATABASE_URL", "postgres://stand-in@localhost/stand-in"),
+    ("PUBLIC_URL", "https://stand-in.invalid"),
+    ("CRON_SECRET", "a-stand-in-of-more-than-32-characters"),
+    ("QSTASH_CURRENT_SIGNING_KEY", "sig_stand_in_current"),
+    ("QSTASH_NEXT_SIGNING_KEY", "sig_stand_in_next"),
+    ("REPORT_FROM", "stand-in@gym.invalid"),
+];
+
+/// More faults than there are settings.
+const MOST_FAULTS: usize = 50;
+
+type Reader = fn(&Settings) -> Read<()>;
+
+const READERS: [Reader; 9] = [
+    |settings| settings.database().map(drop),
+    |settings| settings.address(false).map(drop),
+    |settings| settings.guard(false).map(drop),
+    |settings| settings.stripe().map(drop),
+    |settings| settings.resend().map(drop),
+    |settings| settings.links().map(drop),
+    |settings| settings.runs().map(drop),
+    |settings| settings.logs().map(drop),
+    |settings| settings.qstash().map(drop),
+];
+
+/// Every fault, and what is set in a way that should not last.
+pub(super) fn check(settings: &Settings) -> Vec<Finding> {
+    let told = |Wrong { variable, mend }: Wrong| {
+        failure(
+            CHECK,
+            format!("{variable} {mend}"),
+            format!("set {variable} right; docs/settings.md says what it takes"),
+        )
+    };
+    let mut findings: Vec<Finding> = faults(settings).into_iter().map(told).collect();
+    if findings.is_empty() {
+        findings.push(ok(CHECK, "every setting can be read"));
+    }
+    findings.extend(secrets(settings));
+    findings.extend(mail(settings));
+    findings
+}
+
+fn faults(settings: &Settings) -> Vec<Wrong> {
+    let mut settings = settings.clone();
+    let mut faults: Vec<Wrong> = Vec::new();
+    for read in READERS {
+        while let Err(wrong) = read(&settings) {
+            let name = &wrong.variable;
+            let was_told = faults.iter().any(|fault| fault.variable == *name);
+            let stand_in = STAND_INS.iter().find(|(variable, _)| variable == name);
+            settings = match stand_in {
+                Some(stand_in) => settings.with([*stand_in]),
+                None => settings.without(name),
+            };
+            if was_told || faults.len() > MOST_FAULTS {
+                break;
+            }
+            faults.push(wrong);
+        }
+    }
+    faults
+}
+
+/// Who may call.
+fn secrets(settings: &Settings) -> Vec<Finding> {
+    const CHECK: &str = "secrets";
+    let Ok(guard) = settings.guard(false) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if guard.verification.is_none() {
+        findings.push(warning(
+            CHECK,
+            "QSTASH_VERIFY=off: signatures are not checked, CRON_SECRET alone opens every job",
+            "set both signing keys and PUBLIC_URL, and unset QSTASH_VERIFY",
+        ));
+    }
+    if let Some(previous) = &guard.cron_secret_previous {
+        let is_the_same = previous.expose_secret() == guard.cron_secret.expose_secret();
+        let what = if is_the_same {
+            "CRON_SECRET_PREVIOUS equals CRON_SECRET: nothing was rotated"
+        } else {
+            "a rotation is under way: CRON_SECRET_PREVIOUS is accepted too"
+        };
+        findings.push(warning(
+            CHECK,
+            what,
+            "an hour after schedules apply with the new secret, deploy without CRON_SECRET_PREVIOUS",
+        ));
+    }
+    if guard.operator_secret.is_none() {
+        let what = "OPERATOR_SECRET is not set: there is no operator path, and no link to a report";
+        findings.push(ok(CHECK, what));
+    }
+    if findings.is_empty() {
+        findings.push(ok(
+            CHECK,
+            "scheduler and operators have secrets of their own",
+        ));
+    }
+    findings
+}
+
+/// The key is judged by its form only: to try it would be to send a mail.
+fn mail(settings: &Settings) -> Option<Finding> {
+    let resend = settings.resend().ok()?;
+    let what = match resend.key {
+        None => "RESEND_API_KEY is not set: reports are written and not mailed".to_owned(),
+        Some(_) => format!(
+            "RESEND_API_KEY has the form of a key; reports are from {}",
+            resend.from
+        ),
+    };
+    Some(ok("mail", what))
+}

@@ -1,0 +1,72 @@
+//! Texts of others without our secrets: what a failed delivery was answered,
+//! what `doctor` quotes.
+//!
+//! Hides every secret that is configured, and whatever stands behind the word
+//! `Bearer`, because a text that was cut off may hold half a secret.
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{Guard, Settings};
+
+/// What stands where a secret was.
+const HIDDEN: &str = "[secret]";
+
+/// What is shorter is a word, and hiding it would make holes in any text.
+const SHORTEST: usize = 8;
+
+impl Guard {
+    /// `text` without the secrets that callers prove themselves with.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let keys = self.verification.iter().flat_map(|it| it.keys.all());
+        let keys = keys.flat_map(|(_, keys)| [&keys.current, &keys.next]);
+        let own = [Some(&self.cron_secret), self.cron_secret_previous.as_ref()];
+        let own = own.into_iter().chain([self.operator_secret.as_ref()]);
+        let secrets = own.flatten().chain(keys);
+        conceal(text, secrets.map(SecretString::expose_secret))
+    }
+}
+
+impl Settings {
+    /// `text` without any secret among the settings.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let named = |name: &str| {
+            let kinds = ["SECRET", "SECRET_PREVIOUS", "_KEY", "_TOKEN", "_PASSWORD"];
+            kinds.iter().any(|kind| name.ends_with(kind))
+        };
+        let secrets = self.all().filter(|(name, _)| named(name));
+        let addresses = self.all().filter_map(|(_, value)| Url::parse(value).ok());
+        let passwords: Vec<String> = addresses
+            .filter_map(|url| Some(url.password()?.to_owned()))
+            .collect();
+        let secrets = secrets.map(|(_, value)| value.trim());
+        conceal(text, secrets.chain(passwords.iter().map(String::as_str)))
+    }
+}
+
+fn conceal<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
+    let mut shown = text.to_owned();
+    for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
+        shown = shown.replace(secret, HIDDEN);
+    }
+    without_bearers(&shown)
+}
+
+fn without_bearers(text: &str) -> String {
+    const WORD: &str = "bearer ";
+    let lower = text.to_ascii_lowercase();
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = lower[from..].find(WORD) {
+        let begin = from + at + WORD.len();
+        let ends = |c: char| c.is_whitespace() || "\"'\\,;<>{}()".contains(c);
+        let length = text[begin..].find(ends).unwrap_or(text.len() - begin);
+        shown.push_str(&text[from..begin]);
+        shown.push_str(if length == 0 { "" } else { HIDDEN });
+        from = begin + length;
+    }
+    shown.push_str(&text[from..]);
+    shown
+}

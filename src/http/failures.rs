@@ -1,0 +1,125 @@
+//! `POST /api/qstash/failures`: QStash tells of a message it has given up on.
+//!
+//! For the scheduler alone, with both its credentials. What no retry can mend
+//! is a 489, so that QStash stops telling it; the log then says which message
+//! it was. The same message told twice is one.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::guard::FromScheduler;
+use super::{App, Refusal};
+use crate::jobs::{self, Job, Options, Stop};
+use crate::qstash::callback::Callback;
+use crate::qstash::schedules::Schedules;
+use crate::runs::failures::{Failed, Noted};
+
+/// What lies between `PUBLIC_URL` and a job's name.
+const ROUTE: &str = "/api/cron/";
+/// How much of an answer is kept, in characters.
+const MOST_RESPONSE: usize = 2_000;
+
+/// Writes it down, and answers what came of it.
+pub(super) async fn note(
+    State(app): State<App>,
+    FromScheduler(request): FromScheduler,
+) -> Result<Json<Value>, Refusal> {
+    let callback = Callback::read(&request.body)
+        .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
+    let failed = failed(&app, callback)?;
+    let noted = app.runner.note_failure(&failed).await.map_err(unwritten)?;
+    let (job, message_id) = (failed.job.name, &failed.message_id);
+    let (schedule_id, alert) = (failed.counts_for(), noted.name());
+    if matches!(noted, Noted::Opened | Noted::Bumped) {
+        tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
+    } else {
+        tracing::info!(job, message_id, schedule_id, alert, "QStash had given up");
+    }
+    Ok(Json(json!({
+        "success": true,
+        "job": job,
+        "message_id": message_id,
+        "schedule_id": schedule_id,
+        "status": alert,
+        "message": in_words(noted),
+    })))
+}
+
+fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
+    let public_url = app.guard.verification.as_ref();
+    let public_url = public_url.map(|verification| verification.public_url.as_str());
+    let job = job_of(&callback, public_url).ok_or_else(|| foreign(&callback))?;
+    let conceal = |text: String| app.guard.conceal(&text);
+    let options = callback.body.and_then(|body| Options::read(&body, "").ok());
+    Ok(Failed {
+        message_id: callback.message_id,
+        job,
+        schedule_id: callback.schedule_id,
+        options,
+        status: callback.status,
+        retried: callback.retried,
+        max_retries: callback.max_retries,
+        dlq_id: callback.dlq_id,
+        url: callback.url.map(conceal),
+        response: callback.answer.map(conceal).map(|text| beginning(&text)),
+        due_at: callback.due_at,
+    })
+}
+
+/// The job that was called; when the address is not ours, or not ours any
+/// more, the job of the schedule.
+fn job_of(callback: &Callback, public_url: Option<&str>) -> Option<&'static Job> {
+    let by_url = callback.url.as_deref().and_then(|url| {
+        let path = match public_url {
+            Some(public_url) => url.strip_prefix(public_url)?.strip_prefix(ROUTE)?,
+            None => url.split_once(ROUTE)?.1,
+        };
+        jobs::find(path.trim_end_matches('/'))
+    });
+    by_url.or_else(|| {
+        let id = callback.schedule_id.as_deref()?;
+        let mut schedules = Schedules::deployed().schedules.iter();
+        jobs::find(&schedules.find(|schedule| schedule.id == id)?.job)
+    })
+}
+
+/// Nobody here is concerned, but the log keeps what there is to find it by.
+fn foreign(callback: &Callback) -> Refusal {
+    let unknown = || "unknown".to_owned();
+    let about = format!(
+        ": message {}, address {}, schedule {}, status {:?}, DLQ {}",
+        callback.message_id,
+        callback.url.clone().unwrap_or_else(unknown),
+        callback.schedule_id.clone().unwrap_or_else(unknown),
+        callback.status,
+        callback.dlq_id.clone().unwrap_or_else(unknown),
+    );
+    let message = "neither its url nor its scheduleId names a job of this service";
+    Refusal::bad_callback(message, &about)
+}
+
+/// Without what no text in Postgres may hold.
+fn beginning(text: &str) -> String {
+    let text = text.chars().filter(|c| *c != '\0');
+    text.take(MOST_RESPONSE).collect()
+}
+
+fn in_words(noted: Noted) -> &'static str {
+    match noted {
+        Noted::Opened => "the alert schedule_failing is open until the schedule succeeds again",
+        Noted::Bumped => "the alert schedule_failing was open already",
+        Noted::Mended => "no alert: the schedule has succeeded since",
+        Noted::Rehearsed => "no alert: it was a dry run",
+        Noted::Known => "known already; nothing was changed",
+    }
+}
+
+fn unwritten(stop: Stop) -> Refusal {
+    match stop {
+        Stop::Unreachable(cause) => {
+            Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
+        }
+        stop => Refusal::internal("the failure could not be written down", stop.to_string()),
+    }
+}

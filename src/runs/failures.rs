@@ -1,0 +1,184 @@
+//! What QStash has given up on, and the alert that stands until it works again.
+//!
+//! Owns `delivery_failures` and the alerts of kind `schedule_failing`.
+//! Promises that a message counts once however often it is told of; that the
+//! first success of the same schedule ends the alert, in the transaction that
+//! settles it; and that a message told of after such a success opens none.
+//! A callback and a settlement of one job are decided one after the other.
+//!
+//! A success mends what it covers: that of a shard not the failure of another
+//! shard of the same division, and that of a run which only hands out shards
+//! not theirs. A dry run, failing or not, proves nothing.
+
+use chrono::{DateTime, Utc};
+
+use super::Runner;
+use crate::database::{self, Bounds, Unnamed};
+use crate::jobs::{Job, Options, Stop, during};
+use crate::qstash::schedules::Schedules;
+
+mod alert;
+mod written;
+
+pub(super) use alert::mend;
+
+/// The kind of the alert, the first part of its key.
+const KIND: &str = "schedule_failing";
+
+/// A message that QStash has given up on, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Its id, the same over all its deliveries.
+    pub message_id: String,
+    /// The job it was for.
+    pub job: &'static Job,
+    /// The schedule it came from; a continuation comes from none.
+    pub schedule_id: Option<String>,
+    /// What it asked of the job, where that can be read.
+    pub options: Option<Options>,
+    /// The HTTP status of the last answer.
+    pub status: Option<i32>,
+    /// Deliveries after the first.
+    pub retried: Option<i32>,
+    /// The most there could have been.
+    pub max_retries: Option<i32>,
+    /// Its place among QStash's dead letters.
+    pub dlq_id: Option<String>,
+    /// The address that was called. Holds no secret.
+    pub url: Option<String>,
+    /// The beginning of the last answer. Holds no secret.
+    pub response: Option<String>,
+    /// When it was to be delivered first, on QStash's clock.
+    pub due_at: Option<DateTime<Utc>>,
+}
+
+/// What a failed message meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// An alert was opened.
+    Opened,
+    /// The alert was open; this is one more message.
+    Bumped,
+    /// It has worked since; nobody need be told.
+    Mended,
+    /// It only rehearsed; nobody need be told.
+    Rehearsed,
+    /// It was known.
+    Known,
+}
+
+impl Runner {
+    /// Writes down a failed message, and opens or bumps the alert.
+    ///
+    /// # Errors
+    /// When the database cannot be written; the same call may come again.
+    pub async fn note_failure(&self, failed: &Failed) -> Result<Noted, Stop> {
+        let noting = || during("note a failed message");
+        let mut tx = database::begin(&self.db, Bounds::DECISION)
+            .await
+            .map_err(noting())?;
+        let noted = async {
+            one_after_the_other(Unnamed(&mut tx), failed.job).await?;
+            let noted = match written::insert(Unnamed(&mut tx), failed).await? {
+                None => return Ok(Noted::Known),
+                Some(row) if row.is_mended => Noted::Mended,
+                Some(_) if failed.shape().dry_run => Noted::Rehearsed,
+                Some(_) => alert::open(Unnamed(&mut tx), failed).await?,
+            };
+            written::log(Unnamed(&mut tx), failed, noted).await?;
+            Ok(noted)
+        };
+        let noted = noted.await.map_err(noting())?;
+        tx.commit().await.map_err(noting())?;
+        Ok(noted)
+    }
+}
+
+impl Noted {
+    /// The word for it, in answers and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Bumped => "bumped",
+            Self::Mended => "mended",
+            Self::Rehearsed => "rehearsed",
+            Self::Known => "known",
+        }
+    }
+}
+
+impl Failed {
+    /// The schedule whose alert this message opens.
+    #[must_use]
+    pub fn counts_for(&self) -> &str {
+        counts_for(self.job, self.schedule_id.as_deref())
+    }
+
+    fn shape(&self) -> Shape {
+        self.options
+            .as_ref()
+            .map_or_else(|| Shape::of(&Options::default()), Shape::of)
+    }
+
+    fn title(&self) -> String {
+        format!("QStash has given up on {}", self.job.name)
+    }
+
+    /// What was answered in the end, for people.
+    fn in_words(&self) -> String {
+        let attempts = self.retried.map_or_else(
+            || "all attempts".to_owned(),
+            |retried| format!("{} attempts", retried + 1),
+        );
+        let answer = self
+            .status
+            .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        format!("{} after {attempts} ({answer})", self.title())
+    }
+}
+
+/// Which part of a job a message is about.
+struct Shape {
+    shard: i32,
+    shards: i32,
+    hands_out: bool,
+    dry_run: bool,
+}
+
+impl Shape {
+    fn of(options: &Options) -> Self {
+        let (shard, shards) = options.shard_of();
+        Self {
+            shard,
+            shards,
+            hands_out: options.fan_out.is_some(),
+            dry_run: options.dry_run,
+        }
+    }
+}
+
+/// A continuation has no schedule of its own, so it counts for its job's.
+fn counts_for<'s>(job: &'s Job, schedule_id: Option<&'s str>) -> &'s str {
+    schedule_id.unwrap_or_else(|| of_job(job))
+}
+
+/// The job's schedule, or the job where it has none.
+fn of_job(job: &Job) -> &str {
+    Schedules::deployed()
+        .of(job.name)
+        .map_or(job.name, |schedule| schedule.id.as_str())
+}
+
+/// Holds back whoever else decides about this job's failures until the
+/// transaction ends: neither would see what the other is about to commit.
+async fn one_after_the_other(db: Unnamed<'_>, job: &Job) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, 0))",
+        KIND,
+        job.name,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

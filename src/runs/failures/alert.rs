@@ -1,0 +1,139 @@
+//! The alert `schedule_failing`: opened by a message, ended by a success.
+
+use serde_json::json;
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::{Failed, KIND, Noted, Shape, counts_for, one_after_the_other};
+use crate::database::Unnamed;
+use crate::runs::{Call, Trigger};
+
+/// Opens the alert, or bumps the one that is open.
+pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
+    let job = failed.job.name;
+    let details = json!({
+        "job": job,
+        "schedule_id": failed.counts_for(),
+        "last_message_id": failed.message_id,
+        "last_status": failed.status,
+        "last_response": failed.response,
+        "attempts": failed.retried.map(|retried| retried + 1),
+        "dlq_id": failed.dlq_id,
+    });
+    let actions = json!([
+        format!(
+            "Read the error of the last runs: GET /api/jobs/{job}/runs; each is at GET /api/runs/{{id}}"
+        ),
+        "No run there? Then nothing arrived: jarvis-cron doctor",
+        format!("Rehearse, then run by hand: POST /api/cron/{job}?dry_run=true"),
+        "Once it is mended, replay the message from QStash's DLQ, or wait for the next tick: the first success ends this alert",
+    ]);
+    let occurrences = sqlx::query_scalar!(
+        "insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
+                             opened_at, last_seen_at)
+         values ($1, 'high', $1 || ':' || $2, $3, $4, $5, clock_timestamp(), clock_timestamp())
+         on conflict (dedup_key) where status in ('open', 'acknowledged')
+         do update
+            set last_seen_at = excluded.last_seen_at,
+                occurrences = alerts.occurrences + 1,
+                details = excluded.details
+         returning occurrences",
+        KIND,
+        failed.counts_for(),
+        failed.title(),
+        details,
+        actions,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(match occurrences {
+        1 => Noted::Opened,
+        _ => Noted::Bumped,
+    })
+}
+
+/// Ends what the success of `call` has mended, in the transaction that settles
+/// it as `run_id`.
+pub(in crate::runs) async fn mend(db: Unnamed<'_>, call: &Call, run_id: Uuid) -> Result<()> {
+    if call.caller.trigger != Trigger::Qstash || call.options.dry_run {
+        return Ok(());
+    }
+    let Unnamed(connection) = db;
+    one_after_the_other(Unnamed(connection), call.job).await?;
+    let schedule = counts_for(call.job, call.caller.schedule_id.as_deref());
+    mark(Unnamed(connection), call, schedule, run_id).await?;
+    resolve(Unnamed(connection), call.job.name, schedule, run_id).await
+}
+
+/// Marks the failed messages that this success covers.
+async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
+    let shape = Shape::of(&call.options);
+    sqlx::query!(
+        "update delivery_failures
+            set mended_at = clock_timestamp(),
+                mended_by = $2
+          where counts_for = $1
+            and mended_at is null
+            and not dry_run
+            and case
+                when shards = $4 then shard = $3
+                else not $5::boolean
+            end",
+        schedule,
+        run_id,
+        shape.shard,
+        shape.shards,
+        shape.hands_out,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends the alert once nothing is left of what it was about. Somebody who
+/// looks at it right now holds nobody up: the next success ends it.
+async fn resolve(db: Unnamed<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
+    sqlx::query!(
+        r#"
+        with over as (
+            select id
+              from alerts
+             where dedup_key = $3 || ':' || $1
+               and status in ('open', 'acknowledged')
+               and not exists (
+                   select from delivery_failures
+                    where counts_for = $1
+                      and mended_at is null
+                      and not dry_run
+               )
+               for update skip locked
+        ), resolved as (
+            update alerts a
+               set status = 'resolved',
+                   resolved_at = clock_timestamp(),
+                   resolved_by = 'system'
+              from over
+             where a.id = over.id
+            returning a.opened_at, a.occurrences
+        )
+        insert into system_logs ("timestamp", log_type, message, details, run_id)
+        select clock_timestamp(), 'cron_' || $3, $4 || ' works again',
+               jsonb_build_object(
+                   'job', $4::text,
+                   'schedule_id', $1::text,
+                   'failing_since', opened_at,
+                   'failed_messages', occurrences,
+                   'alert', 'resolved'
+               ),
+               $2
+          from resolved
+        "#,
+        schedule,
+        run_id,
+        KIND,
+        job,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
