@@ -11,6 +11,7 @@ mod last_contact;
 mod locks;
 mod nobody;
 mod plans;
+mod refused;
 mod trouble;
 mod walks;
 

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{JOB, MEMBER, TARGETS, a_backlog, a_gym, counts, left, logged, of, rows_of};
+use super::{JOB, TARGETS, a_backlog, a_gym, counts, left, logged, of, rows_of};
 use crate::app::App;
 
 /// From now on, a row of this table cannot be changed.
@@ -18,7 +18,7 @@ async fn refuse(app: &App, table: &str) {
 }
 
 /// The alerts about policies.
-async fn alerts(app: &App) -> Value {
+pub(super) async fn alerts(app: &App) -> Value {
     app.rows(
         "select dedup_key, severity, status, occurrences, gym_id, member_id, resolved_by
            from alerts where kind = 'retention_policy_failing' order by dedup_key, opened_at",
@@ -26,7 +26,7 @@ async fn alerts(app: &App) -> Value {
     .await
 }
 
-fn alert(target: &str, status: &str, occurrences: u32, resolved_by: &Value) -> Value {
+pub(super) fn alert(target: &str, status: &str, occurrences: u32, resolved_by: &Value) -> Value {
     json!({ "dedup_key": format!("retention_policy_failing:{target}"), "severity": "high",
             "status": status, "occurrences": occurrences, "gym_id": null, "member_id": null,
             "resolved_by": resolved_by })
@@ -262,49 +262,6 @@ async fn a_batch_that_takes_too_long_is_tried_with_fewer_rows() {
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(counts(&reply, "kiosk_heartbeats"), json!([100, 0, 0]));
     assert_eq!(logged(&app, "kiosk_heartbeats").await, 100);
-}
-
-#[rstest]
-#[case::a_member("members", "update", 500)]
-#[case::a_visit("visits", "delete", 500)]
-#[tokio::test]
-async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
-    #[case] target: &str,
-    #[case] change: &str,
-    #[case] others: u32,
-) {
-    let app = a_gym().await;
-    app.execute(&rows_of(target, "(now() - interval '9 years')", 1))
-        .await;
-    app.execute(&format!(
-        "create table kept as select id from {target} where id::text not in ('{MEMBER}');
-         create function no() returns trigger language plpgsql as
-             $$ begin
-                 if exists (select from kept where kept.id = old.id) then
-                     raise exception 'an invoice is unpaid';
-                 end if;
-                 return case when tg_op = 'DELETE' then old else new end;
-             end $$;
-         create trigger no before {change} on {target} for each row execute function no();
-         update retention_policies set enabled = (target = '{target}')"
-    ))
-    .await;
-    app.execute(&rows_of(target, "(now() - interval '5 years')", others))
-        .await;
-
-    let reply = app.operate(JOB, "batch_size=100").await;
-
-    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
-    assert_eq!(counts(&reply, target), json!([others, 1, 0]));
-    let error = of(&reply, target)["error"].as_str().unwrap();
-    assert_eq!(
-        error,
-        "erase what is past its keeping: an invoice is unpaid"
-    );
-    assert_eq!(
-        alerts(&app).await,
-        json!([alert(target, "open", 1, &Value::Null)])
-    );
 }
 
 #[tokio::test]

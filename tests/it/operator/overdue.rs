@@ -135,7 +135,6 @@ async fn an_operators_run_and_a_skipped_call_are_told_apart() {
 #[rstest]
 #[case::in_force("null", "paused")]
 #[case::in_force_for_a_while("now() + interval '1 hour'", "paused")]
-#[case::for_ever("'infinity'", "paused")]
 #[case::just_over("now() - interval '1 minute'", "on_time")]
 #[case::long_over("now() - interval '9 days'", "overdue")]
 #[tokio::test]

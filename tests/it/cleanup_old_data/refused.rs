@@ -1,0 +1,50 @@
+//! A row that the database refuses to erase, because the shop says so.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::trouble::{alert, alerts};
+use super::{JOB, MEMBER, a_gym, counts, of, rows_of};
+
+#[rstest]
+#[case::a_member("members", "update", 500)]
+#[case::a_visit("visits", "delete", 500)]
+#[tokio::test]
+async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
+    #[case] target: &str,
+    #[case] change: &str,
+    #[case] others: u32,
+) {
+    let app = a_gym().await;
+    app.execute(&rows_of(target, "(now() - interval '9 years')", 1))
+        .await;
+    app.execute(&format!(
+        "create table kept as select id from {target} where id::text not in ('{MEMBER}');
+         create function no() returns trigger language plpgsql as
+             $$ begin
+                 if exists (select from kept where kept.id = old.id) then
+                     raise exception 'an invoice is unpaid';
+                 end if;
+                 return case when tg_op = 'DELETE' then old else new end;
+             end $$;
+         create trigger no before {change} on {target} for each row execute function no();
+         update retention_policies set enabled = (target = '{target}')"
+    ))
+    .await;
+    app.execute(&rows_of(target, "(now() - interval '5 years')", others))
+        .await;
+
+    let reply = app.operate(JOB, "batch_size=100").await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(counts(&reply, target), json!([others, 1, 0]));
+    let error = of(&reply, target)["error"].as_str().unwrap();
+    assert_eq!(
+        error,
+        "erase what is past its keeping: an invoice is unpaid"
+    );
+    assert_eq!(
+        alerts(&app).await,
+        json!([alert(target, "open", 1, &Value::Null)])
+    );
+}
