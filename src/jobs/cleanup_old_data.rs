@@ -91,6 +91,9 @@ pub struct Outcome {
     /// Why it was given up, or the first row that was refused and passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether `error` is of the run that this one continues.
+    #[serde(skip)]
+    pub is_from_before: bool,
 }
 
 /// Runs the job.
@@ -112,7 +115,10 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
             turn.take(cx, results).await?;
         }
     }
-    let stood: BTreeMap<&str, Stood> = turns.iter().map(|it| (it.target(), it.stood())).collect();
+    let stood: BTreeMap<&str, Stood> = turns
+        .iter()
+        .map(|turn| (turn.target(), turn.stood(results)))
+        .collect();
     if turns.iter().any(Turn::has_begun) {
         cx.place.leave(&stood);
     }
@@ -140,7 +146,7 @@ fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
         }
         match Turn::of(cx, policy, place) {
             Ok(mut turn) => {
-                turn.resume(before.remove(&policy.target));
+                turn.resume(before.remove(&policy.target), results);
                 results.policies[place].cutoff = Some(turn.cutoff());
                 turns.push(turn);
             }
@@ -190,6 +196,13 @@ impl Results {
         }
     }
 
+    /// Notes what the run before met at the policy at `place`: the row is
+    /// still there, behind where this one begins.
+    fn note_again(&mut self, place: usize, error: String) {
+        self.policies[place].is_from_before = true;
+        self.note(place, error);
+    }
+
     /// How many more ids of this table are wanted.
     fn room_for_samples(&self, target: &str, dry_run: bool) -> i32 {
         let given = self.samples.get(target).map_or(0, Vec::len);
@@ -205,7 +218,9 @@ impl Results {
     fn none_passed(&self) -> Option<Stop> {
         let mut enabled = self.policies.iter().filter(|outcome| !outcome.disabled);
         let first = enabled.next()?;
-        let passed = |outcome: &Outcome| outcome.error.is_none() || outcome.affected > 0;
+        let passed = |outcome: &Outcome| {
+            outcome.error.is_none() || outcome.is_from_before || outcome.affected > 0
+        };
         if passed(first) || enabled.any(passed) {
             return None;
         }
@@ -228,6 +243,7 @@ impl Outcome {
             held: None,
             disabled: !policy.enabled,
             error: None,
+            is_from_before: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::lease::{self, Held, Part};
 use super::ledger::{self, Entry};
 use super::record::{Record, Status};
-use super::{Answer, Call, new_id, totals};
+use super::{Answer, Call, Trigger, new_id, totals};
 use crate::database::{self, Bounds, Fault, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Stop, during};
@@ -96,9 +96,27 @@ async fn decide(
         || lease::is_divided_otherwise(Unnamed(tx), part).await?
         || !lease::end_other_divisions(Unnamed(tx), part).await?
     {
-        return skip(tx, call, attempt, "already_running").await;
+        return match in_the_way(tx, call).await? {
+            Some(record) => Ok(answered(Answer::StillRunning(record))),
+            None => skip(tx, call, attempt, "already_running").await,
+        };
     }
     start(tx, call, attempt, now, ttl).await
+}
+
+/// The live run for which the rest of a run, or a shard, has to wait. Nobody
+/// else comes for that: QStash brings it again where that run will not do it.
+async fn in_the_way(
+    tx: &mut Transaction<'static, Postgres>,
+    call: &Call,
+) -> sqlx::Result<Option<Record>> {
+    if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
+        return Ok(None);
+    }
+    match lease::in_the_way(Unnamed(tx), call).await? {
+        Some(id) => ledger::by_id(Unnamed(tx), id).await,
+        None => Ok(None),
+    }
 }
 
 /// What became of this call before.

@@ -192,3 +192,37 @@ pub(super) async fn free(db: Unnamed<'_>, lease: &Lease) -> Result<bool> {
     .await?;
     Ok(freed.rows_affected() == 1)
 }
+
+/// The live run that keeps `call` from its rows, where it will not do its
+/// work: a rehearsal, a part, a replay, or a run of less.
+pub(super) async fn in_the_way(db: Unnamed<'_>, call: &Call) -> Result<Option<Uuid>> {
+    let part = Part::of(call);
+    let alive = sqlx::query!(
+        r#"
+        select r.id,
+               not r.dry_run
+               and not r.options ?| array['as_of', 'gym_id', 'limit']
+               and (r.options ? 'force' or not $4)
+               and (r.shard_count = 1
+                    or r.shard = -1
+                    or (r.shard = $2 and r.shard_count = $3)) as "does_it_all!"
+          from job_runs r
+          join job_leases l
+            on l.job = r.job
+           and l.run_id = r.id
+         where r.job = $1
+           and r.status = 'running'
+           and l.expires_at > clock_timestamp()
+           and (r.shard = $2 or r.shard_count <> $3)
+         order by 2 desc
+         limit 1
+        "#,
+        part.job,
+        part.shard,
+        part.count,
+        call.options.force,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(alive.filter(|run| !run.does_it_all).map(|run| run.id))
+}

@@ -15,6 +15,7 @@ mod away;
 mod killed;
 mod places;
 mod stops;
+mod waits;
 
 const PUBLISH: &str = "/v2/publish";
 

@@ -54,6 +54,9 @@ pub(super) struct Stood {
     left: u64,
     skipped: i64,
     held: i64,
+    /// What kept the policy from erasing everything so far.
+    #[serde(default)]
+    error: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +115,13 @@ impl Turn {
 
     /// Goes on where the run before stood: rows that are held, or that others
     /// hold, are passed once in a chain.
-    pub(super) fn resume(&mut self, before: Option<Stood>) {
+    pub(super) fn resume(&mut self, before: Option<Stood>, results: &mut Results) {
         let Some(before) = before else {
             return;
         };
+        if let Some(error) = before.error {
+            results.note_again(self.place, error);
+        }
         self.span.after = before.after;
         self.left = before.left;
         self.skipped = before.skipped;
@@ -125,8 +131,9 @@ impl Turn {
         }
     }
 
-    pub(super) fn stood(&self) -> Stood {
+    pub(super) fn stood(&self, results: &Results) -> Stood {
         Stood {
+            error: results.policies[self.place].error.clone(),
             after: self.span.after.clone(),
             left: self.left,
             skipped: self.skipped,

@@ -43,8 +43,10 @@ pub(super) struct Gyms {
 pub(super) struct Cursor {
     /// Behind the gyms that were handed out.
     stood: Stood,
-    /// Behind those of them that are settled.
-    settled: Stood,
+    /// Behind the last but these.
+    before: Stood,
+    /// These, in their order.
+    handed_out: Vec<Uuid>,
     at_the_end: bool,
 }
 
@@ -65,21 +67,27 @@ impl Cursor {
         });
         Self {
             at_the_end: stood.left == 0,
-            settled: stood,
+            before: stood,
+            handed_out: Vec::new(),
             stood,
         }
     }
 
     /// Notes that these gyms are settled: the next of those handed out.
-    pub(super) fn pass(&mut self, cx: &Cx, part: &[Due]) {
-        self.settled.after = part.last().map(|gym| gym.gym_id).or(self.settled.after);
-        self.settled.left -= self.settled.left.min(part.len() as u64);
-        cx.place.leave(&self.settled);
+    pub(super) fn pass(&self, cx: &Cx, part: &[Due]) {
+        let Some(last) = part.last().map(|gym| gym.gym_id) else {
+            return;
+        };
+        // Those in between that need no report were looked at too.
+        let looked = self.handed_out.iter().take_while(|id| **id != last).count() as u64 + 1;
+        cx.place.leave(&Stood {
+            after: Some(last),
+            left: self.before.left.saturating_sub(looked),
+        });
     }
 
     /// Notes that all gyms that were handed out are settled.
-    pub(super) fn leave(&mut self, cx: &Cx) {
-        self.settled = self.stood;
+    pub(super) fn leave(&self, cx: &Cx) {
         cx.place.leave(&self.stood);
     }
 
@@ -110,6 +118,8 @@ impl Cursor {
             .await
             .map_err(during("pick gyms"))?;
         let read = rows.len() as u64;
+        self.before = self.stood;
+        self.handed_out = rows.iter().map(|row| row.id).collect();
         self.stood.after = rows.last().map(|row| row.id).or(self.stood.after);
         self.stood.left -= self.stood.left.min(read);
         self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.stood.left == 0;

@@ -219,3 +219,61 @@ async fn a_place_is_not_taken_up_with_other_options() {
 
     assert_eq!(reply.results()["total"], 12, "{reply:?}");
 }
+
+#[tokio::test]
+async fn a_row_that_is_refused_keeps_its_alert_open_to_the_end_of_the_chain() {
+    let connected = in_a_second().await;
+    let app = &connected.app;
+    gyms(app, 1).await;
+    app.execute(
+        "insert into kiosks (gym_id, slug, name, status) select id, slug, name, 'online' from gyms;
+         insert into kiosk_heartbeats (kiosk_id, received_at, sent_at)
+         select id, now() - interval '400 days' + n * interval '1 day', now()
+           from kiosks, generate_series(1, 30) n;
+         create function no() returns trigger language plpgsql as
+             $$ begin
+                 if old.id = (select min(id) from kiosk_heartbeats) then
+                     raise exception 'not this row';
+                 end if;
+                 perform pg_sleep(0.1);
+                 return old;
+             end $$;
+         create trigger no before delete on kiosk_heartbeats for each row execute function no();
+         update retention_policies set enabled = (target = 'kiosk_heartbeats')",
+    )
+    .await;
+
+    let replies = deliver(&connected, "cleanup-old-data", r#"{"batch_size": 2}"#).await;
+
+    assert_eq!(sum(&replies, "rows_erased"), 29);
+    for reply in &replies {
+        assert_eq!(reply.results()["policies_failed"], 1, "{reply:?}");
+    }
+    let alerts = app
+        .rows("select dedup_key, status, occurrences from alerts")
+        .await;
+    let open = json!([{ "dedup_key": "retention_policy_failing:kiosk_heartbeats",
+                        "status": "open", "occurrences": 1 }]);
+    assert_eq!(alerts, open);
+}
+
+#[tokio::test]
+async fn gyms_that_need_no_report_count_for_the_limit_of_a_chain() {
+    let connected = in_a_second().await;
+    let app = &connected.app;
+    gyms(app, 30).await;
+    app.execute(
+        "update gyms set created_at = now()
+          where id in (select id from (select id, row_number() over (order by id) as n from gyms) g
+                        where n % 2 = 0);
+         insert into kiosks (gym_id, slug, name, status, created_at)
+         select id, slug || '-' || k, slug, 'online', '2020-01-01'
+           from gyms, generate_series(1, 60) k",
+    )
+    .await;
+    slow(app, "insert", "weekly_reports").await;
+
+    let replies = deliver(&connected, "weekly-reports", r#"{"limit": 10}"#).await;
+
+    assert_eq!(sum(&replies, "generated"), 5);
+}
