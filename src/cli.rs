@@ -210,6 +210,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// Prints a line. A reader that has seen enough, such as `head`, changes
+/// nothing about what was done.
+fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Something typed that cannot be meant.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -113,6 +113,14 @@ impl Delivery {
             self.path()
         ))
         .map_err(|_| Usage(format!("{} is no address", self.url)))?;
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_plain {
+            let what = "the address must be without a user, a query and a fragment";
+            return Err(Usage(what.to_owned()));
+        }
         if outbound::is_safe_for_secrets(&url) {
             Ok(url)
         } else {

@@ -12,7 +12,7 @@ use clap::Args;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
-use super::progress;
+use super::{progress, say};
 use crate::config::Settings;
 
 mod bounds;
@@ -56,10 +56,10 @@ pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> anyhow::Resul
         finding.mend = finding.mend.as_deref().map(|mend| settings.conceal(mend));
     }
     if typed.json {
-        println!("{:#}", report::in_json(&findings));
+        say(format_args!("{:#}", report::in_json(&findings)));
     } else {
-        println!("{}", report::in_a_table(&findings));
-        println!("{}", report::in_a_line(&findings));
+        say(format_args!("{}", report::in_a_table(&findings)));
+        say(format_args!("{}", report::in_a_line(&findings)));
     }
     let is_fatal = |finding: &Finding| match finding.level {
         Level::Ok => false,

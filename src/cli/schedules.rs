@@ -1,7 +1,5 @@
 //! `schedules`: what QStash calls, and when, held against the file.
 
-use std::fmt;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Usage, progress, serve};
+use super::{Usage, progress, say, serve};
 use crate::config::Settings;
 use crate::jobs::{self, Options};
 use crate::qstash::apply::{self, Outcome, Scope};
@@ -213,12 +211,6 @@ async fn apply(side: &Side, scope: Scope, as_json: bool) -> anyhow::Result<ExitC
     })
 }
 
-/// Prints a line. A reader that has seen enough, such as `head`, changes
-/// nothing about what was done.
-fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
 /// The failure, and what to do about it.
 fn explained(failure: &Failure) -> anyhow::Error {
     match failure.mend() {
@@ -229,10 +221,10 @@ fn explained(failure: &Failure) -> anyhow::Error {
 
 /// Whether the job takes this body on every tick.
 fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
-    for name in ["as_of", "continuation_of"] {
+    for name in ["as_of", "continuation_of", "dry_run", "shard"] {
         if body.contains_key(name) {
             return Err(format!(
-                "{name} is not for schedules: they replay no fixed moment, and continue no run"
+                "{name} is not for schedules: they replay no fixed moment, continue no run, and do all of their work"
             ));
         }
     }

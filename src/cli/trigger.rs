@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use reqwest::header::HeaderValue;
 
 use super::call::{Answered, Delivery, new_message_id};
 use super::options::OptionArgs;
-use super::{progress, serve};
+use super::{Usage, progress, say, serve};
 use crate::config::Settings;
 use crate::qstash::retry;
 
@@ -61,7 +62,7 @@ pub(super) async fn trigger(settings: &Settings, typed: Trigger) -> anyhow::Resu
         return Ok(ExitCode::FAILURE);
     };
     let answer = done?;
-    println!("{:#}", answer.body);
+    say(format_args!("{:#}", answer.body));
     Ok(if answer.is_success() {
         ExitCode::SUCCESS
     } else {
@@ -88,6 +89,9 @@ fn delivery(settings: &Settings, typed: &Trigger) -> anyhow::Result<Delivery> {
         signing_key: settings.key_ring(true)?.current().clone(),
     };
     delivery.address()?;
+    if HeaderValue::from_str(&delivery.message_id).is_err() {
+        return Err(Usage("a message id is one line of plain text".to_owned()).into());
+    }
     Ok(delivery)
 }
 

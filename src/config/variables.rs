@@ -134,13 +134,17 @@ impl Settings {
 
     /// An http or https address, its trailing slash cut off.
     pub(super) fn url(&self, name: &str, default: &str) -> Read<Url> {
-        let mend = "must be an address such as https://cron.example.com, without a query";
+        let mend = "must be an address such as https://cron.example.com, without a user or a query";
         let text = self.text(name)?.unwrap_or(default);
         let url: Url = text
             .trim_end_matches('/')
             .parse()
             .map_err(|_| wrong(name, mend))?;
-        let is_plain = url.query().is_none() && url.fragment().is_none() && url.has_host();
+        let is_plain = url.query().is_none()
+            && url.fragment().is_none()
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none();
         if is_plain && matches!(url.scheme(), "http" | "https") {
             Ok(url)
         } else {

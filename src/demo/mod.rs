@@ -27,7 +27,7 @@ mod sample;
 pub mod stripe_double;
 
 use postgres::{Auth, PrivatePostgres, Programs};
-use qstash_double::QstashDouble;
+use qstash_double::{Courier, QstashDouble};
 use resend_double::ResendDouble;
 use stripe_double::StripeDouble;
 
@@ -93,6 +93,7 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
     ]);
     write_env(&settings)?;
     let (server, stop) = start(listener, &settings)?;
+    open_office(&qstash, &settings)?;
     let is_well = run_every_job(&settings, port).await?;
     report::reports(&settings, &database).await?;
     report::how_to_go_on(port, once);
@@ -105,6 +106,24 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// Has the QStash double sign with the demo's keys, and deliver.
+fn open_office(qstash: &QstashDouble, settings: &[(&'static str, String)]) -> anyhow::Result<()> {
+    let value = |name| {
+        let mut settings = settings.iter();
+        let found = settings.find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let current = value("QSTASH_CURRENT_SIGNING_KEY");
+    qstash.set_keys(&current, &value("QSTASH_NEXT_SIGNING_KEY"));
+    qstash.deliver(Courier {
+        signing_key: current.into(),
+        public_url: value("PUBLIC_URL"),
+        replicas: Vec::new(),
+        hurry: 10,
+        parallelism: 4,
     })
 }
 

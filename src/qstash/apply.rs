@@ -181,10 +181,10 @@ async fn put(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
         .put_schedule(&wanted.destination, headers, wanted.body.clone())
         .await;
     if was_paused {
-        let after = client.schedule(&wanted.id).await?;
-        if after.is_none_or(|after| !after.is_paused) {
-            client.pause_schedule(&wanted.id).await?;
-        }
+        // Not asked first: to pause twice is harmless, and an answer that does
+        // not come must not leave it running.
+        let paused = client.pause_schedule(&wanted.id).await;
+        return put.and(paused);
     }
     put
 }

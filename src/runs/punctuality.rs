@@ -146,6 +146,8 @@ async fn deliveries(db: Unnamed<'_>) -> Result<Vec<Delivered>> {
                    and trigger = 'qstash'
                    and not dry_run
                    and not options ?| array['continuation_of', 'shard']
+                   -- Somebody at a command line played the scheduler.
+                   and (message_id is null or message_id not like 'msg\_cli\_%')
                  order by started_at desc
                  limit 1) as at,
                p.job is not null

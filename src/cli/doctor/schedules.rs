@@ -85,11 +85,23 @@ fn differences(plan: &Plan) -> Vec<Finding> {
         let mend = "once they may run again: jarvis-cron schedules resume";
         findings.push(warning(CHECK, what, mend));
     }
+    if let Some(unclear) = ids(plan, has_unclear_secret) {
+        let what = format!(
+            "nobody can tell whether QStash sends our CRON_SECRET, it is redacted: {unclear}"
+        );
+        let mend = "was it changed since? then: jarvis-cron schedules apply --rewrite";
+        findings.push(warning(CHECK, what, mend));
+    }
     if findings.is_empty() {
         let count = plan.count(Action::Unchanged);
         findings.push(ok(CHECK, format!("all {count} are as they were deployed")));
     }
     findings
+}
+
+fn has_unclear_secret(planned: &Planned) -> bool {
+    let mut unclear = planned.unclear.iter();
+    planned.action != Action::Foreign && unclear.any(|it| it.field.starts_with("Authorization"))
 }
 
 /// The schedules that differ, with the names of the fields.

@@ -8,8 +8,9 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::{Value, json};
 
-use super::{FileArgs, explained, read, say};
+use super::{FileArgs, explained, read};
 use crate::cli::Usage;
+use crate::cli::say;
 use crate::config::Settings;
 use crate::qstash::client::{Client, Failure, Listed};
 use crate::qstash::plan::shown;
@@ -96,12 +97,17 @@ async fn change_one(client: &Client, id: &str, pause: bool) -> Result<bool, Fail
     }
 }
 
+/// <https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule>
+fn is_of_an_id(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
+
 /// The ids of what was named; none of others.
 fn ids(schedules: &Schedules, named: &[String]) -> Result<Vec<String>, Usage> {
     let id = |name: &String| {
         let is_an_id = name
             .strip_prefix(PREFIX)
-            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_of_an_id));
         match schedules.of(name) {
             Some(schedule) => Ok(schedule.id.clone()),
             None if is_an_id => Ok(name.clone()),

@@ -57,7 +57,23 @@ pub enum Failure {
     },
 }
 
+/// How much of QStash's words is told, in characters.
+const LONGEST: usize = 300;
+
 impl Failure {
+    /// The same without a secret that QStash's words may repeat.
+    pub(super) fn conceal(mut self, secret: &str) -> Self {
+        let (Self::Unreachable { message }
+        | Self::Denied { message, .. }
+        | Self::WrongRegion { message }
+        | Self::NotFound { message }
+        | Self::Limited { message }
+        | Self::Refused { message, .. }
+        | Self::Unclear { message }) = &mut self;
+        *message = message.replace(secret, "***");
+        self
+    }
+
     /// What to do about it, where there is more to say than the words above.
     #[must_use]
     pub fn mend(&self) -> Option<&'static str> {
@@ -110,7 +126,7 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
     match entry["error"].as_str() {
         Some(error) => Err(Failure::Refused {
             status: 400,
-            message: error.to_owned(),
+            message: said(error),
         }),
         None => read(entry),
     }
@@ -119,7 +135,7 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
 fn failure(status: u16, body: &str) -> Failure {
     let message = serde_json::from_str::<Value>(body)
         .ok()
-        .and_then(|body| body["error"].as_str().map(str::to_owned))
+        .and_then(|body| body["error"].as_str().map(said))
         .unwrap_or_else(|| format!("a {status} without a reason"));
     match status {
         401 | 403 => Failure::Denied { status, message },
@@ -131,6 +147,25 @@ fn failure(status: u16, body: &str) -> Failure {
         },
         _ => Failure::Refused { status, message },
     }
+}
+
+/// QStash's words as they may be shown: they may repeat a header that was
+/// sent, whole, and they may be anything.
+fn said(words: &str) -> String {
+    let mut said = String::new();
+    let mut is_secret = false;
+    for word in words.split_inclusive(|c: char| c.is_whitespace()) {
+        if is_secret {
+            said.push_str("*** ");
+        } else {
+            said.push_str(word);
+        }
+        is_secret = word.trim_end().to_ascii_lowercase().ends_with("bearer");
+    }
+    let shown = said.trim_end().chars().take(LONGEST);
+    shown
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// The error and its causes, without the address: it may hold a destination.

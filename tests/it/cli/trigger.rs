@@ -189,6 +189,18 @@ async fn told_to_stop_it_ends_and_says_how_to_go_on() {
     assert!(said.contains("--message-id msg_1"), "{said}");
 }
 
+#[rstest]
+#[case::two_lines("http://127.0.0.1:9", "a\nb")]
+#[case::a_password("http://user:pw@127.0.0.1:9", "msg_1")]
+#[case::a_query("http://127.0.0.1:9/?a=b", "msg_1")]
+#[tokio::test]
+async fn what_can_never_be_sent_is_not_tried(#[case] url: &str, #[case] message_id: &str) {
+    let arguments = ["trigger", JOB, "--url", url, "--message-id", message_id];
+    let done = run(&settings(), &arguments).await;
+    assert_eq!((done.code, &*done.out), (Some(2), ""), "{done:?}");
+    assert!(!done.err.contains("pw"), "{done:?}");
+}
+
 #[test]
 fn the_waits_grow_as_qstash_s_do() {
     let waits: Vec<u64> = (1..=6)

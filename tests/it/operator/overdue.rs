@@ -151,6 +151,18 @@ async fn nobody_waits_for_the_ticks_of_a_pause(#[case] until: &str, #[case] stat
 }
 
 #[tokio::test]
+async fn somebody_who_plays_the_scheduler_hides_no_silent_one() {
+    let app = old().await;
+    app.execute(&format!(
+        "insert into job_runs (id, job, trigger, status, message_id)
+         values (gen_random_uuid(), '{JOB}', 'qstash', 'succeeded', 'msg_cli_01993f1e')"
+    ))
+    .await;
+    let body = health(&app).await.body;
+    assert_eq!(of(&body, JOB)["state"], "overdue", "{body}");
+}
+
+#[tokio::test]
 async fn it_says_nothing_that_is_not_for_everybody() {
     let app = old().await;
     app.execute(&format!(

@@ -36,7 +36,6 @@ async fn what_means_the_same_is_no_difference(
 #[case::body_for_a_terminal(&[], "\u{1b}[2J", "body", Some("\\u{1b}[2J"), Some("{}"))]
 #[case::retries(&[("upstash-retries", "0")], "{}", "retries", Some("0"), Some("3"))]
 #[case::timeout(&[("upstash-timeout", "30s")], "{}", "timeout", Some("30s"), Some("60s"))]
-#[case::no_timeout(&[("upstash-timeout", "")], "{}", "timeout", None, Some("60s"))]
 #[case::no_failure_callback(&[("upstash-failure-callback", "")], "{}", "failure callback", None, Some("https://cron.example.test/api/qstash/failures"))]
 #[case::content_type(&[("content-type", "text/plain")], "{}", "Content-Type", Some("text/plain"), Some("application/json"))]
 #[case::queue(&[("upstash-queue-name", "q")], "{}", "queueName", Some("q"), None)]

@@ -207,3 +207,57 @@ async fn a_qstash_that_is_away_is_said_so_without_the_token() {
     );
     assert!(!done.err.contains(TOKEN), "{done:?}");
 }
+
+#[tokio::test]
+async fn no_secret_that_qstash_repeats_is_shown_and_no_control_character() {
+    let router = axum::Router::new().fallback(
+        async |uri: axum::http::Uri, headers: axum::http::HeaderMap| {
+            let text = |name: &str| match headers.get(name) {
+                Some(value) => value.to_str().unwrap().to_owned(),
+                None => String::new(),
+            };
+            let forwarded = text("upstash-forward-authorization");
+            if forwarded.is_empty() {
+                return match uri.path() {
+                    "/v2/schedules" => (axum::http::StatusCode::OK, "[]".to_owned()),
+                    _ => (axum::http::StatusCode::NOT_FOUND, "{}".to_owned()),
+                };
+            }
+            let error = format!("\u{1b}[31minvalid {forwarded}; token {TOKEN}");
+            let body = json!({ "error": error }).to_string();
+            (axum::http::StatusCode::BAD_REQUEST, body)
+        },
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let qstash = Qstash::new().await;
+
+    for arguments in [&["apply"][..], &["apply", "--json"]] {
+        let done = qstash.run_with("QSTASH_URL", &url, arguments).await;
+
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.out.contains("invalid Bearer ***"), "{done:?}");
+        for hidden in [CRON_SECRET, TOKEN, "\u{1b}", "u001b"] {
+            assert!(!done.out.contains(hidden), "{done:?}");
+            assert!(!done.err.contains(hidden), "{done:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_could_not_be_kept_is_told() {
+    let qstash = Qstash::applied().await;
+    qstash.double.upsert_resumes(true);
+    let other = [("upstash-retries", "1")];
+    qstash
+        .drifted(CHURN, "daily-churn-analysis", &other, "{}")
+        .await;
+    qstash.run(&["pause", "daily-churn-analysis"]).await;
+    qstash.double.fault("PATCH", "/pause", Fault::Status(500));
+
+    let first = qstash.run(&["apply"]).await;
+
+    assert_eq!(first.code, Some(1), "{first:?}");
+    assert!(first.out.contains("pause it again"), "{first:?}");
+}

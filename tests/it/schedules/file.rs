@@ -52,6 +52,8 @@ async fn faults(text: &str) -> Vec<String> {
 #[case::unknown_option("body", json!({ "quickly": true }), "schedules[0].body: unknown field `quickly`")]
 #[case::option_out_of_bounds("body", json!({ "batch_size": 0 }), "schedules[0].body: batch_size must be at least 1")]
 #[case::fixed_moment("body", json!({ "as_of": "2026-01-01T00:00:00Z" }), "schedules[0].body: as_of is not for schedules")]
+#[case::rehearsal("body", json!({ "dry_run": true }), "schedules[0].body: dry_run is not for schedules")]
+#[case::half_of_it("body", json!({ "shard": { "index": 0, "count": 2 } }), "schedules[0].body: shard is not for schedules")]
 #[case::continuation("body", json!({ "continuation_of": "0199a1b2-0000-7000-8000-000000000001" }), "schedules[0].body: continuation_of is not for schedules")]
 #[case::body_of_text("body", json!("{}"), "schedules[0].body: must be an object")]
 #[case::short_description("description", json!("Mows."), "schedules[0].description: must be 10 to 300 characters long")]

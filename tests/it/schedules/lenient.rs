@@ -48,6 +48,8 @@ fn remove(listed: &mut Value, names: &[&str]) {
 #[case::unknown_fields(|listed: &mut Value| listed["moonPhase"] = json!({ "full": true }))]
 #[case::a_time_in_seconds(|listed: &mut Value| listed["timeout"] = json!(60))]
 #[case::a_time_in_milliseconds(|listed: &mut Value| listed["timeout"] = json!(60_000))]
+#[case::a_time_as_a_bare_text(|listed: &mut Value| listed["timeout"] = json!("60"))]
+#[case::a_time_with_a_fraction(|listed: &mut Value| listed["timeout"] = json!(60.0))]
 #[case::no_method(|listed: &mut Value| remove(listed, &["method", "isPaused", "createdAt"]))]
 #[case::other_kinds(|listed: &mut Value| {
     listed["createdAt"] = json!("yesterday");
@@ -64,12 +66,12 @@ async fn what_says_the_same_in_other_words_is_unchanged(#[case] change: fn(&mut 
 
 #[tokio::test]
 async fn what_is_not_listed_cannot_be_compared_and_is_no_difference() {
-    let silent = ["retries", "header", "failureCallbackHeader"];
+    let silent = ["retries", "timeout", "header", "failureCallbackHeader"];
     let (_, plan) = plan_of(|listed| remove(listed, &silent)).await;
     assert_eq!(plan["differs"], false, "{plan:#}");
     let unclear = plan["schedules"][0]["unclear"].as_array().unwrap();
     let fields: Vec<&Value> = unclear.iter().map(|one| &one["field"]).collect();
-    assert_eq!(fields, ["retries", "Authorization"]);
+    assert_eq!(fields, ["retries", "timeout", "Authorization"]);
 }
 
 #[rstest]

@@ -108,3 +108,18 @@ async fn a_token_that_may_only_read_cannot_pause() {
     );
     assert!(!qstash.is_paused(REPORTS));
 }
+
+#[tokio::test]
+async fn whatever_the_plan_calls_ours_can_be_paused() {
+    let qstash = Qstash::applied().await;
+    let id = "jarvis-old_job.1";
+    qstash
+        .made_by_hand(id, "https://cron.example.test/api/cron/old", "0 5 * * *")
+        .await;
+
+    let done = qstash.run(&["pause", id]).await;
+
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(qstash.is_paused(id));
+    assert_eq!(qstash.run(&["pause", "jarvis-"]).await.code, Some(2));
+}
