@@ -142,3 +142,31 @@ async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled(
 
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
 }
+
+#[rstest]
+#[case::rows("select from delivery_failures for update")]
+#[case::the_table("lock table delivery_failures")]
+#[case::the_decision(
+    "select pg_advisory_xact_lock(hashtextextended('schedule_failing:expire-stale-orders', 0))"
+)]
+#[tokio::test]
+async fn somebody_who_holds_the_failures_does_not_keep_a_run_from_being_settled(
+    #[case] holding: &'static str,
+) {
+    let app = App::new().await;
+    noted(&app, &callback("msg_1")).await;
+    let mut holder = app.db.begin().await.unwrap();
+    sqlx::query(holding).execute(&mut *holder).await.unwrap();
+
+    let success = tick("msg_2").to(&app).await;
+
+    assert_eq!(success.outcome(), (200, "succeeded"), "{success:?}");
+    let settled = app.rows("select status from job_runs").await;
+    assert_eq!(settled, json!([{ "status": "succeeded" }]));
+    holder.rollback().await.unwrap();
+    assert!(is_open(&app).await);
+
+    assert_eq!(tick("msg_3").to(&app).await.outcome(), (200, "succeeded"));
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}
