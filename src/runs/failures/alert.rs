@@ -91,8 +91,8 @@ async fn end(db: Unnamed<'_>, call: &Call, run_id: Uuid) -> Result<()> {
     resolve(Unnamed(connection), call.job.name, schedule, run_id).await
 }
 
-/// Marks the failed messages that this success covers, but for rows that
-/// somebody holds: those keep the alert open.
+/// Marks the failed messages that this success covers: what failed after it
+/// had begun is not mended by it. Rows that somebody holds keep the alert open.
 async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
     let shape = Shape::of(&call.options);
     sqlx::query!(
@@ -102,6 +102,7 @@ async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Res
              where counts_for = $1
                and mended_at is null
                and not dry_run
+               and failed_at <= (select started_at from job_runs where id = $2)
                and case
                    when shards = $4 then shard = $3
                    else not $5::boolean

@@ -14,14 +14,15 @@ pub(super) struct Written {
 }
 
 /// Writes the row, and whether a run has succeeded since the last attempt. That
-/// attempt is dated by the ledger; when it never came to that, by QStash.
+/// attempt is dated by the ledger; when it never came to that, by QStash, whose
+/// clock may be wrong: nobody tells of what is yet to come.
 pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Written>> {
     let shape = failed.shape();
     sqlx::query_as!(
         Written,
         r#"
         with attempt as (
-            select coalesce(max(started_at), $14, clock_timestamp()) as failed_at
+            select least(coalesce(max(started_at), $14), clock_timestamp()) as failed_at
               from job_runs
              where message_id = $1
                and job = $2
