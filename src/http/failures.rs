@@ -51,7 +51,7 @@ fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
     let public_url = public_url.map(|verification| verification.public_url.as_str());
     let job = job_of(&callback, public_url).ok_or_else(|| foreign(app, &callback))?;
     let conceal = |text: String| app.guard.conceal(&text);
-    let options = callback.body.and_then(|body| Options::read(&body, "").ok());
+    let options = options(&callback);
     Ok(Failed {
         message_id: callback.message_id,
         job,
@@ -67,6 +67,15 @@ fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
             .map(|answer| beginning(&conceal(without_nuls(&answer)))),
         due_at: callback.due_at,
     })
+}
+
+/// What was asked of the job, as its route read it.
+fn options(callback: &Callback) -> Option<Options> {
+    let (body, query) = (callback.body.as_deref(), callback.query.as_deref());
+    if body.is_none() && query.is_none() {
+        return None;
+    }
+    Options::read(body.unwrap_or_default(), query.unwrap_or_default()).ok()
 }
 
 /// The job that was called; when the address is not ours, or not ours any

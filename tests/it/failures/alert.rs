@@ -125,6 +125,29 @@ async fn a_rehearsal_that_fails_alerts_nobody() {
     assert_eq!(app.count("select count(*) from delivery_failures").await, 1);
 }
 
+#[rstest]
+#[case::nothing_else(json!({ "sourceBody": null }))]
+#[case::an_empty_body(json!({ "sourceBody": "" }))]
+#[case::more_in_the_body(json!({ "sourceBody": STANDARD.encode(r#"{"limit":5}"#) }))]
+#[tokio::test]
+async fn options_in_the_address_are_read_too(#[case] body: Value) {
+    let app = App::new().await;
+    let to = |query: &str| {
+        let url = format!("{PUBLIC_URL}/api/cron/{JOB}?{query}");
+        with(with(callback("msg_1"), &body), &json!({ "url": url }))
+    };
+    assert_eq!(noted(&app, &to("dry_run=true#x")).await, "rehearsed");
+    let shard = with(to("shard=1/4"), &json!({ "sourceMessageId": "msg_2" }));
+    assert_eq!(noted(&app, &shard).await, "opened");
+
+    let rows = "select shard, shards, url from delivery_failures where not dry_run";
+    let url = format!("{PUBLIC_URL}/api/cron/{JOB}");
+    assert_eq!(
+        app.rows(rows).await,
+        json!([{ "shard": 1, "shards": 4, "url": url }])
+    );
+}
+
 #[tokio::test]
 async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled() {
     let app = App::new().await;
