@@ -8,7 +8,7 @@
 //!
 //! A success mends what it covers: that of a shard not the failure of another
 //! shard of the same division, and that of a run which only hands out shards
-//! not theirs. A dry run, failing or not, proves nothing.
+//! nothing but another such run's. A dry run, failing or not, proves nothing.
 
 use chrono::{DateTime, Utc};
 

@@ -10,6 +10,7 @@ use crate::app::{App, Delivery, JOB, PUBLIC_URL, Reply, now};
 
 mod alert;
 mod delivered;
+mod handed_out;
 mod hostile;
 mod late;
 

@@ -104,8 +104,9 @@ async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Res
                and not dry_run
                and failed_at <= (select started_at from job_runs where id = $2)
                and case
+                   when $5::boolean then coalesce(options ? 'fan_out', false)
                    when shards = $4 then shard = $3
-                   else not $5::boolean
+                   else true
                end
                for update skip locked
         )

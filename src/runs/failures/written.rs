@@ -39,8 +39,9 @@ pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Wr
                and r.trigger = 'qstash'
                and coalesce(r.schedule_id, $15) = $4
                and case
+                   when r.options ? 'fan_out' then $17::boolean
                    when of_run.shards = $6 then r.shard = $5
-                   else not r.options ? 'fan_out'
+                   else true
                end
              order by r.started_at
              limit 1
@@ -71,6 +72,7 @@ pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Wr
         failed.due_at,
         of_job(failed.job),
         failed.options.as_ref().and_then(|options| serde_json::to_value(options).ok()),
+        shape.hands_out,
     )
     .fetch_optional(db)
     .await
