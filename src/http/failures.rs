@@ -28,9 +28,9 @@ pub(super) async fn note(
     let callback = Callback::read(&request.body)
         .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
     let failed = failed(&app, callback)?;
-    let noted = app.runner.note_failure(&failed).await.map_err(unwritten)?;
-    let (job, message_id) = (failed.job.name, &failed.message_id);
-    let (schedule_id, alert) = (failed.counts_for(), noted.name());
+    let noted = app.runner.note_failure(&failed).await;
+    let (noted, schedule_id) = noted.map_err(unwritten)?;
+    let (job, message_id, alert) = (failed.job.name, &failed.message_id, noted.name());
     if matches!(noted, Noted::Opened | Noted::Bumped) {
         tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
     } else {

@@ -4,7 +4,8 @@ use serde_json::json;
 use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
-use super::{Failed, KIND, Noted, Shape, counts_for, one_after_the_other};
+use super::whose::whose;
+use super::{Failed, KIND, Noted, Shape, one_after_the_other};
 use crate::database::Unnamed;
 use crate::runs::{Call, Trigger};
 
@@ -19,11 +20,11 @@ const UNDONE: &str = "rollback to savepoint mending;
      release savepoint mending";
 
 /// Opens the alert, or bumps the one that is open.
-pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
+pub(super) async fn open(db: Unnamed<'_>, failed: &Failed, schedule: &str) -> Result<Noted> {
     let job = failed.job.name;
     let details = json!({
         "job": job,
-        "schedule_id": failed.counts_for(),
+        "schedule_id": schedule,
         "last_message_id": failed.message_id,
         "last_status": failed.status,
         "last_response": failed.response,
@@ -49,7 +50,7 @@ pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
                 details = excluded.details
          returning occurrences",
         KIND,
-        failed.counts_for(),
+        schedule,
         failed.title(),
         details,
         actions,
@@ -86,9 +87,20 @@ pub(in crate::runs) async fn mend(db: Unnamed<'_>, call: &Call, run_id: Uuid) ->
 async fn end(db: Unnamed<'_>, call: &Call, run_id: Uuid) -> Result<()> {
     let Unnamed(connection) = db;
     one_after_the_other(Unnamed(connection), call.job).await?;
-    let schedule = counts_for(call.job, call.caller.schedule_id.as_deref());
-    mark(Unnamed(connection), call, schedule, run_id).await?;
-    resolve(Unnamed(connection), call.job.name, schedule, run_id).await
+    let schedule_id = call.caller.schedule_id.as_deref();
+    let continues = call.options.continuation_of;
+    let whose = whose(Unnamed(connection), call.job, schedule_id, continues).await?;
+    if !whose.is_qstashs {
+        return Ok(());
+    }
+    mark(Unnamed(connection), call, &whose.schedule_id, run_id).await?;
+    resolve(
+        Unnamed(connection),
+        call.job.name,
+        &whose.schedule_id,
+        run_id,
+    )
+    .await
 }
 
 /// Marks the failed messages that this success covers: what failed after it
