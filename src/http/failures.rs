@@ -28,9 +28,9 @@ pub(super) async fn note(
     let callback = Callback::read(&request.body)
         .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
     let failed = failed(&app, callback)?;
-    let noted = app.runner.note_failure(&failed).await.map_err(unwritten)?;
-    let (job, message_id) = (failed.job.name, &failed.message_id);
-    let (schedule_id, alert) = (failed.counts_for(), noted.name());
+    let noted = app.runner.note_failure(&failed).await;
+    let (noted, schedule_id) = noted.map_err(unwritten)?;
+    let (job, message_id, alert) = (failed.job.name, &failed.message_id, noted.name());
     if matches!(noted, Noted::Opened | Noted::Bumped) {
         tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
     } else {
@@ -49,9 +49,9 @@ pub(super) async fn note(
 fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
     let public_url = app.guard.verification.as_ref();
     let public_url = public_url.map(|verification| verification.public_url.as_str());
-    let job = job_of(&callback, public_url).ok_or_else(|| foreign(&callback))?;
+    let job = job_of(&callback, public_url).ok_or_else(|| foreign(app, &callback))?;
     let conceal = |text: String| app.guard.conceal(&text);
-    let options = callback.body.and_then(|body| Options::read(&body, "").ok());
+    let options = options(&callback);
     Ok(Failed {
         message_id: callback.message_id,
         job,
@@ -62,9 +62,20 @@ fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
         max_retries: callback.max_retries,
         dlq_id: callback.dlq_id,
         url: callback.url.map(conceal),
-        response: callback.answer.map(conceal).map(|text| beginning(&text)),
+        response: callback
+            .answer
+            .map(|answer| beginning(&conceal(without_nuls(&answer)))),
         due_at: callback.due_at,
     })
+}
+
+/// What was asked of the job, as its route read it.
+fn options(callback: &Callback) -> Option<Options> {
+    let (body, query) = (callback.body.as_deref(), callback.query.as_deref());
+    if body.is_none() && query.is_none() {
+        return None;
+    }
+    Options::read(body.unwrap_or_default(), query.unwrap_or_default()).ok()
 }
 
 /// The job that was called; when the address is not ours, or not ours any
@@ -85,7 +96,7 @@ fn job_of(callback: &Callback, public_url: Option<&str>) -> Option<&'static Job>
 }
 
 /// Nobody here is concerned, but the log keeps what there is to find it by.
-fn foreign(callback: &Callback) -> Refusal {
+fn foreign(app: &App, callback: &Callback) -> Refusal {
     let unknown = || "unknown".to_owned();
     let about = format!(
         ": message {}, address {}, schedule {}, status {:?}, DLQ {}",
@@ -96,13 +107,17 @@ fn foreign(callback: &Callback) -> Refusal {
         callback.dlq_id.clone().unwrap_or_else(unknown),
     );
     let message = "neither its url nor its scheduleId names a job of this service";
-    Refusal::bad_callback(message, &about)
+    Refusal::bad_callback(message, &app.guard.conceal(&about))
 }
 
-/// Without what no text in Postgres may hold.
+/// Without what no text in Postgres may hold. Between the letters of a secret
+/// it would hide that there is one.
+fn without_nuls(text: &str) -> String {
+    text.replace('\0', "")
+}
+
 fn beginning(text: &str) -> String {
-    let text = text.chars().filter(|c| *c != '\0');
-    text.take(MOST_RESPONSE).collect()
+    text.chars().take(MOST_RESPONSE).collect()
 }
 
 fn in_words(noted: Noted) -> &'static str {

@@ -31,6 +31,9 @@ pub struct Callback {
     pub message_id: String,
     /// The address that was called, without its query.
     pub url: Option<String>,
+    /// That query, for the options in it. Whatever else is there is not ours
+    /// to keep.
+    pub query: Option<String>,
     /// The schedule it came from.
     pub schedule_id: Option<String>,
     /// Where QStash keeps it, to be delivered again from there.
@@ -94,10 +97,14 @@ impl Callback {
             column: error.column(),
         })?;
         let id = |value: &Value| text(value, LONGEST_ID);
+        let (url, query) = text(&written.url, LONGEST_URL)
+            .map(|url| apart(&url))
+            .unzip();
         let (created_at, not_before) = (moment(&written.created_at), moment(&written.not_before));
         Ok(Self {
             message_id: id(&written.source_message_id).ok_or(Unreadable::NoMessage)?,
-            url: text(&written.url, LONGEST_URL).map(without_query),
+            url,
+            query: query.flatten(),
             schedule_id: id(&written.schedule_id),
             dlq_id: id(&written.dlq_id),
             status: number(&written.status, 100, 599),
@@ -119,10 +126,12 @@ fn text(value: &Value, longest: usize) -> Option<String> {
     is_sound.then(|| text.to_owned())
 }
 
-fn without_query(url: String) -> String {
-    match url.split_once(['?', '#']) {
-        Some((before, _)) => before.to_owned(),
-        None => url,
+/// An address, and its query where it has one.
+fn apart(url: &str) -> (String, Option<String>) {
+    let url = url.split('#').next().unwrap_or_default();
+    match url.split_once('?') {
+        Some((before, query)) => (before.to_owned(), Some(query.to_owned())),
+        None => (url.to_owned(), None),
     }
 }
 

@@ -8,16 +8,16 @@
 //!
 //! A success mends what it covers: that of a shard not the failure of another
 //! shard of the same division, and that of a run which only hands out shards
-//! not theirs. A dry run, failing or not, proves nothing.
+//! nothing but another such run's. A dry run, failing or not, proves nothing.
 
 use chrono::{DateTime, Utc};
 
 use super::Runner;
 use crate::database::{self, Bounds, Unnamed};
 use crate::jobs::{Job, Options, Stop, during};
-use crate::qstash::schedules::Schedules;
 
 mod alert;
+mod whose;
 mod written;
 
 pub(super) use alert::mend;
@@ -68,25 +68,27 @@ pub enum Noted {
 }
 
 impl Runner {
-    /// Writes down a failed message, and opens or bumps the alert.
+    /// Writes down a failed message, and opens or bumps the alert; answers
+    /// what came of it, and the schedule whose alert that is.
     ///
     /// # Errors
     /// When the database cannot be written; the same call may come again.
-    pub async fn note_failure(&self, failed: &Failed) -> Result<Noted, Stop> {
+    pub async fn note_failure(&self, failed: &Failed) -> Result<(Noted, String), Stop> {
         let noting = || during("note a failed message");
         let mut tx = database::begin(&self.db, Bounds::DECISION)
             .await
             .map_err(noting())?;
         let noted = async {
             one_after_the_other(Unnamed(&mut tx), failed.job).await?;
-            let noted = match written::insert(Unnamed(&mut tx), failed).await? {
-                None => return Ok(Noted::Known),
+            let schedule = failed.counts_for(Unnamed(&mut tx)).await?;
+            let noted = match written::insert(Unnamed(&mut tx), failed, &schedule).await? {
+                None => return Ok((Noted::Known, schedule)),
                 Some(row) if row.is_mended => Noted::Mended,
                 Some(_) if failed.shape().dry_run => Noted::Rehearsed,
-                Some(_) => alert::open(Unnamed(&mut tx), failed).await?,
+                Some(_) => alert::open(Unnamed(&mut tx), failed, &schedule).await?,
             };
-            written::log(Unnamed(&mut tx), failed, noted).await?;
-            Ok(noted)
+            written::log(Unnamed(&mut tx), failed, &schedule, noted).await?;
+            Ok((noted, schedule))
         };
         let noted = noted.await.map_err(noting())?;
         tx.commit().await.map_err(noting())?;
@@ -110,9 +112,10 @@ impl Noted {
 
 impl Failed {
     /// The schedule whose alert this message opens.
-    #[must_use]
-    pub fn counts_for(&self) -> &str {
-        counts_for(self.job, self.schedule_id.as_deref())
+    async fn counts_for(&self, db: Unnamed<'_>) -> sqlx::Result<String> {
+        let continues = self.options.as_ref().and_then(|it| it.continuation_of);
+        let whose = whose::whose(db, self.job, self.schedule_id.as_deref(), continues).await?;
+        Ok(whose.schedule_id)
     }
 
     fn shape(&self) -> Shape {
@@ -156,18 +159,6 @@ impl Shape {
             dry_run: options.dry_run,
         }
     }
-}
-
-/// A continuation has no schedule of its own, so it counts for its job's.
-fn counts_for<'s>(job: &'s Job, schedule_id: Option<&'s str>) -> &'s str {
-    schedule_id.unwrap_or_else(|| of_job(job))
-}
-
-/// The job's schedule, or the job where it has none.
-fn of_job(job: &Job) -> &str {
-    Schedules::deployed()
-        .of(job.name)
-        .map_or(job.name, |schedule| schedule.id.as_str())
 }
 
 /// Holds back whoever else decides about this job's failures until the

@@ -99,7 +99,8 @@ pub(super) struct Entry {
     pub(super) skipped_because: Option<&'static str>,
 }
 
-/// Writes a new row, dated by the database's clock.
+/// Writes a new row, dated by the database's clock. What QStash delivers for
+/// no schedule belongs to what began the chain that it continues.
 pub(super) async fn insert(db: Unnamed<'_>, call: &Call, entry: &Entry) -> Result<()> {
     let caller = &call.caller;
     let status = match entry.skipped_because {
@@ -110,9 +111,16 @@ pub(super) async fn insert(db: Unnamed<'_>, call: &Call, entry: &Entry) -> Resul
     sqlx::query!(
         "insert into job_runs (id, job, shard, shard_count, trigger, actor, reason, message_id,
                                schedule_id, attempt, signature_jti, options, dry_run, status,
-                               epoch, continuation_of, chain_position, started_at, finished_at,
-                               results)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text, $15, before.id,
+                               epoch, continuation_of, chain_schedule_id, chain_trigger,
+                               chain_position, started_at, finished_at, results)
+         select $1, $2, $3, $4, $5::text, $6, $7, $8, $9::text, $10, $11, $12, $13, $14::text, $15,
+                before.id,
+                coalesce($9, before.chain_schedule_id, before.schedule_id),
+                case
+                    when $5 = 'qstash' and $9 is null
+                    then coalesce(before.chain_trigger, before.trigger, $5)
+                    else $5
+                end,
                 case
                     when before.options ? 'fan_out' then 1
                     else coalesce(before.chain_position + 1, 1)

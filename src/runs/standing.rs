@@ -23,7 +23,7 @@ pub struct Standing {
     pub last_run: Option<Run>,
     /// The latest that worked and is over: neither running nor skipped.
     pub last_executed: Option<Run>,
-    /// The latest that did all its work.
+    /// The latest that did all its work, and did not only hand it out.
     pub last_success: Option<Run>,
     /// The pause in force.
     pub pause: Option<Pause>,
@@ -143,6 +143,7 @@ async fn latest(db: Unnamed<'_>, jobs: &[String]) -> sqlx::Result<Vec<Latest>> {
                  where r.job = j.job
                    and not dry_run
                    and status = 'succeeded'
+                   and shard >= 0
                  order by started_at desc, id desc
                  limit 1) as success
           from unnest($1::text[]) as j (job)

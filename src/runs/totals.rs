@@ -24,7 +24,7 @@ pub struct Totals {
     pub duration_ms: i64,
     /// How many those were.
     pub worked: i64,
-    /// When the latest success ended.
+    /// When the latest success ended that did work, and not only hand it out.
     pub last_success: Option<DateTime<Utc>>,
 }
 
@@ -45,12 +45,12 @@ pub(super) async fn count(db: Unnamed<'_>, job: &Job) -> Result<()> {
                set counted = true
               from uncounted
              where r.id = uncounted.id
-            returning r.job, r.status, r.results, r.finished_at,
+            returning r.job, r.status, r.results, r.finished_at, r.shard,
                       trunc(extract(epoch from r.finished_at - r.started_at) * 1000) as duration_ms
         ), runs as (
             insert into job_run_totals as t (job, status, runs, duration_ms, last_finished_at)
             select job, status, count(*), coalesce(sum(greatest(duration_ms, 0)), 0),
-                   max(finished_at)
+                   max(finished_at) filter (where shard >= 0)
               from settled
              group by job, status
              order by status

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::app::{App, Delivery, JOB, PUBLIC_URL, Reply, now};
 
 mod alert;
+mod chains;
 mod delivered;
+mod handed_out;
 mod hostile;
 mod late;
 

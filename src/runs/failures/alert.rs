@@ -1,19 +1,30 @@
 //! The alert `schedule_failing`: opened by a message, ended by a success.
 
 use serde_json::json;
-use sqlx::Result;
+use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
-use super::{Failed, KIND, Noted, Shape, counts_for, one_after_the_other};
+use super::whose::whose;
+use super::{Failed, KIND, Noted, Shape, one_after_the_other};
 use crate::database::Unnamed;
 use crate::runs::{Call, Trigger};
 
+/// A part of the settlement that may fail alone, and waits for nobody long.
+const ASIDE: &str = "savepoint mending;
+     set local lock_timeout = '500ms'";
+/// Its end, with the patience of [`crate::database::Bounds::DECISION`] again.
+const KEPT: &str = "release savepoint mending;
+     set local lock_timeout = '4s'";
+/// Takes it back; the patience from before comes back by itself.
+const UNDONE: &str = "rollback to savepoint mending;
+     release savepoint mending";
+
 /// Opens the alert, or bumps the one that is open.
-pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
+pub(super) async fn open(db: Unnamed<'_>, failed: &Failed, schedule: &str) -> Result<Noted> {
     let job = failed.job.name;
     let details = json!({
         "job": job,
-        "schedule_id": failed.counts_for(),
+        "schedule_id": schedule,
         "last_message_id": failed.message_id,
         "last_status": failed.status,
         "last_response": failed.response,
@@ -39,7 +50,7 @@ pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
                 details = excluded.details
          returning occurrences",
         KIND,
-        failed.counts_for(),
+        schedule,
         failed.title(),
         details,
         actions,
@@ -53,32 +64,69 @@ pub(super) async fn open(db: Unnamed<'_>, failed: &Failed) -> Result<Noted> {
 }
 
 /// Ends what the success of `call` has mended, in the transaction that settles
-/// it as `run_id`.
+/// it as `run_id`. Whoever is in the way does not keep the run from being
+/// settled: the next success ends it.
 pub(in crate::runs) async fn mend(db: Unnamed<'_>, call: &Call, run_id: Uuid) -> Result<()> {
     if call.caller.trigger != Trigger::Qstash || call.options.dry_run {
         return Ok(());
     }
     let Unnamed(connection) = db;
-    one_after_the_other(Unnamed(connection), call.job).await?;
-    let schedule = counts_for(call.job, call.caller.schedule_id.as_deref());
-    mark(Unnamed(connection), call, schedule, run_id).await?;
-    resolve(Unnamed(connection), call.job.name, schedule, run_id).await
+    connection.execute(ASIDE).await?;
+    match end(Unnamed(connection), call, run_id).await {
+        Ok(()) => connection.execute(KEPT).await?,
+        Err(Error::Database(error)) => {
+            let (job, error) = (call.job.name, error.message());
+            tracing::warn!(job, %run_id, error, "left to the next success: ending schedule_failing");
+            connection.execute(UNDONE).await?
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(())
 }
 
-/// Marks the failed messages that this success covers.
+async fn end(db: Unnamed<'_>, call: &Call, run_id: Uuid) -> Result<()> {
+    let Unnamed(connection) = db;
+    one_after_the_other(Unnamed(connection), call.job).await?;
+    let schedule_id = call.caller.schedule_id.as_deref();
+    let continues = call.options.continuation_of;
+    let whose = whose(Unnamed(connection), call.job, schedule_id, continues).await?;
+    if !whose.is_qstashs {
+        return Ok(());
+    }
+    mark(Unnamed(connection), call, &whose.schedule_id, run_id).await?;
+    resolve(
+        Unnamed(connection),
+        call.job.name,
+        &whose.schedule_id,
+        run_id,
+    )
+    .await
+}
+
+/// Marks the failed messages that this success covers: what failed after it
+/// had begun is not mended by it. Rows that somebody holds keep the alert open.
 async fn mark(db: Unnamed<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
     let shape = Shape::of(&call.options);
     sqlx::query!(
-        "update delivery_failures
-            set mended_at = clock_timestamp(),
-                mended_by = $2
-          where counts_for = $1
-            and mended_at is null
-            and not dry_run
-            and case
-                when shards = $4 then shard = $3
-                else not $5::boolean
-            end",
+        "with covered as (
+            select id
+              from delivery_failures
+             where counts_for = $1
+               and mended_at is null
+               and not dry_run
+               and failed_at <= (select started_at from job_runs where id = $2)
+               and case
+                   when $5::boolean then coalesce(options ? 'fan_out', false)
+                   when shards = $4 then shard = $3
+                   else true
+               end
+               for update skip locked
+        )
+        update delivery_failures f
+           set mended_at = clock_timestamp(),
+               mended_by = $2
+          from covered
+         where f.id = covered.id",
         schedule,
         run_id,
         shape.shard,

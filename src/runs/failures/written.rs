@@ -4,7 +4,8 @@
 use serde_json::json;
 use sqlx::Result;
 
-use super::{Failed, KIND, Noted, of_job};
+use super::whose::of_job;
+use super::{Failed, KIND, Noted};
 use crate::database::Unnamed;
 
 /// A row that was not there before.
@@ -14,32 +15,35 @@ pub(super) struct Written {
 }
 
 /// Writes the row, and whether a run has succeeded since the last attempt. That
-/// attempt is dated by the ledger; when it never came to that, by QStash.
-pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Written>> {
+/// attempt is dated by the ledger; when it never came to that, by QStash, whose
+/// clock may be wrong: nobody tells of what is yet to come.
+pub(super) async fn insert(
+    db: Unnamed<'_>,
+    failed: &Failed,
+    schedule: &str,
+) -> Result<Option<Written>> {
     let shape = failed.shape();
     sqlx::query_as!(
         Written,
         r#"
         with attempt as (
-            select coalesce(max(started_at), $14, clock_timestamp()) as failed_at
+            select least(coalesce(max(started_at), $14), clock_timestamp()) as failed_at
               from job_runs
              where message_id = $1
                and job = $2
         ), mend as (
             select r.id, r.finished_at
               from job_runs r
-              cross join lateral (
-                  select coalesce((r.options -> 'shard' ->> 'count')::int, 1) as shards
-              ) of_run
              where r.job = $2
                and r.status = 'succeeded'
                and not r.dry_run
                and r.started_at >= (select failed_at from attempt)
-               and r.trigger = 'qstash'
-               and coalesce(r.schedule_id, $15) = $4
+               and coalesce(r.chain_trigger, r.trigger) = 'qstash'
+               and coalesce(r.chain_schedule_id, r.schedule_id, $15) = $4
                and case
-                   when of_run.shards = $6 then r.shard = $5
-                   else not r.options ? 'fan_out'
+                   when r.options ? 'fan_out' then $17::boolean
+                   when coalesce((r.options -> 'shard' ->> 'count')::int, 1) = $6 then r.shard = $5
+                   else true
                end
              order by r.started_at
              limit 1
@@ -57,7 +61,7 @@ pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Wr
         failed.message_id,
         failed.job.name,
         failed.schedule_id,
-        failed.counts_for(),
+        schedule,
         shape.shard,
         shape.shards,
         shape.dry_run,
@@ -70,16 +74,22 @@ pub(super) async fn insert(db: Unnamed<'_>, failed: &Failed) -> Result<Option<Wr
         failed.due_at,
         of_job(failed.job),
         failed.options.as_ref().and_then(|options| serde_json::to_value(options).ok()),
+        shape.hands_out,
     )
     .fetch_optional(db)
     .await
 }
 
 /// Tells the log of it.
-pub(super) async fn log(db: Unnamed<'_>, failed: &Failed, noted: Noted) -> Result<()> {
+pub(super) async fn log(
+    db: Unnamed<'_>,
+    failed: &Failed,
+    schedule: &str,
+    noted: Noted,
+) -> Result<()> {
     let details = json!({
         "job": failed.job.name,
-        "schedule_id": failed.counts_for(),
+        "schedule_id": schedule,
         "message_id": failed.message_id,
         "status": failed.status,
         "retried": failed.retried,

@@ -125,6 +125,29 @@ async fn a_rehearsal_that_fails_alerts_nobody() {
     assert_eq!(app.count("select count(*) from delivery_failures").await, 1);
 }
 
+#[rstest]
+#[case::nothing_else(json!({ "sourceBody": null }))]
+#[case::an_empty_body(json!({ "sourceBody": "" }))]
+#[case::more_in_the_body(json!({ "sourceBody": STANDARD.encode(r#"{"limit":5}"#) }))]
+#[tokio::test]
+async fn options_in_the_address_are_read_too(#[case] body: Value) {
+    let app = App::new().await;
+    let to = |query: &str| {
+        let url = format!("{PUBLIC_URL}/api/cron/{JOB}?{query}");
+        with(with(callback("msg_1"), &body), &json!({ "url": url }))
+    };
+    assert_eq!(noted(&app, &to("dry_run=true#x")).await, "rehearsed");
+    let shard = with(to("shard=1/4"), &json!({ "sourceMessageId": "msg_2" }));
+    assert_eq!(noted(&app, &shard).await, "opened");
+
+    let rows = "select shard, shards, url from delivery_failures where not dry_run";
+    let url = format!("{PUBLIC_URL}/api/cron/{JOB}");
+    assert_eq!(
+        app.rows(rows).await,
+        json!([{ "shard": 1, "shards": 4, "url": url }])
+    );
+}
+
 #[tokio::test]
 async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled() {
     let app = App::new().await;
@@ -136,6 +159,34 @@ async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled(
         .unwrap();
     assert_eq!(tick("msg_2").to(&app).await.outcome(), (200, "succeeded"));
     drop(looking);
+    assert!(is_open(&app).await);
+
+    assert_eq!(tick("msg_3").to(&app).await.outcome(), (200, "succeeded"));
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}
+
+#[rstest]
+#[case::rows("select from delivery_failures for update")]
+#[case::the_table("lock table delivery_failures")]
+#[case::the_decision(
+    "select pg_advisory_xact_lock(hashtextextended('schedule_failing:expire-stale-orders', 0))"
+)]
+#[tokio::test]
+async fn somebody_who_holds_the_failures_does_not_keep_a_run_from_being_settled(
+    #[case] holding: &'static str,
+) {
+    let app = App::new().await;
+    noted(&app, &callback("msg_1")).await;
+    let mut holder = app.db.begin().await.unwrap();
+    sqlx::query(holding).execute(&mut *holder).await.unwrap();
+
+    let success = tick("msg_2").to(&app).await;
+
+    assert_eq!(success.outcome(), (200, "succeeded"), "{success:?}");
+    let settled = app.rows("select status from job_runs").await;
+    assert_eq!(settled, json!([{ "status": "succeeded" }]));
+    holder.rollback().await.unwrap();
     assert!(is_open(&app).await);
 
     assert_eq!(tick("msg_3").to(&app).await.outcome(), (200, "succeeded"));

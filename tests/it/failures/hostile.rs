@@ -187,6 +187,25 @@ async fn no_secret_is_kept() {
 }
 
 #[tokio::test]
+async fn no_secret_is_kept_of_an_answer_in_two_bytes_a_letter() {
+    let app = App::new().await;
+    let words = format!("authorization: Bearer {CRON_SECRET}, key {CURRENT_KEY}");
+    let answer: Vec<u8> = words.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let callback = with(
+        callback("msg_1"),
+        &json!({ "body": STANDARD.encode(answer) }),
+    );
+
+    assert_eq!(noted(&app, &callback).await, "opened");
+
+    let kept = app.rows("select response from delivery_failures").await;
+    assert_eq!(
+        kept,
+        json!([{ "response": "authorization: Bearer [secret], key [secret]" }])
+    );
+}
+
+#[tokio::test]
 async fn only_the_scheduler_may_tell() {
     let app = App::new().await;
     let callback = callback("msg_1");

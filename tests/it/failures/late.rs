@@ -119,3 +119,38 @@ async fn a_callback_waits_for_a_success_that_is_being_settled() {
 
     assert_eq!(noted, "mended");
 }
+
+#[tokio::test]
+async fn a_success_that_began_before_the_failure_does_not_mend_it() {
+    let app = App::new().await;
+    app.stale_order().await;
+    app.open_intents_for_all().await;
+    // Held back by Stripe, so that the message fails in its midst.
+    app.stripe.latency(std::time::Duration::from_secs(2));
+    let failed = async {
+        while app.count("select count(*) from job_runs").await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let failed = json!({ "createdAt": null, "notBefore": null });
+        noted(&app, &with(callback("msg_1"), &failed)).await
+    };
+    let slow = tick("msg_slow");
+
+    let (success, noted) = tokio::join!(slow.to(&app), failed);
+
+    assert_eq!(success.outcome(), (200, "succeeded"));
+    assert_eq!(noted, "opened");
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
+
+    tick("msg_2").to(&app).await;
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}
+
+#[tokio::test]
+async fn a_failure_in_times_to_come_is_mended_by_the_next_success() {
+    let app = App::new().await;
+    let ahead = json!({ "createdAt": ms(60), "notBefore": ms(60) });
+    noted(&app, &with(callback("msg_1"), &ahead)).await;
+    tick("msg_2").to(&app).await;
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}
