@@ -1,6 +1,7 @@
 //! What the demo prints: the table of runs, and what to try next.
 
 use chrono::{Duration, Utc};
+use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
@@ -8,6 +9,9 @@ use sqlx::{Connection, PgConnection};
 use crate::cli::call::Answered;
 use crate::config::Settings;
 use crate::jobs::weekly_reports::week::IsoWeek;
+
+/// How wide the table is, in characters.
+const WIDTH: u16 = 110;
 
 /// One row per job.
 pub(super) struct Table {
@@ -19,6 +23,8 @@ impl Table {
     pub(super) fn new() -> Self {
         let mut rows = comfy_table::Table::new();
         rows.load_style(UTF8_FULL_CONDENSED);
+        rows.set_content_arrangement(ContentArrangement::Dynamic);
+        rows.set_width(WIDTH);
         rows.set_header(["job", "answer", "status", "ms", "results"]);
         Self {
             rows,
@@ -49,19 +55,20 @@ impl Table {
     }
 }
 
-/// Numbers, and how many entries lists have, one a line.
+/// Numbers that are not zero, and how many entries lists have.
 fn results(results: &Value) -> String {
     let Value::Object(results) = results else {
         return results.to_string();
     };
-    let lines: Vec<String> = results
-        .iter()
-        .map(|(name, value)| match value {
-            Value::Array(entries) => format!("{name} {}", entries.len()),
-            value => format!("{name} {value}"),
-        })
+    let counts = results.iter().map(|(name, value)| match value {
+        Value::Array(entries) => (name, entries.len().to_string()),
+        value => (name, value.to_string()),
+    });
+    let counts: Vec<String> = counts
+        .filter(|(_, count)| count != "0")
+        .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    lines.join("\n")
+    counts.join(", ")
 }
 
 /// Prints a link to the report of each sample gym, to be opened in a browser.
