@@ -36,7 +36,8 @@ pub(super) fn believed_until(cx: &Cx) -> DateTime<Utc> {
 ///
 /// The rule stands where a row lock re-checks it: on the kiosk's newest
 /// version, in one query level. Heartbeats are not looked up again then; so
-/// whoever needs them only now (`asked`) is left to the next run.
+/// whoever needs them only now is left to the next run (`heard.is_asked` was
+/// false). Nearly nobody needs them, and for the others nothing is looked up.
 macro_rules! judging {
     ($row:ty, $head:literal, $tail:literal, $cx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -48,18 +49,25 @@ macro_rules! judging {
             on k.gym_id = gym.id
            and k.created_at <= $1
          cross join lateral (
-              select coalesce(k.last_heartbeat_at > $5, false) as are_needed
+              select coalesce(k.last_heartbeat_at > $5, false) as is_asked,
+                     case when k.last_heartbeat_at > $5 then (
+                         select b.received_at
+                           from kiosk_heartbeats b
+                          where b.kiosk_id = k.id
+                            and b.received_at <= $1
+                          order by b.received_at desc
+                          limit 1
+                     ) end as received_at,
+                     case when k.last_heartbeat_at > $5 then (
+                         select b.sent_at > b.received_at + interval '5 minutes'
+                           from kiosk_heartbeats b
+                          where b.kiosk_id = k.id
+                            and b.received_at <= $1
+                          order by b.received_at desc
+                          limit 1
+                     ) end as is_ahead
               offset 0
-          ) asked
-          left join lateral (
-              select b.received_at, b.sent_at > b.received_at + interval '5 minutes' as is_ahead
-                from kiosk_heartbeats b
-               where k.last_heartbeat_at > $5
-                 and b.kiosk_id = k.id
-                 and b.received_at <= $1
-               order by b.received_at desc
-               limit 1
-          ) heard on true
+          ) heard
          cross join lateral (
               select case
                          when k.last_heartbeat_at > $5 then heard.received_at
@@ -76,7 +84,7 @@ macro_rules! judging {
                          when gym.offline_before is null
                            or k.status not in ('online', 'degraded', 'offline', 'maintenance')
                            or not coalesce(k.maintenance_until <= $1, k.status <> 'maintenance')
-                           or (k.last_heartbeat_at > $5 and not asked.are_needed)
+                           or (k.last_heartbeat_at > $5 and not heard.is_asked)
                              then null
                          when seen.heard_at is null
                           and greatest(k.created_at, sign.maintained_until)
