@@ -36,23 +36,29 @@ struct Count {
     never_visited: i64,
 }
 
+/// A full join, of which only the members count: it is hashed whatever the
+/// planner believes, where a left one becomes a loop over all of both when the
+/// scores were analysed while there were none.
 async fn count(db: Unnamed<'_>, cx: &Cx) -> Result<Count> {
     let (shard, shards) = cx.options.shard_of();
     sqlx::query_as!(
         Count,
         r#"
-        select count(*) as "total!",
-               count(*) filter (where c.level = 'high') as "high!",
-               count(*) filter (where c.level = 'critical') as "critical!",
-               count(*) filter (where c.level = 'new') as "new!",
-               count(*) filter (where c.level = 'never_visited') as "never_visited!"
-          from churn_members m
-          left join member_churn c on c.member_id = m.id
-         where m.is_scored
-           and (m.frozen_until is null
-                or m.frozen_until <= ($1::timestamptz at time zone m.timezone)::date)
-           and ($2::uuid is null or m.gym_id = $2)
-           and ($4::int = 1 or abs(hashtext(m.id::text)::bigint) % $4::int = $3::int)
+        select count(m.id) as "total!",
+               count(m.id) filter (where c.level = 'high') as "high!",
+               count(m.id) filter (where c.level = 'critical') as "critical!",
+               count(m.id) filter (where c.level = 'new') as "new!",
+               count(m.id) filter (where c.level = 'never_visited') as "never_visited!"
+          from (
+              select id
+                from churn_members
+               where is_scored
+                 and (frozen_until is null
+                      or frozen_until <= ($1::timestamptz at time zone timezone)::date)
+                 and ($2::uuid is null or gym_id = $2)
+                 and ($4::int = 1 or abs(hashtext(id::text)::bigint) % $4::int = $3::int)
+          ) m
+          full join member_churn c on c.member_id = m.id
         "#,
         cx.now,
         cx.options.gym_id,

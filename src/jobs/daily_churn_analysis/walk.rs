@@ -172,8 +172,9 @@ impl Walk {
 
 /// The next members by keyset, and of each whether they are done.
 ///
-/// Who is done is said and not left out: a page is bounded so by its index,
-/// whatever the planner believes of tables that were never analysed.
+/// Who is done is said and not left out, and scores are looked up one by one:
+/// so a page is bounded by its indexes, whatever the planner believes of tables
+/// that were analysed when they were empty, or never.
 async fn pick(
     db: Unnamed<'_>,
     cx: &Cx,
@@ -207,12 +208,20 @@ async fn pick(
                c.level as "previous?",
                h.member_id is not null as "is_done!"
           from page p
-          left join member_churn c
-            on c.member_id = p.id
-           and c.scored_on <= p.day
-          left join member_churn_history h
-            on h.member_id = p.id
-           and h.scored_on = p.day
+          left join lateral (
+              select level
+                from member_churn
+               where member_id = p.id
+                 and scored_on <= p.day
+              offset 0
+          ) c on true
+          left join lateral (
+              select member_id
+                from member_churn_history
+               where member_id = p.id
+                 and scored_on = p.day
+              offset 0
+          ) h on true
          order by p.gym_id, p.id
         "#,
         cx.now,
