@@ -95,7 +95,7 @@ fn in_short(report: &Stored, language: Language) -> Markup {
                     }
                 }
             }
-            div.todo {
+            div.recommended {
                 h2 { (labels.to_do) }
                 ol {
                     @for advice in &report.recommendations {
