@@ -59,15 +59,18 @@ fn settings() -> Settings {
 }
 
 async fn trigger(service: &Scripted, more: &[&str]) -> Done {
-    let arguments = [
+    run(&settings(), &[&arguments(service), more].concat()).await
+}
+
+fn arguments(service: &Scripted) -> [&str; 6] {
+    [
         "trigger",
         JOB,
         "--url",
         &service.url,
         "--message-id",
         "msg_1",
-    ];
-    run(&settings(), &[&arguments[..], more].concat()).await
+    ]
 }
 
 const NOTHING: (&str, &str) = ("x-nothing", "");
@@ -158,15 +161,7 @@ async fn nobody_there_is_tried_again_too_and_exits_1() {
 #[tokio::test]
 async fn told_to_stop_it_ends_and_says_how_to_go_on() {
     let service = Scripted::start(&[(500, NOTHING.0, NOTHING.1)]).await;
-    let arguments = [
-        "trigger",
-        JOB,
-        "--url",
-        &service.url,
-        "--message-id",
-        "msg_1",
-    ];
-    let child = command(&settings(), &arguments)
+    let child = command(&settings(), &arguments(&service))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -99,13 +99,7 @@ async fn rows_that_somebody_holds_are_passed_once_in_a_chain() {
     let connected = in_a_second().await;
     let app = &connected.app;
     gyms(app, 1).await;
-    app.execute(
-        "insert into kiosks (gym_id, slug, name, status) select id, slug, name, 'online' from gyms;
-         insert into kiosk_heartbeats (kiosk_id, received_at, sent_at)
-         select id, now() - interval '400 days' + n * interval '1 day', now()
-           from kiosks, generate_series(1, 14) n",
-    )
-    .await;
+    old_heartbeats(app, 14).await;
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("select from kiosk_heartbeats order by received_at limit 2 for update")
         .execute(&mut *held)
@@ -225,12 +219,9 @@ async fn a_row_that_is_refused_keeps_its_alert_open_to_the_end_of_the_chain() {
     let connected = in_a_second().await;
     let app = &connected.app;
     gyms(app, 1).await;
+    old_heartbeats(app, 30).await;
     app.execute(
-        "insert into kiosks (gym_id, slug, name, status) select id, slug, name, 'online' from gyms;
-         insert into kiosk_heartbeats (kiosk_id, received_at, sent_at)
-         select id, now() - interval '400 days' + n * interval '1 day', now()
-           from kiosks, generate_series(1, 30) n;
-         create function no() returns trigger language plpgsql as
+        "create function no() returns trigger language plpgsql as
              $$ begin
                  if old.id = (select min(id) from kiosk_heartbeats) then
                      raise exception 'not this row';
@@ -276,4 +267,15 @@ async fn gyms_that_need_no_report_count_for_the_limit_of_a_chain() {
     let replies = deliver(&connected, "weekly-reports", r#"{"limit": 10}"#).await;
 
     assert_eq!(sum(&replies, "generated"), 5);
+}
+
+/// A kiosk in every gym, each with heartbeats that are past their keeping.
+async fn old_heartbeats(app: &App, heartbeats: i32) {
+    app.execute(&format!(
+        "insert into kiosks (gym_id, slug, name, status) select id, slug, name, 'online' from gyms;
+         insert into kiosk_heartbeats (kiosk_id, received_at, sent_at)
+         select id, now() - interval '400 days' + n * interval '1 day', now()
+           from kiosks, generate_series(1, {heartbeats}) n"
+    ))
+    .await;
 }
