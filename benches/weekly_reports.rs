@@ -211,13 +211,13 @@ impl Service {
         let runner = serve::runner(&settings).unwrap();
         let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
         let router = http::router(runner, settings.guard(false).unwrap());
-        tokio::spawn(http::serve::serve(listener, router, stop, tasks));
+        tokio::spawn(http::edge::serve(listener, router, stop, tasks));
         Self { url, settings }
     }
 
     async fn report(&self, gyms: u32) -> Duration {
         let delivery = Delivery {
-            job: jobs::find("weekly-reports").unwrap(),
+            job: jobs::ALL.find("weekly-reports").unwrap(),
             url: self.url.clone(),
             public_url: self.url.clone(),
             body: "{}".to_owned(),

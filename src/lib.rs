@@ -5,48 +5,65 @@
 //! outlive a request is in Postgres. There is no timer in here, no queue, no
 //! worker loop: a replica more or less changes nothing but the load.
 //!
-//! # The house
+//! # The map
 //!
-//! A request goes down one way and comes back: [`http`] finds out who calls
-//! (`http::guard`) and what they ask (`http::cron`); [`runs`] writes the run
-//! into the ledger, takes the job's lease, and settles both in the end; the
-//! job, a value in [`jobs::ALL`], works batch by batch through its
-//! [`jobs::Cx`]; every batch renews the lease or commits nothing
-//! ([`jobs::fence`]). What a run leaves, or divides, [`runs`] asks QStash to
-//! deliver. [`stripe`], [`qstash`] and [`resend`] say what the outside says.
-//! [`cli`] puts the parts together, [`config`] reads every setting,
-//! [`database`] knows how to speak to Postgres through a pooler, and
-//! [`outbound`] how to call others. `demo` is the same service with a
-//! Postgres and a Stripe of its own; the tests live in it too.
+//! A file uses what stands in a later line, or in its own:
 //!
-//! # What is deliberately absent
+//! - `main`, then [`cli`] and `demo`: the command line puts the parts together.
+//! - [`http`]: who calls (`http::guard`), what they ask, and the only place
+//!   that knows axum.
+//! - [`config`]: every setting; nothing else reads the environment.
+//! - [`views`]: what operators read of jobs, runs and alerts.
+//! - [`jobs`]: the six jobs, each a value in [`jobs::ALL`].
+//! - [`shop`], [`churn`], [`gyms`], [`reports`], [`retention`]: the rules that
+//!   the jobs apply.
+//! - [`engine`]: begins a run (ledger and lease), lets its job work batch by
+//!   batch behind the fence, settles it, and asks QStash for what is left.
+//! - [`alerts`]: the one writer of alerts.
+//! - [`stripe`], [`qstash`], [`resend`]: what the outside says, typed.
+//! - [`signed_links`], then [`database`], [`outbound`], [`telemetry`]: the
+//!   ground that all of it stands on.
 //!
-//! `tests/it/house.rs` checks these:
+//! A request goes down this list and comes back: [`http`] checks the caller,
+//! [`engine`] writes the run into the ledger and takes the job's lease, the
+//! job works through its [`engine::JobContext`], every batch renews the lease
+//! or commits nothing ([`engine::Fence`]), and [`engine`] settles the run.
 //!
-//! - Imports point one way: `main`, `cli`, `http`, `runs`, `jobs`, then
-//!   `stripe`, `qstash` and `resend`; nothing imports what stands before it.
+//! # Invariants
+//!
+//! The compiler checks that nothing imports a job but the registry: the
+//! modules of [`jobs`] are private. `tests/it/house.rs` checks the rest:
+//!
+//! - Imports point one way, as in the map.
+//! - Only [`cli`] and `demo` read the registry; the engine knows no job.
 //! - Only [`http`] knows axum (and the demo's doubles, servers too).
 //! - No job knows HTTP or the ledger, and no job imports another.
-//! - No job reads the clock or the environment: `cx.now` is bound into every
-//!   statement, and [`config`] alone reads variables.
-//! - No statement stands outside [`runs`] and [`jobs`], but for how a
-//!   transaction begins ([`database`]) and what the demo makes up.
+//! - No rule and no job reads the clock or the environment: `ctx.now` is bound
+//!   into every statement.
 //!
-//! And these hold by how it is built: no row is touched before the guard has
-//! passed, because the guard is an extractor and only [`runs`] begins a
-//! transaction (`tests/it/guard.rs` tries); no state is kept in the process
-//! between two requests.
+//! And two hold by construction: no row is touched before the guard has
+//! passed, because the guard is an extractor and only [`engine`] and [`views`]
+//! begin a transaction (`tests/it/guard.rs` tries); no state is kept in the
+//! process between two requests.
 
+pub mod alerts;
+pub mod churn;
 pub mod cli;
 pub mod config;
 pub mod database;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod engine;
+pub mod gyms;
 pub mod http;
 pub mod jobs;
 pub mod outbound;
 pub mod qstash;
+pub mod reports;
 pub mod resend;
-pub mod runs;
+pub mod retention;
+pub mod shop;
+pub mod signed_links;
 pub mod stripe;
 pub mod telemetry;
+pub mod views;

@@ -38,7 +38,7 @@ impl Side {
         let runner = serve::runner(&settings).unwrap();
         let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
         let router = http::router(runner, settings.guard(false).unwrap());
-        tokio::spawn(http::serve::serve(listener, router, stop, tasks));
+        tokio::spawn(http::edge::serve(listener, router, stop, tasks));
         Self {
             database,
             programs,
@@ -52,7 +52,7 @@ impl Side {
     /// and its results.
     pub(crate) async fn deliver(&self, job: &str, body: &str) -> (Duration, Value) {
         let delivery = Delivery {
-            job: jobs::find(job).unwrap(),
+            job: jobs::ALL.find(job).unwrap(),
             url: self.url.clone(),
             public_url: self.url.clone(),
             body: body.to_owned(),

@@ -73,7 +73,7 @@ impl Site {
     /// Delivers once, and waits for the end of all that follows from it.
     pub(crate) async fn deliver(&self, job: &str, body: &str) -> Duration {
         let delivery = Delivery {
-            job: jobs::find(job).unwrap(),
+            job: jobs::ALL.find(job).unwrap(),
             url: self.replicas[0].clone(),
             public_url: PUBLIC_URL.to_owned(),
             body: body.to_owned(),

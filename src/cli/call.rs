@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::Usage;
-use crate::jobs::Job;
+use crate::engine::Job;
 use crate::outbound;
 use crate::qstash::signature;
 

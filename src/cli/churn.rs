@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use super::options::moment;
 use super::{Usage, progress, serve};
+use crate::churn::fit::{self, Fitted};
 use crate::config::Settings;
-use crate::jobs::daily_churn_analysis::fit::{self, Fitted};
 use crate::telemetry;
 
 /// What is done with the churn model.

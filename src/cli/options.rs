@@ -4,7 +4,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::Usage;
-use crate::jobs::{self, Job, Options};
+use crate::engine::{Job, Options};
+use crate::jobs;
 
 /// What `run` and `trigger` may ask of a job.
 #[derive(Debug, Default, Args)]
@@ -43,8 +44,8 @@ impl OptionArgs {
     /// # Errors
     /// [`Usage`] when there is no such job, or it has no use for an option.
     pub fn read(&self, job: &str) -> Result<(&'static Job, Options), Usage> {
-        let job = jobs::find(job).ok_or_else(|| {
-            let known: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
+        let job = jobs::ALL.find(job).ok_or_else(|| {
+            let known = jobs::ALL.names();
             Usage(format!(
                 "there is no job {job:?}; there are: {}",
                 known.join(", ")

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use super::Usage;
 use crate::config::Settings;
 use crate::database;
-use crate::jobs::cleanup_old_data::policies::{self, Author, Change, Policy, Unchanged};
+use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
 
 /// The width of the table, in characters.
 const WIDTH: u16 = 120;

@@ -7,7 +7,8 @@ use clap::Subcommand;
 
 use super::Usage;
 use crate::config::Settings;
-use crate::jobs::weekly_reports::week::IsoWeek;
+use crate::reports::links::to_report;
+use crate::reports::week::IsoWeek;
 
 /// What can be done about reports.
 #[derive(Debug, Subcommand)]
@@ -41,7 +42,7 @@ pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<E
     )]
     let expires = chrono::Utc::now() + Duration::days(days.into());
     let links = settings.links()?;
-    let link = links.and_then(|links| links.to(&gym, week, expires));
+    let link = links.and_then(|links| to_report(&links, &gym, week, expires));
     let Some(link) = link else {
         return Err(
             Usage("OPERATOR_SECRET is not set; links are signed with it".to_owned()).into(),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::options::OptionArgs;
 use super::{Usage, progress, serve};
 use crate::config::Settings;
-use crate::runs::{Answer, Call, Caller, Continuation, Record, Status, Trigger};
+use crate::engine::{Answer, Call, Caller, Continuation, Record, Status, Trigger};
 use crate::telemetry;
 
 /// Runs the job and prints its run as JSON.

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Usage, progress, say, serve};
 use crate::config::Settings;
-use crate::jobs::{self, Options};
+use crate::engine::Options;
+use crate::jobs;
 use crate::qstash::apply::{self, Outcome, Scope};
 use crate::qstash::client::{Client, Failure};
 use crate::qstash::plan::Wanted;
@@ -120,7 +121,7 @@ pub fn read(file: Option<&Path>) -> anyhow::Result<Schedules> {
             .map_err(|error| Usage(format!("read {}: {error}", path.display())))?,
         None => Schedules::deployed_text().to_owned(),
     };
-    let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
+    let names = jobs::ALL.names();
     let jobs = Jobs {
         names: &names,
         accepts: &accepts,
@@ -228,7 +229,9 @@ fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
             ));
         }
     }
-    let job = jobs::find(job).ok_or_else(|| format!("there is no job {job:?}"))?;
+    let job = jobs::ALL
+        .find(job)
+        .ok_or_else(|| format!("there is no job {job:?}"))?;
     let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
     let options = Options::read(&body, "").map_err(|error| error.to_string())?;
     options.check(job.name, job.accepts)

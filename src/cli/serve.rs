@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Guard, Settings};
+use crate::engine::{Publisher, Runner};
 use crate::resend::Resend;
-use crate::runs::{Publisher, Runner};
 use crate::stripe::Stripe;
-use crate::{database, http};
+use crate::{database, http, jobs};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -33,7 +33,7 @@ pub async fn serve(settings: &Settings, dev: bool) -> anyhow::Result<ExitCode> {
         stop.cancel();
     });
     let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-    http::serve::serve(listener, http::router(runner, guard), stop, tasks).await;
+    http::edge::serve(listener, http::router(runner, guard), stop, tasks).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -62,6 +62,7 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
     let database = settings.database()?;
     Ok(Runner {
+        jobs: jobs::ALL,
         db: database::pool(database.options, database.max_connections),
         stripe: Stripe::new(settings.stripe()?)?,
         resend: Resend::new(settings.resend()?)?,

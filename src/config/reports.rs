@@ -6,7 +6,8 @@ use secrecy::SecretString;
 
 use super::variables::wrong;
 use super::{Read, Settings};
-use crate::jobs::weekly_reports::links::Links;
+use crate::reports::links::PURPOSE;
+use crate::signed_links::SignedLinks;
 use crate::{outbound, resend};
 
 impl Settings {
@@ -40,13 +41,13 @@ impl Settings {
     ///
     /// # Errors
     /// When `OPERATOR_SECRET` or `PUBLIC_URL` is wrong.
-    pub fn links(&self) -> Read<Option<Links>> {
+    pub fn links(&self) -> Read<Option<SignedLinks>> {
         let public_url = match self.text("PUBLIC_URL")? {
             Some(_) => Some(self.url("PUBLIC_URL", "")?),
             None => None,
         };
         let secret = self.text("OPERATOR_SECRET")?.map(SecretString::from);
-        Ok(secret.and_then(|secret| Links::new(&secret, public_url)))
+        Ok(secret.and_then(|secret| SignedLinks::new(&secret, PURPOSE, public_url)))
     }
 
     fn report_from(&self, is_needed: bool) -> Read<String> {

@@ -192,7 +192,7 @@ fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::
     let guard = settings.guard(false)?;
     let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
     let router = http::router(runner, guard);
-    let server = tokio::spawn(http::serve::serve(listener, router, stop.clone(), tasks));
+    let server = tokio::spawn(http::edge::serve(listener, router, stop.clone(), tasks));
     Ok((server, stop))
 }
 
@@ -201,7 +201,7 @@ async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow
     let settings = Settings::none().with(settings.iter().cloned());
     let url = format!("http://127.0.0.1:{port}");
     let mut table = report::Table::new();
-    for job in jobs::ALL {
+    for job in jobs::ALL.iter() {
         let delivery = Delivery {
             job,
             url: url.clone(),

@@ -8,7 +8,8 @@ use sqlx::{Connection, PgConnection};
 
 use crate::cli::call::Answered;
 use crate::config::Settings;
-use crate::jobs::weekly_reports::week::IsoWeek;
+use crate::reports::links::to_report;
+use crate::reports::week::IsoWeek;
 
 /// How wide the table is, in characters.
 const WIDTH: u16 = 110;
@@ -98,7 +99,7 @@ pub(super) async fn reports(
         };
         if let Some(link) = links
             .as_ref()
-            .and_then(|links| links.to(&slug, week, expires))
+            .and_then(|links| to_report(links, &slug, week, expires))
         {
             println!("  {link}");
         }

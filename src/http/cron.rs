@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::guard::Verified;
 use super::refusal::RETRY_AFTER;
 use super::{App, Refusal};
-use crate::jobs::options::Unreadable;
-use crate::jobs::{self, Job, Options, Stop};
-use crate::runs::{Answer, Call, Continuation, Record, Status, Trigger};
+use crate::engine::options::Unreadable;
+use crate::engine::{Answer, Call, Continuation, Record, Status, Trigger};
+use crate::engine::{Job, JobError, Options};
 
 /// Runs the job that the path names, for whoever the guard let through.
 pub(super) async fn run(
@@ -23,7 +23,7 @@ pub(super) async fn run(
     let trigger = request.caller.trigger;
     // A path that is no text names no job; the guard has spoken first.
     let name = path.map(|Path(name)| name).unwrap_or_default();
-    let job = jobs::find(&name).ok_or_else(|| Refusal::unknown_job().to(trigger))?;
+    let job = app.job(&name).map_err(|refusal| refusal.to(trigger))?;
     let options = options(&request, job).map_err(|refusal| refusal.to(trigger))?;
     if options.fan_out.is_some() && !app.runner.can_publish() {
         let message = "fan_out publishes a message for each shard, and QSTASH_TOKEN is not set: set it, or leave fan_out out";
@@ -39,7 +39,7 @@ pub(super) async fn run(
     };
     match app.runner.detached(call).await {
         Ok(answer) => respond(answer, trigger),
-        Err(Stop::Unreachable(cause)) => Err(Refusal::unavailable(
+        Err(JobError::Unreachable(cause)) => Err(Refusal::unavailable(
             "the database cannot be reached, or is kept busy by another run",
             Some(format!("{cause:#}")),
         )),

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::guard::FromScheduler;
 use super::{App, Refusal};
-use crate::jobs::{self, Job, Options, Stop};
+use crate::engine::delivery_failures::{Failed, Noted};
+use crate::engine::{Job, JobError, Options, Registry};
 use crate::qstash::callback::Callback;
 use crate::qstash::schedules::Schedules;
-use crate::runs::failures::{Failed, Noted};
 
 /// What lies between `PUBLIC_URL` and a job's name.
 const ROUTE: &str = "/api/cron/";
@@ -49,7 +49,8 @@ pub(super) async fn note(
 fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
     let public_url = app.guard.verification.as_ref();
     let public_url = public_url.map(|verification| verification.public_url.as_str());
-    let job = job_of(&callback, public_url).ok_or_else(|| foreign(app, &callback))?;
+    let job =
+        job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(app, &callback))?;
     let conceal = |text: String| app.guard.conceal(&text);
     let options = options(&callback);
     Ok(Failed {
@@ -80,18 +81,18 @@ fn options(callback: &Callback) -> Option<Options> {
 
 /// The job that was called; when the address is not ours, or not ours any
 /// more, the job of the schedule.
-fn job_of(callback: &Callback, public_url: Option<&str>) -> Option<&'static Job> {
+fn job_of(jobs: Registry, callback: &Callback, public_url: Option<&str>) -> Option<&'static Job> {
     let by_url = callback.url.as_deref().and_then(|url| {
         let path = match public_url {
             Some(public_url) => url.strip_prefix(public_url)?.strip_prefix(ROUTE)?,
             None => url.split_once(ROUTE)?.1,
         };
-        jobs::find(path.trim_end_matches('/'))
+        jobs.find(path.trim_end_matches('/'))
     });
     by_url.or_else(|| {
         let id = callback.schedule_id.as_deref()?;
         let mut schedules = Schedules::deployed().schedules.iter();
-        jobs::find(&schedules.find(|schedule| schedule.id == id)?.job)
+        jobs.find(&schedules.find(|schedule| schedule.id == id)?.job)
     })
 }
 
@@ -130,9 +131,9 @@ fn in_words(noted: Noted) -> &'static str {
     }
 }
 
-fn unwritten(stop: Stop) -> Refusal {
+fn unwritten(stop: JobError) -> Refusal {
     match stop {
-        Stop::Unreachable(cause) => {
+        JobError::Unreachable(cause) => {
             Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
         }
         stop => Refusal::internal("the failure could not be written down", stop.to_string()),

@@ -22,8 +22,8 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::{App, Refusal};
 use crate::config::{self, Verification};
+use crate::engine::{Caller, Trigger};
 use crate::qstash::signature;
-use crate::runs::{Caller, Trigger};
 
 mod acting;
 

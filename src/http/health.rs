@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::runs::Readiness;
-use crate::runs::punctuality::Punctuality;
+use crate::database::readiness::{Readiness, readiness};
+use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(super) async fn live() -> Json<Value> {
 
 /// `GET /health/ready`: the database answers and has every migration.
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let report = app.runner.readiness().await;
+    let report = readiness(&app.runner.db).await;
     let is_ready = report.database_reached && report.migrations_missing == Some(0);
     let (code, status) = if is_ready {
         (StatusCode::OK, "ready")
@@ -57,7 +57,7 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value
 
 async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<Value>) {
     tracing::warn!(cause, "the deliveries cannot be read");
-    let (database, migrations) = words(app.runner.readiness().await);
+    let (database, migrations) = words(readiness(&app.runner.db).await);
     (
         StatusCode::SERVICE_UNAVAILABLE,
         Json(json!({ "status": "unknown", "database": database, "migrations": migrations })),

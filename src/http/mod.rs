@@ -34,10 +34,11 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::config;
-use crate::runs::Runner;
+use crate::engine::{Job, Runner};
 
 mod cron;
-mod dashboard;
+mod desk;
+pub mod edge;
 mod failures;
 mod guard;
 mod health;
@@ -48,7 +49,6 @@ mod prometheus;
 mod refusal;
 mod reports;
 mod requests;
-pub mod serve;
 mod status;
 
 use refusal::Refusal;
@@ -60,6 +60,14 @@ pub struct App {
     guard: Arc<config::Guard>,
 }
 
+impl App {
+    /// The job of that name.
+    fn job(&self, name: &str) -> Result<&'static Job, Refusal> {
+        let jobs = self.runner.jobs;
+        jobs.find(name).ok_or_else(|| Refusal::unknown_job(jobs))
+    }
+}
+
 /// The whole service as a router.
 pub fn router(runner: Runner, guard: config::Guard) -> Router {
     Router::new()
@@ -68,9 +76,9 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .route("/health/schedules", get(health::schedules))
         .route("/api/cron/{job}", post(cron::run))
         .route("/api/qstash/failures", post(failures::note))
-        .route("/", get(dashboard::index))
-        .route("/jobs/{job}", get(dashboard::job))
-        .route("/runs/{id}", get(dashboard::run))
+        .route("/", get(desk::index))
+        .route("/jobs/{job}", get(desk::job))
+        .route("/runs/{id}", get(desk::run))
         .route("/api/jobs", get(operator::jobs))
         .route("/api/jobs/metrics", get(operator::metrics))
         .route("/api/jobs/{job}/runs", get(operator::runs))

@@ -18,11 +18,11 @@ use super::operator::RunsPage;
 use super::pause::PauseRequest;
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::jobs::Options;
-use crate::jobs::options::Shard;
-use crate::runs::history::Run;
-use crate::runs::punctuality::Punctuality;
-use crate::runs::standing::Pause;
+use crate::engine::Options;
+use crate::engine::options::Shard;
+use crate::views::history::Run;
+use crate::views::punctuality::Punctuality;
+use crate::views::standing::Pause;
 
 mod answers;
 mod parameters;

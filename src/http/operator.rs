@@ -23,11 +23,12 @@ use uuid::Uuid;
 use super::guard::Operator;
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::jobs::{self, Job, Stop};
-use crate::runs::history::{Page, Run};
-use crate::runs::punctuality::Punctuality;
-use crate::runs::standing::Standing;
-use crate::runs::{Status, Totals};
+use crate::engine::Status;
+use crate::engine::{Job, JobError, Registry};
+use crate::views::history::{Page, Run};
+use crate::views::punctuality::Punctuality;
+use crate::views::standing::Standing;
+use crate::views::totals::Totals;
 
 /// Runs on a page, when the caller names no number, and at the most.
 const RUNS: u16 = 50;
@@ -39,15 +40,19 @@ pub(super) async fn jobs(_: Operator, State(app): State<App>) -> Result<Json<Val
     Ok(Json(json!({ "at": at, "jobs": jobs })))
 }
 
-/// How every job stands, in the order of [`jobs::ALL`], and at which moment.
+/// How every job stands, in the order of the registry, and at which moment.
 pub(super) async fn statuses(app: &App) -> Result<(DateTime<Utc>, Vec<JobStatus>), Refusal> {
     let (now, standings) = app.runner.standings().await.map_err(unread)?;
     let punctuality = app.runner.punctuality().await.map_err(unread)?;
-    Ok((now, statuses_of(now, &standings, &punctuality)))
+    Ok((
+        now,
+        statuses_of(app.runner.jobs, now, &standings, &punctuality),
+    ))
 }
 
 /// The same, from what was read already.
 pub(super) fn statuses_of(
+    jobs: Registry,
     now: DateTime<Utc>,
     standings: &BTreeMap<String, Standing>,
     punctuality: &[Punctuality],
@@ -57,7 +62,7 @@ pub(super) fn statuses_of(
         let punctual = punctuality.iter().find(|of| of.job == job.name);
         JobStatus::of(job, standing, punctual, now)
     };
-    jobs::ALL.iter().map(status).collect()
+    jobs.iter().map(status).collect()
 }
 
 /// `GET /api/jobs/metrics`.
@@ -80,7 +85,7 @@ pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Json<
         "alerts_escalated_total": over_all_jobs("alerts_escalated"),
         "alerts_open": alerts_open,
     });
-    let jobs = jobs::ALL.iter().map(|job| {
+    let jobs = app.runner.jobs.iter().map(|job| {
         let totals = totals.remove(job.name).unwrap_or_default();
         let standing = standings.remove(job.name).unwrap_or_default();
         (job.name.to_owned(), figures(job, totals, standing))
@@ -97,7 +102,7 @@ pub(super) async fn runs(
     query: Result<Query<RunsQuery>, QueryRejection>,
 ) -> Result<Json<RunsPage>, Refusal> {
     let name = path.map(|Path(name)| name).unwrap_or_default();
-    let job = jobs::find(&name).ok_or_else(Refusal::unknown_job)?;
+    let job = app.job(&name)?;
     page_of_runs(&app, job, query).await.map(Json)
 }
 
@@ -213,9 +218,9 @@ impl RunsQuery {
     }
 }
 
-pub(super) fn unread(stop: Stop) -> Refusal {
+pub(super) fn unread(stop: JobError) -> Refusal {
     match stop {
-        Stop::Unreachable(cause) => {
+        JobError::Unreachable(cause) => {
             Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
         }
         stop => Refusal::internal("the ledger could not be read", stop.to_string()),

@@ -17,8 +17,8 @@ use super::guard::{Acting, MOST_TEXT};
 use super::operator::{statuses, unread};
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::jobs::{self, Job, Stop};
-use crate::runs::pause::Wanted;
+use crate::engine::pause::Wanted;
+use crate::engine::{Job, JobError};
 
 /// Why a job is to be paused, and until when. Both may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(super) async fn pause(
     path: Result<Path<String>, PathRejection>,
     acting: Acting,
 ) -> Result<Json<JobStatus>, Refusal> {
-    let job = named(path)?;
+    let job = named(&app, path)?;
     let wanted = wanted(&acting)?;
     let actor = acting.actor.as_deref();
     let paused = app.runner.pause(job, &wanted, actor).await;
@@ -57,7 +57,7 @@ pub(super) async fn resume(
     path: Result<Path<String>, PathRejection>,
     acting: Acting,
 ) -> Result<Json<JobStatus>, Refusal> {
-    let job = named(path)?;
+    let job = named(&app, path)?;
     let actor = acting.actor.as_deref();
     if app.runner.resume(job, actor).await.map_err(unwritten)? {
         tracing::warn!(job = job.name, actor, "job resumed");
@@ -65,9 +65,9 @@ pub(super) async fn resume(
     standing(&app, job).await
 }
 
-fn named(path: Result<Path<String>, PathRejection>) -> Result<&'static Job, Refusal> {
+fn named(app: &App, path: Result<Path<String>, PathRejection>) -> Result<&'static Job, Refusal> {
     let name = path.map(|Path(name)| name).unwrap_or_default();
-    jobs::find(&name).ok_or_else(Refusal::unknown_job)
+    app.job(&name)
 }
 
 async fn standing(app: &App, job: &Job) -> Result<Json<JobStatus>, Refusal> {
@@ -76,7 +76,7 @@ async fn standing(app: &App, job: &Job) -> Result<Json<JobStatus>, Refusal> {
         .into_iter()
         .find(|status| status.job == job.name)
         .map(Json)
-        .ok_or_else(Refusal::unknown_job)
+        .ok_or_else(|| Refusal::unknown_job(app.runner.jobs))
 }
 
 fn wanted(acting: &Acting) -> Result<Wanted, Refusal> {
@@ -122,9 +122,9 @@ fn moment(text: &str) -> Result<DateTime<Utc>, Refusal> {
         })
 }
 
-fn unwritten(stop: Stop) -> Refusal {
+fn unwritten(stop: JobError) -> Refusal {
     match stop {
-        Stop::Unreachable(_) => unread(stop),
+        JobError::Unreachable(_) => unread(stop),
         stop => Refusal::internal("the pause could not be written", stop.to_string()),
     }
 }

@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 use super::guard::Operator;
 use super::operator::unread;
 use super::{App, Refusal};
-use crate::jobs::{self, Stop};
-use crate::runs::Status;
-use crate::runs::overview::Figures;
+use crate::engine::Status;
+use crate::engine::{JobError, Registry};
+use crate::views::overview::Figures;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -27,7 +27,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
     let figures = match app.runner.figures().await {
         Ok(figures) => Some(figures),
-        Err(Stop::Unreachable(cause)) => {
+        Err(JobError::Unreachable(cause)) => {
             tracing::warn!(%cause, "the figures cannot be read");
             None
         }
@@ -37,18 +37,18 @@ pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Respo
     page.family("up", "gauge", "Whether the database answers.");
     page.sample("up", &[], i64::from(figures.is_some()));
     if let Some(figures) = &figures {
-        runs(&mut page, figures);
-        rows(&mut page, figures);
-        punctuality(&mut page, figures);
+        runs(&mut page, figures, app.runner.jobs);
+        rows(&mut page, figures, app.runner.jobs);
+        punctuality(&mut page, figures, app.runner.jobs);
         alerts(&mut page, figures);
     }
     Ok(([(header::CONTENT_TYPE, TEXT)], page.text).into_response())
 }
 
-fn runs(page: &mut Page, figures: &Figures) {
+fn runs(page: &mut Page, figures: &Figures, jobs: Registry) {
     let help = "Settled runs, dry runs left out, by how they ended.";
     page.family("runs_total", "counter", help);
-    for job in jobs::ALL {
+    for job in jobs.iter() {
         for status in Status::ALL.map(Status::name) {
             if status != Status::Running.name() {
                 let totals = figures.totals.get(job.name);
@@ -60,7 +60,7 @@ fn runs(page: &mut Page, figures: &Figures) {
     }
     let help = "Time of the runs that worked to some end: neither skipped nor abandoned.";
     page.family("run_duration_seconds", "summary", help);
-    for job in jobs::ALL {
+    for job in jobs.iter() {
         let totals = figures.totals.get(job.name).cloned().unwrap_or_default();
         let labels = [("job", job.name)];
         let seconds = Milliseconds(totals.duration_ms);
@@ -69,7 +69,7 @@ fn runs(page: &mut Page, figures: &Figures) {
     }
     let help = "When the latest run that did all its work ended.";
     page.family("last_success_timestamp_seconds", "gauge", help);
-    for job in jobs::ALL {
+    for job in jobs.iter() {
         let totals = figures.totals.get(job.name);
         if let Some(at) = totals.and_then(|totals| totals.last_success) {
             let labels = [("job", job.name)];
@@ -78,10 +78,10 @@ fn runs(page: &mut Page, figures: &Figures) {
     }
 }
 
-fn rows(page: &mut Page, figures: &Figures) {
+fn rows(page: &mut Page, figures: &Figures, jobs: Registry) {
     let help = "What all runs did together, by the name of the count in their results.";
     page.family("rows_total", "counter", help);
-    for job in jobs::ALL {
+    for job in jobs.iter() {
         let totals = figures.totals.get(job.name);
         for kind in job.totals {
             let rows = totals.and_then(|totals| totals.counts.get(*kind).copied());
@@ -91,14 +91,14 @@ fn rows(page: &mut Page, figures: &Figures) {
     }
 }
 
-fn punctuality(page: &mut Page, figures: &Figures) {
+fn punctuality(page: &mut Page, figures: &Figures, jobs: Registry) {
     let help = "For how long a call of the scheduler's has been missing; 0 when none is.";
     page.family("overdue_seconds", "gauge", help);
     for of in &figures.punctuality {
         page.sample("overdue_seconds", &[("job", &of.job)], of.overdue_seconds);
     }
     page.family("paused", "gauge", "Whether the job is paused.");
-    for job in jobs::ALL {
+    for job in jobs.iter() {
         let standing = figures.standings.get(job.name);
         let is_paused = standing.is_some_and(|standing| standing.pause.is_some());
         page.sample("paused", &[("job", job.name)], i64::from(is_paused));

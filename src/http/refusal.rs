@@ -7,8 +7,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::jobs;
-use crate::runs::Trigger;
+use crate::engine::{Registry, Trigger};
 
 /// QStash gives up at this status, with the header below:
 /// <https://upstash.com/docs/qstash/features/retry>.
@@ -81,11 +80,10 @@ impl Refusal {
         .saying("see the Allow header")
     }
 
-    pub(super) fn unknown_job() -> Self {
-        let known: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
+    pub(super) fn unknown_job(known: Registry) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_job").saying(format!(
             "there is no such job; there are: {}",
-            known.join(", ")
+            known.names().join(", ")
         ))
     }
 

@@ -12,11 +12,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::guard::Operator;
 use super::{App, Refusal};
-use crate::jobs::Stop;
-use crate::jobs::weekly_reports::stored::Stored;
-use crate::jobs::weekly_reports::week::IsoWeek;
-use crate::jobs::weekly_reports::words::Language;
-use crate::jobs::weekly_reports::{page, table};
+use crate::engine::JobError;
+use crate::reports::i18n::Language;
+use crate::reports::links::open_report;
+use crate::reports::stored::{self, Stored};
+use crate::reports::week::IsoWeek;
+use crate::reports::{csv, page};
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
@@ -52,11 +53,9 @@ pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Res
                 .ok_or_else(|| Refusal::bad_option("lang must be fr or en".to_owned()))?,
         ),
     };
-    let report = app
-        .runner
-        .weekly_report(&slug, week)
-        .await
-        .map_err(unread)?;
+    let mut tx = app.runner.reading().await.map_err(unread)?;
+    let report = stored::find(&mut tx, &slug, week).await.map_err(unread)?;
+    drop(tx);
     let report = report.ok_or_else(Refusal::unknown_report)?;
     let language = language.unwrap_or_else(|| Language::of(&report.gym_locale));
     Ok(written(&report, form, language, &reader.credentials))
@@ -98,7 +97,7 @@ fn opened(app: &App, asked: Option<&Asked>, link: Option<(&str, &str)>) -> Resul
     let links = app.runner.links.as_ref();
     match (links, asked, link) {
         (Some(links), Some(asked), Some(link))
-            if links.open(&asked.slug, asked.week, link, now) =>
+            if open_report(links, &asked.slug, asked.week, link, now) =>
         {
             Ok(format!("expires={}&signature={}", link.0, link.1))
         }
@@ -136,10 +135,10 @@ fn written(report: &Stored, form: Form, language: Language, credentials: &str) -
             "text/html; charset=utf-8",
             page::page(report, language, credentials),
         ),
-        Form::Json => ("application/json", table::json(report).to_string()),
+        Form::Json => ("application/json", csv::json(report).to_string()),
         Form::Csv => (
             "text/csv; charset=utf-8; header=present",
-            table::csv(report, language),
+            csv::csv(report, language),
         ),
     };
     let mut response = body.into_response();
@@ -175,9 +174,9 @@ fn plain(slug: &str) -> String {
     slug.chars().filter(is_plain).collect()
 }
 
-fn unread(stop: Stop) -> Refusal {
+fn unread(stop: JobError) -> Refusal {
     match stop {
-        Stop::Unreachable(cause) => {
+        JobError::Unreachable(cause) => {
             Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
         }
         stop => Refusal::internal("the report could not be read", stop.to_string()),

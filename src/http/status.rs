@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::jobs::Job;
+use crate::engine::Job;
 use crate::qstash::schedules::Schedules;
-use crate::runs::history::Run;
-use crate::runs::punctuality::Punctuality;
-use crate::runs::standing::{Pause, Standing};
+use crate::views::history::Run;
+use crate::views::punctuality::Punctuality;
+use crate::views::standing::{Pause, Standing};
 
 /// How a job stands, and when it is due.
 #[derive(Debug, Serialize, ToSchema)]

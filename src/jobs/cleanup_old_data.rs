@@ -20,31 +20,25 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Cx, Finish, Job, Stop, Worked, during, report};
 use crate::database::Fault;
+use crate::engine::{
+    Completion, Job, JobContext, JobError, JobOutcome, context, with_json_results,
+};
+use crate::retention::erasure_log;
+use crate::retention::policies::{self, Policy};
 
-mod attendance;
-mod conversations;
-mod journal;
-mod kiosks;
-mod logs;
-mod members;
-pub mod policies;
-mod rest;
-mod rules;
-mod traces;
-mod turn;
+mod policy_run;
+mod remaining;
 
-use policies::Policy;
-use turn::{Stood, Turn};
+use policy_run::{Checkpoint, PolicyRun};
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "cleanup-old-data",
     log_type: "cron_cleanup",
     accepts: &["dry_run", "as_of", "batch_size", "limit", "continuation_of"],
     totals: &["rows_erased"],
-    run: |cx| report(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// How often a batch may fail, in turns, before its policy is given up.
@@ -54,97 +48,97 @@ const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Rows deleted, redacted or anonymised, of all policies.
-    pub rows_erased: i64,
+    pub(super) rows_erased: i64,
     /// Policies that were given up, or had rows refused.
-    pub policies_failed: u32,
+    pub(super) policies_failed: u32,
     /// Policy by policy, in the order of their turns.
-    pub policies: Vec<Outcome>,
+    pub(super) policies: Vec<Outcome>,
     /// In a dry run, the first fifty ids of each policy.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<String, Vec<String>>,
+    pub(super) samples: BTreeMap<String, Vec<String>>,
 }
 
 /// What became of one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// The table.
-    pub target: String,
+    pub(super) target: String,
     /// `delete`, `anonymise` or `redact`.
-    pub action: String,
+    pub(super) action: String,
     /// In days.
-    pub keep_days: i32,
+    pub(super) keep_days: i32,
     /// What is dated before it is past its keeping; `None` when the policy
     /// was not carried out.
-    pub cutoff: Option<DateTime<Utc>>,
+    pub(super) cutoff: Option<DateTime<Utc>>,
     /// Rows erased.
-    pub affected: i64,
+    pub(super) affected: i64,
     /// Rows past the cutoff that are still there and not held: locked by
     /// others, or not reached. `None` when it took too long to count them.
-    pub remaining: Option<i64>,
+    pub(super) remaining: Option<i64>,
     /// Rows past the cutoff that a legal hold keeps.
-    pub held: Option<i64>,
+    pub(super) held: Option<i64>,
     /// Whether the policy is switched off; it is listed all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub disabled: bool,
+    pub(super) disabled: bool,
     /// Why it was given up, or the first row that was refused and passed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub(super) error: Option<String>,
     /// Whether `error` is of the run that this one continues.
     #[serde(skip)]
-    pub is_from_before: bool,
+    pub(super) is_from_before: bool,
 }
 
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
-/// Turn by turn, until every walk has ended or nothing new may begin.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let policies = policies::all(&cx.db).await?;
-    let mut turns = line_up(cx, &policies, results);
-    while turns.iter().any(Turn::is_walking) && !cx.budget.is_spent() {
+/// Works on every policy in turn, until all of them have ended or nothing new may begin.
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let policies = policies::all(&ctx.db).await?;
+    let mut turns = line_up(ctx, &policies, results);
+    while turns.iter().any(PolicyRun::is_walking) && !ctx.budget.is_spent() {
         for turn in turns.iter_mut().filter(|turn| turn.is_walking()) {
-            if cx.budget.is_spent() {
+            if ctx.budget.is_spent() {
                 break;
             }
-            turn.take(cx, results).await?;
+            turn.take(ctx, results).await?;
         }
     }
-    let stood: BTreeMap<&str, Stood> = turns
+    let stood: BTreeMap<&str, Checkpoint> = turns
         .iter()
         .map(|turn| (turn.target(), turn.stood(results)))
         .collect();
-    if turns.iter().any(Turn::has_begun) {
-        cx.place.leave(&stood);
+    if turns.iter().any(PolicyRun::has_begun) {
+        ctx.checkpoint.save(&stood);
     }
     for turn in &turns {
-        turn.count(cx, results).await?;
+        turn.count(ctx, results).await?;
     }
-    tell(cx, &turns, results).await?;
+    tell(ctx, &turns, results).await?;
     results.none_passed().map_or(Ok(()), Err)?;
-    Ok(if turns.iter().any(Turn::is_walking) {
-        Finish::WorkLeft
+    Ok(if turns.iter().any(PolicyRun::is_walking) {
+        Completion::WorkLeft
     } else {
-        Finish::Done
+        Completion::Done
     })
 }
 
 /// The enabled policies at the beginning of their walks. One that cannot be
 /// carried out fails here, and nothing is touched.
-fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
+fn line_up(ctx: &JobContext, policies: &[Policy], results: &mut Results) -> Vec<PolicyRun> {
     let mut turns = Vec::new();
-    let mut before: BTreeMap<String, Stood> = cx.place.from().unwrap_or_default();
+    let mut before: BTreeMap<String, Checkpoint> = ctx.checkpoint.resumed().unwrap_or_default();
     for (place, policy) in policies.iter().enumerate() {
         results.policies.push(Outcome::of(policy));
         if !policy.enabled {
             continue;
         }
-        match Turn::of(cx, policy, place) {
+        match PolicyRun::of(ctx, policy, place) {
             Ok(mut turn) => {
                 turn.resume(before.remove(&policy.target), results);
                 results.policies[place].cutoff = Some(turn.cutoff());
@@ -158,7 +152,7 @@ fn line_up(cx: &Cx, policies: &[Policy], results: &mut Results) -> Vec<Turn> {
 
 /// Alerts about policies that fail, and ends the alerts of those that do not.
 /// When somebody holds such an alert, the next run will do it.
-async fn tell(cx: &Cx, turns: &[Turn], results: &Results) -> Result<(), Stop> {
+async fn tell(ctx: &JobContext, turns: &[PolicyRun], results: &Results) -> Result<(), JobError> {
     let failing = results.policies.iter();
     let (targets, errors): (Vec<String>, Vec<String>) = failing
         .filter_map(|outcome| Some((outcome.target.clone(), outcome.error.clone()?)))
@@ -166,14 +160,14 @@ async fn tell(cx: &Cx, turns: &[Turn], results: &Results) -> Result<(), Stop> {
     let unclear = turns.iter().filter(|turn| !turn.has_passed());
     let mut open = targets.clone();
     open.extend(unclear.map(|turn| turn.target().to_owned()));
-    let mut batch = cx.fence.batch().await?;
+    let mut batch = ctx.fence.batch().await?;
     let told = async {
-        journal::alert(batch.db()?, &targets, &errors, cx.now)
+        erasure_log::alert(batch.db()?, &targets, &errors, ctx.now)
             .await
-            .map_err(during("alert about policies"))?;
-        journal::resolve(batch.db()?, &open, cx.now)
+            .map_err(context("alert about policies"))?;
+        erasure_log::resolve(batch.db()?, &open, ctx.now)
             .await
-            .map_err(during("resolve alerts about policies"))
+            .map_err(context("resolve alerts about policies"))
     };
     match told.await {
         Ok(()) => batch.commit(results).await,
@@ -215,7 +209,7 @@ impl Results {
     }
 
     /// Why the run failed, when not one enabled policy could be carried out.
-    fn none_passed(&self) -> Option<Stop> {
+    fn none_passed(&self) -> Option<JobError> {
         let mut enabled = self.policies.iter().filter(|outcome| !outcome.disabled);
         let first = enabled.next()?;
         let passed = |outcome: &Outcome| {
@@ -225,7 +219,7 @@ impl Results {
             return None;
         }
         let (target, error) = (&first.target, first.error.as_deref()?);
-        Some(Stop::Failed(anyhow::anyhow!(
+        Some(JobError::Failed(anyhow::anyhow!(
             "no policy could be carried out; {target}: {error}"
         )))
     }

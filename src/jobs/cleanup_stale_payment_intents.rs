@@ -19,9 +19,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::intents::{Breaker, Told, Word};
-use super::{Cx, Finish, Job, Stop, Worked, report};
 use crate::database::Fault;
+use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::shop::payment_intents::{Breaker, Told, Word};
 
 mod ask;
 mod rows;
@@ -30,7 +30,7 @@ mod trouble;
 use rows::Cursor;
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "cleanup-stale-payment-intents",
     log_type: "cron_cleanup_payment_intents",
     accepts: &[
@@ -48,7 +48,7 @@ pub const JOB: Job = Job {
         "left_alone",
         "alerts_opened",
     ],
-    run: |cx| report(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// Intents per transaction.
@@ -61,51 +61,51 @@ const SAMPLES: usize = 50;
 /// What a run did, or in a dry run would do. Each intent it looked at counts
 /// once.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Intents that this run canceled at Stripe, and so here.
-    pub payment_intents_canceled: u64,
+    pub(super) payment_intents_canceled: u64,
     /// Intents whose status here became Stripe's word without our cancel.
-    pub payments_updated: u64,
+    pub(super) payments_updated: u64,
     /// Intents that stay as they are.
-    pub left_alone: u64,
+    pub(super) left_alone: u64,
     /// Alerts that are new; one that was open is only bumped.
-    pub alerts_opened: u64,
+    pub(super) alerts_opened: u64,
     /// What could not be done, and why; the first fifty.
-    pub errors: Vec<IntentError>,
+    pub(super) errors: Vec<IntentError>,
     /// In a dry run, the first fifty Stripe ids of each action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<&'static str, Vec<String>>,
+    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// An intent of which Stripe gave no usable word, or whose row was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct IntentError {
+pub(super) struct IntentError {
     /// Stripe's id, `pi_…`.
-    pub payment_intent_id: String,
+    pub(super) payment_intent_id: String,
     /// What went wrong.
-    pub error: String,
+    pub(super) error: String,
 }
 
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
 /// Batch by batch, until Stripe denies everything, or is away.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let breaker = Breaker::that_can_be_proven();
-    let mut cursor = Cursor::at_the_longest_untouched(cx);
-    if cx.options.dry_run {
-        rehearse(cx, &mut cursor, &breaker, results).await?;
+    let mut cursor = Cursor::at_the_longest_untouched(ctx);
+    if ctx.options.dry_run {
+        rehearse(ctx, &mut cursor, &breaker, results).await?;
     } else {
-        tidy(cx, results).await?;
+        tidy(ctx, results).await?;
         let mut looked = 0;
-        while let Some(told) = next(cx, &mut cursor, &breaker).await? {
-            settle(cx, &told, &mut cursor, results).await?;
+        while let Some(told) = next(ctx, &mut cursor, &breaker).await? {
+            settle(ctx, &told, &mut cursor, results).await?;
             looked += told.len() as u64;
-            cx.looked_at(looked);
+            ctx.looked_at(looked);
         }
     }
     breaker.check()?;
@@ -115,39 +115,46 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
 /// A dry run asks Stripe about all intents first, so that the one transaction
 /// it rehearses in begins after the last answer and holds no lock before.
 async fn rehearse(
-    cx: &Cx,
+    ctx: &JobContext,
     cursor: &mut Cursor,
     breaker: &Breaker,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let mut batches = Vec::new();
-    while let Some(told) = next(cx, cursor, breaker).await? {
+    while let Some(told) = next(ctx, cursor, breaker).await? {
         batches.push(told);
     }
-    tidy(cx, results).await?;
+    tidy(ctx, results).await?;
     for told in batches {
         // What Stripe was asked about is worth telling.
-        if cx.budget.is_overdrawn() {
+        if ctx.budget.is_past_grace() {
             cursor.interrupted();
             break;
         }
-        settle(cx, &told, cursor, results).await?;
+        settle(ctx, &told, cursor, results).await?;
     }
     Ok(())
 }
 
 /// The next batch of stale intents with Stripe's word on each; `None` when
 /// none is left or nothing new may begin.
-async fn next(cx: &Cx, cursor: &mut Cursor, breaker: &Breaker) -> Result<Option<Vec<Told>>, Stop> {
-    if cx.budget.is_spent() || breaker.check().is_err() {
+async fn next(
+    ctx: &JobContext,
+    cursor: &mut Cursor,
+    breaker: &Breaker,
+) -> Result<Option<Vec<Told>>, JobError> {
+    if ctx.budget.is_spent() || breaker.check().is_err() {
         return Ok(None);
     }
-    let stale = cursor.batch(cx).await?;
+    let stale = cursor.batch(ctx).await?;
     if stale.is_empty() {
         return Ok(None);
     }
     let picked = stale.len();
-    let told = cx.fence.beating(ask::judge(cx, stale, breaker)).await??;
+    let told = ctx
+        .fence
+        .with_heartbeat(ask::judge(ctx, stale, breaker))
+        .await??;
     if told.len() < picked {
         cursor.interrupted();
     }
@@ -156,9 +163,9 @@ async fn next(cx: &Cx, cursor: &mut Cursor, breaker: &Breaker) -> Result<Option<
 
 /// Alerts of what was settled since are done with. When somebody holds one of
 /// these rows, the next run will do it.
-async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
-    let mut batch = cx.fence.batch().await?;
-    match trouble::forget_settled(&mut batch, cx.now).await {
+async fn tidy(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    match trouble::forget_settled(&mut batch, ctx.now).await {
         Ok(()) => batch.commit(results).await,
         Err(stop) if stop.is_about_rows() => {
             tracing::warn!(error = %stop, "alerts of what was settled stay open until the next run");
@@ -172,24 +179,24 @@ async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
 /// is written on its own, so that one bad row spoils no other. Rows that
 /// there is no time for any more are left to the next run.
 async fn settle(
-    cx: &Cx,
+    ctx: &JobContext,
     told: &[Told],
     cursor: &mut Cursor,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     if told.is_empty() {
         return Ok(());
     }
-    match commit_patiently(cx, told, results).await {
+    match commit_patiently(ctx, told, results).await {
         Err(stop) if stop.is_about_rows() => {}
         done => return done,
     }
     for one in told {
-        if cx.budget.is_spent() {
+        if ctx.budget.is_spent() {
             cursor.interrupted();
             break;
         }
-        settle_alone(cx, one, results).await?;
+        settle_alone(ctx, one, results).await?;
     }
     Ok(())
 }
@@ -197,8 +204,8 @@ async fn settle(
 /// Notes at the row itself that the database refuses what Stripe said, so
 /// that it goes to the end of the line. A held row is no fault of its own: it
 /// comes up again.
-async fn settle_alone(cx: &Cx, one: &Told, results: &mut Results) -> Result<(), Stop> {
-    let refused = match commit(cx, std::slice::from_ref(one), results).await {
+async fn settle_alone(ctx: &JobContext, one: &Told, results: &mut Results) -> Result<(), JobError> {
+    let refused = match commit(ctx, std::slice::from_ref(one), results).await {
         Err(stop) if stop.is_about_rows() => stop,
         done => return done,
     };
@@ -207,7 +214,7 @@ async fn settle_alone(cx: &Cx, one: &Told, results: &mut Results) -> Result<(), 
             word: Word::Unclear(refused.to_string()),
             ..one.clone()
         };
-        match commit(cx, &[note], results).await {
+        match commit(ctx, &[note], results).await {
             Err(stop) if stop.is_about_rows() => {}
             done => return done,
         }
@@ -217,12 +224,16 @@ async fn settle_alone(cx: &Cx, one: &Told, results: &mut Results) -> Result<(), 
 }
 
 /// Tries again while somebody else holds a row.
-async fn commit_patiently(cx: &Cx, told: &[Told], results: &mut Results) -> Result<(), Stop> {
+async fn commit_patiently(
+    ctx: &JobContext,
+    told: &[Told],
+    results: &mut Results,
+) -> Result<(), JobError> {
     let mut tries = 1;
     loop {
-        match commit(cx, told, results).await {
+        match commit(ctx, told, results).await {
             Err(stop)
-                if stop.fault() == Fault::Contended && tries < TRIES && !cx.budget.is_spent() =>
+                if stop.fault() == Fault::Contended && tries < TRIES && !ctx.budget.is_spent() =>
             {
                 tries += 1;
             }
@@ -232,10 +243,10 @@ async fn commit_patiently(cx: &Cx, told: &[Told], results: &mut Results) -> Resu
 }
 
 /// One transaction for all of `told`; `results` count it once it is kept.
-async fn commit(cx: &Cx, told: &[Told], results: &mut Results) -> Result<(), Stop> {
-    let mut batch = cx.fence.batch().await?;
+async fn commit(ctx: &JobContext, told: &[Told], results: &mut Results) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
     let mut sum = results.clone();
-    match rows::apply(cx, &mut batch, told, &mut sum).await {
+    match rows::apply(ctx, &mut batch, told, &mut sum).await {
         Ok(()) => {
             batch.commit(&sum).await?;
             *results = sum;

@@ -15,28 +15,25 @@
 //! Reads a page, judges it in memory and writes it back, while the next page
 //! is being read; no more than two pages are held.
 
-use super::{Cx, Finish, Job, Stop, Worked, report};
 use crate::database::Fault;
+use crate::engine::{
+    Completion, Job, JobContext, JobError, JobOutcome, context, with_json_results,
+};
 
 mod alerts;
-mod census;
-mod facts;
-pub mod fit;
-mod leavers;
-pub mod model;
 mod outcomes;
 mod results;
 mod scores;
-pub mod verdict;
+mod snapshot;
+mod unscored_members;
 mod walk;
-mod weights;
 
-pub use outcomes::Accuracy;
-pub use results::{MemberError, Results};
+use outcomes::Accuracy;
+use results::Results;
 use walk::{Judged, Stood, Walk};
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "daily-churn-analysis",
     log_type: "cron_daily_churn",
     accepts: &[
@@ -57,7 +54,7 @@ pub const JOB: Job = Job {
         "alerts_opened",
         "alerts_resolved",
     ],
-    run: |cx| report(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// Members per transaction.
@@ -65,50 +62,50 @@ const BATCH: u32 = 1_000;
 /// How often a batch is tried while somebody else holds one of its rows.
 const TRIES: u32 = 3;
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
 /// Outcomes first, because they are owed; then who is left is forgotten, and
 /// the others are scored.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let outcomes = fill_outcomes(cx, results).await?;
-    let forgotten = forget(cx, results).await?;
-    let scored = score(cx, results).await?;
-    if cx.budget.is_spent() {
-        return Ok(Finish::WorkLeft);
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let outcomes = fill_outcomes(ctx, results).await?;
+    let forgotten = forget(ctx, results).await?;
+    let scored = score(ctx, results).await?;
+    if ctx.budget.is_spent() {
+        return Ok(Completion::WorkLeft);
     }
-    census::take(cx, results).await?;
+    snapshot::take(ctx, results).await?;
     let finishes = [outcomes, forgotten, scored];
-    Ok(if finishes.contains(&Finish::WorkLeft) {
-        Finish::WorkLeft
+    Ok(if finishes.contains(&Completion::WorkLeft) {
+        Completion::WorkLeft
     } else {
-        Finish::Done
+        Completion::Done
     })
 }
 
 /// Batch by batch, until nothing is due or as many as `limit` allows are done.
-async fn fill_outcomes(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let before = Stood::before(cx);
+async fn fill_outcomes(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let before = Stood::before(ctx);
     let mut left = i64::try_from(before.outcomes_left).unwrap_or(i64::MAX);
     while left > 0 {
-        if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+        if ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
         }
         let rows = outcomes::ROWS.min(left);
-        let mut batch = cx.fence.batch().await?;
-        let filled = outcomes::fill(batch.db()?, cx, rows)
+        let mut batch = ctx.fence.batch().await?;
+        let filled = outcomes::fill(batch.db()?, ctx, rows)
             .await
-            .map_err(super::during("fill outcomes"))?;
+            .map_err(context("fill outcomes"))?;
         let mut sum = results.clone();
         sum.outcomes_filled += filled;
         batch.commit(&sum).await?;
         *results = sum;
         left -= filled;
         let outcomes_left = left.try_into().unwrap_or_default();
-        cx.place.leave(&Stood {
+        ctx.checkpoint.save(&Stood {
             outcomes_left,
             ..before
         });
@@ -116,24 +113,24 @@ async fn fill_outcomes(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
             break;
         }
     }
-    Ok(Finish::Done)
+    Ok(Completion::Done)
 }
 
 /// Until nobody is left to be forgotten. What the database refuses is left to
 /// the next run: no score has to wait for that.
-async fn forget(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+async fn forget(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     loop {
-        if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+        if ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
         }
-        let mut batch = cx.fence.batch().await?;
-        let forgotten = match leavers::forget(cx, &mut batch).await {
+        let mut batch = ctx.fence.batch().await?;
+        let forgotten = match unscored_members::forget(ctx, &mut batch).await {
             Ok(forgotten) => forgotten,
             Err(stop) if is_about_rows(&stop) => {
                 tracing::warn!(error = %stop, "those who left are forgotten by the next run");
                 batch.undo().await?;
                 results.errors += 1;
-                return Ok(Finish::Done);
+                return Ok(Completion::Done);
             }
             Err(stop) => return Err(stop),
         };
@@ -141,32 +138,32 @@ async fn forget(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
         sum.forgotten += forgotten.members.len() as u64;
         sum.alerts_resolved += forgotten.alerts.len() as u64;
         sum.forgotten_later = forgotten.held;
-        if cx.options.dry_run {
+        if ctx.options.dry_run {
             sum.sample("forgotten", forgotten.members);
             sum.sample("alerts_resolved", forgotten.alerts);
         }
         batch.commit(&sum).await?;
         *results = sum;
         if !forgotten.more {
-            return Ok(Finish::Done);
+            return Ok(Completion::Done);
         }
     }
 }
 
 /// Page by page; while one is written, the next is read.
-async fn score(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let mut walk = Walk::begin(cx);
-    let mut next = walk.page(cx).await?;
+async fn score(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let mut walk = Walk::begin(ctx);
+    let mut next = walk.page(ctx).await?;
     while let Some(page) = next {
-        if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+        if ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
         }
         let judged = &page.judged;
-        let (read, settled) = tokio::join!(walk.page(cx), settle(cx, judged, results));
-        if settled? == Finish::WorkLeft {
-            return Ok(Finish::WorkLeft);
+        let (read, settled) = tokio::join!(walk.page(ctx), settle(ctx, judged, results));
+        if settled? == Completion::WorkLeft {
+            return Ok(Completion::WorkLeft);
         }
-        cx.place.leave(&page.stood);
+        ctx.checkpoint.save(&page.stood);
         next = read?;
     }
     Ok(walk.finish())
@@ -174,42 +171,46 @@ async fn score(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
 
 /// Commits a page. When the database refuses because of one member, each is
 /// written on their own, so that one bad row spoils no other.
-async fn settle(cx: &Cx, page: &[Judged], results: &mut Results) -> Result<Finish, Stop> {
+async fn settle(
+    ctx: &JobContext,
+    page: &[Judged],
+    results: &mut Results,
+) -> Result<Completion, JobError> {
     let mut tries = 1;
     loop {
-        match commit(cx, page, results).await {
+        match commit(ctx, page, results).await {
             Err(stop) if stop.fault() == Fault::Contended && tries < TRIES => {
-                if cx.budget.is_spent() {
-                    return Ok(Finish::WorkLeft);
+                if ctx.budget.is_spent() {
+                    return Ok(Completion::WorkLeft);
                 }
                 tries += 1;
             }
             Err(stop) if is_about_rows(&stop) => break,
-            done => return done.map(|()| Finish::Done),
+            done => return done.map(|()| Completion::Done),
         }
     }
     for one in page {
-        if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+        if ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
         }
-        match commit(cx, std::slice::from_ref(one), results).await {
+        match commit(ctx, std::slice::from_ref(one), results).await {
             Err(stop) if is_about_rows(&stop) => results.refused(one.member.id, &stop),
             done => done?,
         }
     }
-    Ok(Finish::Done)
+    Ok(Completion::Done)
 }
 
 /// One transaction for all of `page`; `results` count it once it is kept.
-async fn commit(cx: &Cx, page: &[Judged], results: &mut Results) -> Result<(), Stop> {
+async fn commit(ctx: &JobContext, page: &[Judged], results: &mut Results) -> Result<(), JobError> {
     if page.is_empty() {
         return Ok(());
     }
-    let mut batch = cx.fence.batch().await?;
-    match scores::write(cx, &mut batch, page).await {
+    let mut batch = ctx.fence.batch().await?;
+    match scores::write(ctx, &mut batch, page).await {
         Ok(written) => {
             let mut sum = results.clone();
-            sum.add(written, cx.options.dry_run);
+            sum.add(written, ctx.options.dry_run);
             batch.commit(&sum).await?;
             *results = sum;
             Ok(())
@@ -222,6 +223,6 @@ async fn commit(cx: &Cx, page: &[Judged], results: &mut Results) -> Result<(), S
 }
 
 /// Whether writing the members one by one may tell the good from the bad.
-fn is_about_rows(stop: &Stop) -> bool {
+fn is_about_rows(stop: &JobError) -> bool {
     matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::intents::Breaker;
-use super::{Cx, Finish, Job, Stop, Worked, report};
 use crate::database::Fault;
+use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::shop::payment_intents::Breaker;
 
 mod ask;
 mod rows;
@@ -30,7 +30,7 @@ use rows::Cursor;
 use verdict::Judged;
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "expire-stale-orders",
     log_type: "cron_expire_orders",
     accepts: &[
@@ -50,7 +50,7 @@ pub const JOB: Job = Job {
         "stock_released",
         "alerts_opened",
     ],
-    run: |cx| report(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// Orders per transaction.
@@ -62,56 +62,56 @@ const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Orders now EXPIRED.
-    pub orders_expired: u64,
+    pub(super) orders_expired: u64,
     /// Orders that Stripe calls paid or authorised; kept as they are.
-    pub orders_paid: u64,
+    pub(super) orders_paid: u64,
     /// Orders left for later, because Stripe's word was missing or not final.
-    pub orders_deferred: u64,
+    pub(super) orders_deferred: u64,
     /// Intents that turned canceled here, also those found canceled at Stripe.
-    pub payment_intents_canceled: u64,
+    pub(super) payment_intents_canceled: u64,
     /// Units of stock given back.
-    pub stock_released: i64,
+    pub(super) stock_released: i64,
     /// Alerts that are new; one that was open is only bumped.
-    pub alerts_opened: u64,
+    pub(super) alerts_opened: u64,
     /// What could not be done, and why; the first fifty.
-    pub errors: Vec<OrderError>,
+    pub(super) errors: Vec<OrderError>,
     /// In a dry run, the first fifty ids of each action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<&'static str, Vec<String>>,
+    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// An order that needs somebody to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OrderError {
+pub(super) struct OrderError {
     /// The order.
-    pub order_id: Uuid,
+    pub(super) order_id: Uuid,
     /// What went wrong.
-    pub error: String,
+    pub(super) error: String,
 }
 
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
 /// Batch by batch. When Stripe denies everything, or is away, orders without
 /// intents are expired all the same, and then the run is stopped.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let breaker = Breaker::default();
-    let mut cursor = Cursor::at_the_oldest(cx);
-    if cx.options.dry_run {
-        rehearse(cx, &mut cursor, &breaker, results).await?;
+    let mut cursor = Cursor::at_the_oldest(ctx);
+    if ctx.options.dry_run {
+        rehearse(ctx, &mut cursor, &breaker, results).await?;
     } else {
-        tidy(cx, results).await?;
+        tidy(ctx, results).await?;
         let mut looked = 0;
-        while let Some(judged) = next(cx, &mut cursor, &breaker).await? {
-            settle(cx, &judged, &mut cursor, results).await?;
+        while let Some(judged) = next(ctx, &mut cursor, &breaker).await? {
+            settle(ctx, &judged, &mut cursor, results).await?;
             looked += judged.len() as u64;
-            cx.looked_at(looked);
+            ctx.looked_at(looked);
         }
     }
     breaker.check()?;
@@ -121,23 +121,23 @@ async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
 /// A dry run asks Stripe about all orders first, so that the one transaction
 /// it rehearses in begins after the last answer and holds no lock before.
 async fn rehearse(
-    cx: &Cx,
+    ctx: &JobContext,
     cursor: &mut Cursor,
     breaker: &Breaker,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let mut batches = Vec::new();
-    while let Some(judged) = next(cx, cursor, breaker).await? {
+    while let Some(judged) = next(ctx, cursor, breaker).await? {
         batches.push(judged);
     }
-    tidy(cx, results).await?;
+    tidy(ctx, results).await?;
     for judged in batches {
         // What Stripe was asked about is worth telling.
-        if cx.budget.is_overdrawn() {
+        if ctx.budget.is_past_grace() {
             cursor.interrupted();
             break;
         }
-        settle(cx, &judged, cursor, results).await?;
+        settle(ctx, &judged, cursor, results).await?;
     }
     Ok(())
 }
@@ -145,19 +145,22 @@ async fn rehearse(
 /// The next batch of due orders with Stripe's word on each; `None` when none
 /// is left or nothing new may begin.
 async fn next(
-    cx: &Cx,
+    ctx: &JobContext,
     cursor: &mut Cursor,
     breaker: &Breaker,
-) -> Result<Option<Vec<Judged>>, Stop> {
-    if cx.budget.is_spent() {
+) -> Result<Option<Vec<Judged>>, JobError> {
+    if ctx.budget.is_spent() {
         return Ok(None);
     }
-    let due = cursor.batch(cx).await?;
+    let due = cursor.batch(ctx).await?;
     if due.is_empty() {
         return Ok(None);
     }
     let asked = due.len();
-    let judged = cx.fence.beating(ask::judge(cx, due, breaker)).await?;
+    let judged = ctx
+        .fence
+        .with_heartbeat(ask::judge(ctx, due, breaker))
+        .await?;
     if judged.len() < asked && breaker.check().is_ok() {
         cursor.interrupted();
     }
@@ -167,9 +170,9 @@ async fn next(
 /// Alerts and notes of orders that the shop has settled since are done with.
 /// When somebody holds one of these rows, the next run will do it: no order
 /// has to wait for that.
-async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
-    let mut batch = cx.fence.batch().await?;
-    match rows::forget_settled(&mut batch, cx.now).await {
+async fn tidy(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    match rows::forget_settled(&mut batch, ctx.now).await {
         Ok(()) => batch.commit(results).await,
         Err(stop) if stop.is_about_rows() => {
             tracing::warn!(error = %stop, "alerts of settled orders stay open until the next run");
@@ -183,24 +186,24 @@ async fn tidy(cx: &Cx, results: &Results) -> Result<(), Stop> {
 /// each is done on its own, so that one bad order spoils no other.
 /// Orders that there is no time for any more are left to the next run.
 async fn settle(
-    cx: &Cx,
+    ctx: &JobContext,
     judged: &[Judged],
     cursor: &mut Cursor,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     if judged.is_empty() {
         return Ok(());
     }
-    match commit_patiently(cx, judged, results).await {
+    match commit_patiently(ctx, judged, results).await {
         Err(stop) if stop.is_about_rows() => {}
         done => return done,
     }
     for one in judged {
-        if cx.budget.is_spent() {
+        if ctx.budget.is_spent() {
             cursor.interrupted();
             break;
         }
-        settle_alone(cx, one, results).await?;
+        settle_alone(ctx, one, results).await?;
     }
     Ok(())
 }
@@ -208,13 +211,17 @@ async fn settle(
 /// Records an order that the database refuses to expire, with what Stripe
 /// did, because it happened; when that is refused too, without it. A held row
 /// is no fault: the order comes up again.
-async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<(), Stop> {
-    let refused = match commit(cx, std::slice::from_ref(one), results).await {
+async fn settle_alone(
+    ctx: &JobContext,
+    one: &Judged,
+    results: &mut Results,
+) -> Result<(), JobError> {
+    let refused = match commit(ctx, std::slice::from_ref(one), results).await {
         Err(stop) if stop.is_about_rows() => one.refused(&stop),
         done => return done,
     };
     for note in [refused.clone(), refused.without_stripes_word()] {
-        match commit(cx, &[note], results).await {
+        match commit(ctx, &[note], results).await {
             Err(stop) if stop.is_about_rows() => {}
             done => return done,
         }
@@ -230,12 +237,16 @@ async fn settle_alone(cx: &Cx, one: &Judged, results: &mut Results) -> Result<()
 }
 
 /// Tries again while somebody else holds a row.
-async fn commit_patiently(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
+async fn commit_patiently(
+    ctx: &JobContext,
+    judged: &[Judged],
+    results: &mut Results,
+) -> Result<(), JobError> {
     let mut tries = 1;
     loop {
-        match commit(cx, judged, results).await {
+        match commit(ctx, judged, results).await {
             Err(stop)
-                if stop.fault() == Fault::Contended && tries < TRIES && !cx.budget.is_spent() =>
+                if stop.fault() == Fault::Contended && tries < TRIES && !ctx.budget.is_spent() =>
             {
                 tries += 1;
             }
@@ -245,12 +256,16 @@ async fn commit_patiently(cx: &Cx, judged: &[Judged], results: &mut Results) -> 
 }
 
 /// One transaction for all of `judged`; `results` count it once it is kept.
-async fn commit(cx: &Cx, judged: &[Judged], results: &mut Results) -> Result<(), Stop> {
-    let mut batch = cx.fence.batch().await?;
-    match rows::apply(cx, &mut batch, judged).await {
+async fn commit(
+    ctx: &JobContext,
+    judged: &[Judged],
+    results: &mut Results,
+) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    match rows::apply(ctx, &mut batch, judged).await {
         Ok(applied) => {
             let mut sum = results.clone();
-            applied.add_to(&mut sum, cx.options.dry_run);
+            applied.add_to(&mut sum, ctx.options.dry_run);
             batch.commit(&sum).await?;
             *results = sum;
             Ok(())

@@ -18,26 +18,25 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Cx, Finish, Job, Stop, Worked, report};
+use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
 
 mod alerts;
 mod fleet;
 mod follow;
 mod gyms;
-pub mod opening_hours;
 mod results;
 mod settle;
 mod statuses;
 mod uptime;
 mod verdict;
 
-pub use results::{GymError, Results};
+use results::Results;
 
 use gyms::{Gym, Gyms, Walk};
 use settle::{Work, settle};
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "health-check-kiosks",
     log_type: "cron_kiosk_health",
     accepts: &[
@@ -53,7 +52,7 @@ pub const JOB: Job = Job {
         "alerts_resolved",
         "alerts_escalated",
     ],
-    run: |cx| report(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// Kiosks per transaction.
@@ -67,44 +66,44 @@ const SAMPLES: i32 = 50;
 const ERRORS: usize = 50;
 
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
 /// A dry run measures first: its one transaction keeps every lock to the end.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let mut gyms = Gyms::default();
-    if cx.options.gym_id.is_none() {
-        let survey = fleet::survey(cx, &mut gyms);
-        let Some(fleet) = cx.fence.beating(survey).await?? else {
-            return Ok(Finish::WorkLeft);
+    if ctx.options.gym_id.is_none() {
+        let survey = fleet::survey(ctx, &mut gyms);
+        let Some(fleet) = ctx.fence.with_heartbeat(survey).await?? else {
+            return Ok(Completion::WorkLeft);
         };
         if fleet.is_silent() {
-            fleet::alarm(cx, &fleet, results).await?;
-            return Ok(Finish::Done);
+            fleet::alarm(ctx, &fleet, results).await?;
+            return Ok(Completion::Done);
         }
-        fleet::calm(cx, &fleet, results).await?;
+        fleet::calm(ctx, &fleet, results).await?;
     }
-    let stood: Stood = cx.place.from().unwrap_or_default();
+    let stood: Stood = ctx.checkpoint.resumed().unwrap_or_default();
     if stood.is_judged {
-        return measure(cx, &mut gyms, results, stood).await;
+        return measure(ctx, &mut gyms, results, stood).await;
     }
-    let measures_first = cx.options.dry_run;
-    if measures_first && measure(cx, &mut gyms, results, stood).await? == Finish::WorkLeft {
-        return Ok(Finish::WorkLeft);
+    let measures_first = ctx.options.dry_run;
+    if measures_first && measure(ctx, &mut gyms, results, stood).await? == Completion::WorkLeft {
+        return Ok(Completion::WorkLeft);
     }
-    let judged = judge(cx, &mut gyms, results, stood).await?;
-    if measures_first || judged == Finish::WorkLeft {
+    let judged = judge(ctx, &mut gyms, results, stood).await?;
+    if measures_first || judged == Completion::WorkLeft {
         return Ok(judged);
     }
     let judged = Stood {
         is_judged: true,
         after: None,
     };
-    cx.place.leave(&judged);
-    measure(cx, &mut gyms, results, judged).await
+    ctx.checkpoint.save(&judged);
+    measure(ctx, &mut gyms, results, judged).await
 }
 
 /// Where a run stood. What was judged or measured looks the same when it is
@@ -118,59 +117,62 @@ struct Stood {
 
 impl Stood {
     /// Notes that the walk has come past these gyms.
-    fn pass(self, cx: &Cx, gyms: &[Arc<Gym>]) {
+    fn pass(self, ctx: &JobContext, gyms: &[Arc<Gym>]) {
         let after = gyms.last().map(|gym| gym.id);
-        cx.place.leave(&Self { after, ..self });
+        ctx.checkpoint.save(&Self { after, ..self });
     }
 }
 
 /// Statuses and alerts, batch by batch.
 async fn judge(
-    cx: &Cx,
+    ctx: &JobContext,
     gyms: &mut Gyms,
     results: &mut Results,
     stood: Stood,
-) -> Result<Finish, Stop> {
+) -> Result<Completion, JobError> {
     let mut walk = Walk::after(stood.after);
-    let size = cx.options.batch_size_or(BATCH);
-    while !cx.budget.is_spent() {
-        let batch = gyms.next(&mut walk, cx, size).await?;
+    let size = ctx.options.batch_size_or(BATCH);
+    while !ctx.budget.is_spent() {
+        let batch = gyms.next(&mut walk, ctx, size).await?;
         if batch.is_empty() {
-            return Ok(Finish::Done);
+            return Ok(Completion::Done);
         }
-        if settle(cx, &batch, &Work::Verdicts, results).await? == Finish::WorkLeft {
+        if settle(ctx, &batch, &Work::Verdicts, results).await? == Completion::WorkLeft {
             break;
         }
-        stood.pass(cx, &batch);
+        stood.pass(ctx, &batch);
     }
-    Ok(Finish::WorkLeft)
+    Ok(Completion::WorkLeft)
 }
 
 /// Uptime, batch by batch; a dry run writes none of it.
 async fn measure(
-    cx: &Cx,
+    ctx: &JobContext,
     gyms: &mut Gyms,
     results: &mut Results,
     stood: Stood,
-) -> Result<Finish, Stop> {
+) -> Result<Completion, JobError> {
     let mut walk = Walk::after(stood.after.filter(|_| stood.is_judged));
-    let size = cx.options.batch_size_or(MEASURED_AT_ONCE);
-    while !cx.budget.is_spent() {
-        let batch = gyms.next(&mut walk, cx, size).await?;
+    let size = ctx.options.batch_size_or(MEASURED_AT_ONCE);
+    while !ctx.budget.is_spent() {
+        let batch = gyms.next(&mut walk, ctx, size).await?;
         if batch.is_empty() {
-            return Ok(Finish::Done);
+            return Ok(Completion::Done);
         }
-        let measured = cx.fence.beating(uptime::measure(cx, &batch)).await??;
-        if cx.options.dry_run {
-            cx.fence.renew().await?;
+        let measured = ctx
+            .fence
+            .with_heartbeat(uptime::measure(ctx, &batch))
+            .await??;
+        if ctx.options.dry_run {
+            ctx.fence.renew().await?;
             results.measured(measured.iter().filter_map(|kiosk| kiosk.uptime));
             continue;
         }
         let uptime = Work::Uptime(measured);
-        if settle(cx, &batch, &uptime, results).await? == Finish::WorkLeft {
+        if settle(ctx, &batch, &uptime, results).await? == Completion::WorkLeft {
             break;
         }
-        stood.pass(cx, &batch);
+        stood.pass(ctx, &batch);
     }
-    Ok(Finish::WorkLeft)
+    Ok(Completion::WorkLeft)
 }

@@ -19,31 +19,19 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Cx, Finish, Job, Stop, Worked, report as told};
+use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
 
-pub mod counted;
+mod candidates;
 mod deliver;
-mod due;
-pub mod headline;
-pub mod insights;
-mod letter;
-pub mod links;
-pub mod metrics;
-pub mod numbers;
-mod owed;
-pub mod page;
-mod report;
+mod outbox;
+mod queries;
 mod save;
 mod settle;
-pub mod stored;
-pub mod table;
-pub mod week;
-pub mod words;
 
-use due::{Cursor, Due, Gyms};
+use candidates::{Cursor, Due, Gyms};
 
 /// The job, as [`super::ALL`] lists it.
-pub const JOB: Job = Job {
+pub(super) const JOB: Job = Job {
     name: "weekly-reports",
     log_type: "cron_weekly_reports",
     accepts: &[
@@ -56,7 +44,7 @@ pub const JOB: Job = Job {
         "continuation_of",
     ],
     totals: &["generated", "emails_sent"],
-    run: |cx| told(run(cx)),
+    run: |ctx| with_json_results(run(ctx)),
 };
 
 /// Gyms per transaction.
@@ -66,70 +54,70 @@ const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Gyms that were looked at.
-    pub total: u64,
+    pub(super) total: u64,
     /// Reports that are new, or were replaced.
-    pub generated: u64,
+    pub(super) generated: u64,
     /// Reports that were there and stay as they are.
-    pub unchanged: u64,
+    pub(super) unchanged: u64,
     /// Of the generated ones, those of a week without visits or conversations.
-    pub empty: u64,
+    pub(super) empty: u64,
     /// Gyms that were not active, or not there yet when the week ended.
-    pub skipped: u64,
+    pub(super) skipped: u64,
     /// Gyms whose report could not be made.
-    pub errors: u64,
+    pub(super) errors: u64,
     /// Mails that Resend accepted.
-    pub emails_sent: u64,
+    pub(super) emails_sent: u64,
     /// Mails that it did not.
-    pub emails_failed: u64,
+    pub(super) emails_failed: u64,
     /// Mails that are still owed; the next run tries again.
-    pub emails_waiting: u64,
+    pub(super) emails_waiting: u64,
     /// What could not be done, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<Failed>,
+    pub(super) failures: Vec<Failed>,
     /// In a dry run, the first fifty gyms that would get a report, and the
     /// first fifty reports that would be mailed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<&'static str, Vec<Uuid>>,
+    pub(super) samples: BTreeMap<&'static str, Vec<Uuid>>,
 }
 
 /// Something that needs somebody to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failed {
+pub(super) struct Failed {
     /// The gym, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gym_id: Option<Uuid>,
+    pub(super) gym_id: Option<Uuid>,
     /// The report that was not mailed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub report_id: Option<Uuid>,
+    pub(super) report_id: Option<Uuid>,
     /// What went wrong.
-    pub error: String,
+    pub(super) error: String,
 }
 
 /// Runs the job.
-pub async fn run(cx: &Cx) -> Worked<Results> {
+async fn run(ctx: &JobContext) -> JobOutcome<Results> {
     let mut results = Results::default();
-    let end = work(cx, &mut results).await;
-    Worked { results, end }
+    let end = work(ctx, &mut results).await;
+    JobOutcome { results, end }
 }
 
 /// All reports first, then the mail, which takes longer and may fail.
-async fn work(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let mut cursor = Cursor::begin(cx);
-    while !cx.budget.is_spent() {
-        let Some(gyms) = cursor.batch(cx).await? else {
+async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let mut cursor = Cursor::begin(ctx);
+    while !ctx.budget.is_spent() {
+        let Some(gyms) = cursor.batch(ctx).await? else {
             break;
         };
         let due = results.sort(gyms);
-        if settle::settle(cx, &due, &mut cursor, results).await? == Finish::WorkLeft {
+        if settle::settle(ctx, &due, &mut cursor, results).await? == Completion::WorkLeft {
             break;
         }
-        cursor.leave(cx);
+        cursor.leave(ctx);
     }
     match cursor.finish() {
-        Finish::Done => deliver::deliver(cx, results).await,
-        Finish::WorkLeft => deliver::put_off(cx, results).await,
+        Completion::Done => deliver::deliver(ctx, results).await,
+        Completion::WorkLeft => deliver::put_off(ctx, results).await,
     }
 }
 

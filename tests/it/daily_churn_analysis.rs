@@ -196,7 +196,7 @@ async fn visits_and_conversations_are_read_from_their_indexes_alone() {
     for table in ["members", "visits", "conversation_sessions"] {
         app.execute(&format!("vacuum analyze {table}")).await;
     }
-    let sql = include_str!("../../src/jobs/daily_churn_analysis/facts.sql");
+    let sql = include_str!("../../src/churn/facts.sql");
     let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {sql}")))
         .bind(
             sqlx::query_scalar::<_, uuid::Uuid>("select id from members limit 100")

@@ -103,8 +103,8 @@ async fn a_reservation_is_released_by_whoever_calls_the_function() {
     let order = app.stale_order().await;
     let release = async || {
         let mut tx = app.db.begin().await.unwrap();
-        let units = jarvis_cron::jobs::stock::release_reserved_stock(
-            jarvis_cron::database::Unnamed(&mut tx),
+        let units = jarvis_cron::shop::stock::release_reserved_stock(
+            jarvis_cron::database::Unprepared(&mut tx),
             &[order],
             "order_canceled",
             now(),

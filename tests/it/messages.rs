@@ -39,7 +39,7 @@ impl Connected {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let runner = &self.app.runner;
         let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-        tokio::spawn(http::serve::serve(
+        tokio::spawn(http::edge::serve(
             listener,
             self.app.router.clone(),
             stop,

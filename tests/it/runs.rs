@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jarvis_cron::demo::stripe_double::{Fault, Operation};
-use jarvis_cron::jobs::{Cx, Ended, Job, Options};
-use jarvis_cron::runs::{Answer, Call, Caller, Status};
+use jarvis_cron::engine::{
+    Answer, Call, Caller, Completion, Job, JobContext, JobOutcome, Options, Status,
+};
 use serde_json::json;
 
 use crate::app::{App, Delivery, JOB, OPERATOR_SECRET};
@@ -166,12 +167,12 @@ async fn a_job_that_panics_is_settled_as_failed_and_frees_its_lease() {
         log_type: "cron_panics",
         accepts: &[],
         totals: &[],
-        run: |cx: &Cx| {
+        run: |ctx: &JobContext| {
             async {
-                assert!(cx.options.force, "as a test wants it");
-                Ended {
+                assert!(ctx.options.force, "as a test wants it");
+                JobOutcome {
                     results: json!({}),
-                    end: Ok(jarvis_cron::jobs::Finish::Done),
+                    end: Ok(Completion::Done),
                 }
             }
             .boxed()

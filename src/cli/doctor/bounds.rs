@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::Settings;
+use crate::engine::OVERTIME;
 use crate::qstash::schedules::Schedules;
-use crate::runs::OVERTIME;
 
 const CHECK: &str = "bounds";
 

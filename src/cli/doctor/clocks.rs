@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::Settings;
+use crate::database::checkup::checkup;
 use crate::outbound;
-use crate::runs::checkup::checkup;
 
 const CHECK: &str = "clock";
 

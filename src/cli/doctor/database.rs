@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::Settings;
-use crate::runs::checkup::{Checkup, Migrations, checkup};
+use crate::database::checkup::{Checkup, Migrations, checkup};
 
 const CHECK: &str = "database";
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::status::JobStatus;
-use crate::runs::punctuality::Punctuality;
+use crate::views::punctuality::Punctuality;
 
 /// What became of a call for a run.
 #[derive(Serialize, ToSchema)]

@@ -6,8 +6,9 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, Schema};
 
-use crate::jobs::{self, Options};
-use crate::runs::Status;
+use crate::engine::Options;
+use crate::engine::Status;
+use crate::jobs;
 
 /// Options may stand in the query too; a shard is written `0/4` there.
 pub(super) fn options() -> Vec<Parameter> {

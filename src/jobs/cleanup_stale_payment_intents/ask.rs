@@ -10,22 +10,25 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::rows;
-use crate::jobs::intents::{self, Breaker, LocalIntent, Told, Word};
-use crate::jobs::{Cx, Stop};
+use crate::engine::{JobContext, JobError};
+use crate::shop::payment_intents::{self, Breaker, LocalIntent, Told, Word};
 
 /// Stripe's word on each intent. Those that nothing could be asked about any
 /// more, because the budget was spent or the breaker tripped, are left out.
 pub(super) async fn judge(
-    cx: &Cx,
+    ctx: &JobContext,
     stale: Vec<LocalIntent>,
     breaker: &Breaker,
-) -> Result<Vec<Told>, Stop> {
+) -> Result<Vec<Told>, JobError> {
     if breaker.takes_doubt() {
-        prove(cx, breaker).await?;
+        prove(ctx, breaker).await?;
     }
-    let asked = intents::together(cx, stale, |intent| intents::ask(cx, intent, breaker)).await;
-    let (ending, mut told) = divide(cx, asked).await?;
-    let ended = intents::together(cx, ending, |told| end(cx, told, breaker)).await;
+    let asked = payment_intents::together(ctx, stale, |intent| {
+        payment_intents::ask(ctx, intent, breaker)
+    })
+    .await;
+    let (ending, mut told) = divide(ctx, asked).await?;
+    let ended = payment_intents::together(ctx, ending, |told| end(ctx, told, breaker)).await;
     told.extend(ended);
     if breaker.check().is_err() {
         told.iter_mut().for_each(Told::distrust_missing);
@@ -35,21 +38,21 @@ pub(super) async fn judge(
 
 /// Has the key proven by the intent that Stripe was last known to know, so
 /// that any number of intents it does not know are no reason to stop.
-async fn prove(cx: &Cx, breaker: &Breaker) -> Result<(), Stop> {
-    if let Some(known) = rows::known_to_stripe(cx).await? {
-        intents::prove(cx, &known, breaker).await;
+async fn prove(ctx: &JobContext, breaker: &Breaker) -> Result<(), JobError> {
+    if let Some(known) = rows::known_to_stripe(ctx).await? {
+        payment_intents::prove(ctx, &known, breaker).await;
     }
     Ok(())
 }
 
 /// Those to be ended, and those to be left as Stripe has them.
-async fn divide(cx: &Cx, asked: Vec<Told>) -> Result<(Vec<Told>, Vec<Told>), Stop> {
+async fn divide(ctx: &JobContext, asked: Vec<Told>) -> Result<(Vec<Told>, Vec<Told>), JobError> {
     let (unsettled, told): (Vec<Told>, Vec<Told>) = asked
         .into_iter()
         .partition(|told| told.word.is_open() || told.word == Word::RequiresCapture);
     let order_has_ended = match unsettled.as_slice() {
         [] => HashMap::new(),
-        unsettled => rows::still_stale(cx, unsettled).await?,
+        unsettled => rows::still_stale(ctx, unsettled).await?,
     };
     let (ending, left): (Vec<Told>, Vec<Told>) = unsettled
         .into_iter()
@@ -64,7 +67,7 @@ fn may_end(told: &Told, order_has_ended: &HashMap<Uuid, bool>) -> bool {
     ended.is_some_and(|ended| *ended || told.word.is_open())
 }
 
-async fn end(cx: &Cx, mut told: Told, breaker: &Breaker) -> Option<Told> {
-    intents::end(cx, &mut told, breaker).await?;
+async fn end(ctx: &JobContext, mut told: Told, breaker: &Breaker) -> Option<Told> {
+    payment_intents::end(ctx, &mut told, breaker).await?;
     Some(told)
 }

@@ -1,7 +1,7 @@
 //! The rows of the job: which intents are stale, and what Stripe's word
 //! changes.
 //!
-//! Every statement is guarded by the state it expects and bound to `cx.now`.
+//! Every statement is guarded by the state it expects and bound to `ctx.now`.
 //! Intents are locked in id order.
 
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{BATCH, Results, SAMPLES, trouble};
-use crate::database::Unnamed;
-use crate::jobs::alerts;
-use crate::jobs::intents::{self, LocalIntent, Synced, Told, Word};
-use crate::jobs::{Batch, Cx, Finish, Stop, during};
+use crate::alerts;
+use crate::database::Unprepared;
+use crate::engine::{Batch, Completion, JobContext, JobError, context};
+use crate::shop::payment_intents::{self, LocalIntent, Synced, Told, Word};
 
 /// Who the audit trail says did it.
 const ACTOR: &str = "system:cleanup-stale-payment-intents";
@@ -32,20 +32,20 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn at_the_longest_untouched(cx: &Cx) -> Self {
+    pub(super) fn at_the_longest_untouched(ctx: &JobContext) -> Self {
         Self {
             after: None,
-            left: cx.rows_left(),
-            at_the_end: cx.rows_left() == 0,
+            left: ctx.rows_left(),
+            at_the_end: ctx.rows_left() == 0,
         }
     }
 
     /// Done once every stale intent was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Finish {
+    pub(super) fn finish(&self) -> Completion {
         if self.at_the_end {
-            Finish::Done
+            Completion::Done
         } else {
-            Finish::WorkLeft
+            Completion::WorkLeft
         }
     }
 
@@ -56,16 +56,16 @@ impl Cursor {
     }
 
     /// The next batch of stale intents.
-    pub(super) async fn batch(&mut self, cx: &Cx) -> Result<Vec<LocalIntent>, Stop> {
-        let size = cx.options.batch_size_or(BATCH);
+    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Vec<LocalIntent>, JobError> {
+        let size = ctx.options.batch_size_or(BATCH);
         let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
         if size == 0 || self.at_the_end {
             return Ok(Vec::new());
         }
-        let mut tx = cx.reading().await?;
-        let rows = stale(Unnamed(&mut tx), cx, self.after, None, size)
+        let mut tx = ctx.reading().await?;
+        let rows = stale(Unprepared(&mut tx), ctx, self.after, None, size)
             .await
-            .map_err(during("pick stale intents"))?;
+            .map_err(context("pick stale intents"))?;
         self.after = rows
             .last()
             .map(|row| (row.updated_at, row.id))
@@ -78,12 +78,15 @@ impl Cursor {
 }
 
 /// Which of these are still stale, and of each whether its order has ended.
-pub(super) async fn still_stale(cx: &Cx, asked: &[Told]) -> Result<HashMap<Uuid, bool>, Stop> {
+pub(super) async fn still_stale(
+    ctx: &JobContext,
+    asked: &[Told],
+) -> Result<HashMap<Uuid, bool>, JobError> {
     let ids: Vec<Uuid> = asked.iter().map(|told| told.intent.id).collect();
-    let mut tx = cx.reading().await?;
-    let rows = stale(Unnamed(&mut tx), cx, None, Some(&ids), i64::MAX)
+    let mut tx = ctx.reading().await?;
+    let rows = stale(Unprepared(&mut tx), ctx, None, Some(&ids), i64::MAX)
         .await
-        .map_err(during("read stale intents again"))?;
+        .map_err(context("read stale intents again"))?;
     let rows = rows.into_iter().map(|row| (row.id, row.order_has_ended));
     Ok(rows.collect())
 }
@@ -91,22 +94,22 @@ pub(super) async fn still_stale(cx: &Cx, asked: &[Told]) -> Result<HashMap<Uuid,
 /// Writes what was told, all in the one transaction of `batch`, and adds it
 /// to `sum`.
 pub(super) async fn apply(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     told: &[Told],
     sum: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let words: Vec<&Told> = told.iter().collect();
-    let synced = intents::sync(batch.db()?, &words, cx, ACTOR)
+    let synced = payment_intents::sync(batch.db()?, &words, ctx, ACTOR)
         .await
-        .map_err(during("write what Stripe said"))?;
+        .map_err(context("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
     let raised = trouble::found(batch, told, &synced).await?;
-    sum.alerts_opened += alerts::open(batch.db()?, &raised, cx.now)
+    sum.alerts_opened += alerts::open(batch.db()?, &raised, ctx.now)
         .await
-        .map_err(during("open alerts"))?;
+        .map_err(context("open alerts"))?;
     for told in told {
-        count(told, synced.get(&told.intent.id), sum, cx.options.dry_run);
+        count(told, synced.get(&told.intent.id), sum, ctx.options.dry_run);
     }
     Ok(())
 }
@@ -160,19 +163,19 @@ impl StaleRow {
 /// Stale intents of this run's shard, those let lie longest first: after
 /// `after`, or only of `these`.
 async fn stale(
-    db: Unnamed<'_>,
-    cx: &Cx,
+    db: Unprepared<'_>,
+    ctx: &JobContext,
     after: Option<(DateTime<Utc>, Uuid)>,
     these: Option<&[Uuid]>,
     size: i64,
 ) -> sqlx::Result<Vec<StaleRow>> {
-    let (shard, shards) = cx.options.shard_of();
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_file_as!(
         StaleRow,
         "src/jobs/cleanup_stale_payment_intents/stale.sql",
-        cx.now,
-        cx.now - STALE,
-        cx.now - FRESH,
+        ctx.now,
+        ctx.now - STALE,
+        ctx.now - FRESH,
         after.map(|(updated_at, _)| updated_at),
         after.map(|(_, id)| id),
         shard,
@@ -185,8 +188,8 @@ async fn stale(
 }
 
 /// The intent that Stripe was last known to know, if any.
-pub(super) async fn known_to_stripe(cx: &Cx) -> Result<Option<String>, Stop> {
-    let mut tx = cx.reading().await?;
+pub(super) async fn known_to_stripe(ctx: &JobContext) -> Result<Option<String>, JobError> {
+    let mut tx = ctx.reading().await?;
     sqlx::query_scalar!(
         "select stripe_payment_intent_id
            from payment_intents
@@ -195,7 +198,7 @@ pub(super) async fn known_to_stripe(cx: &Cx) -> Result<Option<String>, Stop> {
           order by last_synced_at desc
           limit 1"
     )
-    .fetch_optional(Unnamed(&mut tx))
+    .fetch_optional(Unprepared(&mut tx))
     .await
-    .map_err(during("look for an intent that Stripe knows"))
+    .map_err(context("look for an intent that Stripe knows"))
 }

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::database::Unnamed;
-use crate::jobs::alerts::{self, About, Alert};
-use crate::jobs::intents::{Synced, Told, Word};
-use crate::jobs::{Batch, Stop, during};
+use crate::alerts::{self, About, Alert};
+use crate::database::Unprepared;
+use crate::engine::{Batch, JobError, context};
+use crate::shop::payment_intents::{Synced, Told, Word};
 
 /// The alert about an intent that Stripe does not know.
 const MISSING: &str = "payment_intent_missing";
@@ -26,7 +26,7 @@ pub(super) async fn found(
     batch: &mut Batch<'_>,
     told: &[Told],
     synced: &HashMap<Uuid, Synced>,
-) -> Result<Vec<Alert>, Stop> {
+) -> Result<Vec<Alert>, JobError> {
     let mut alerts: Vec<Alert> = told
         .iter()
         .filter_map(|told| missing(told, synced.get(&told.intent.id)?))
@@ -35,7 +35,7 @@ pub(super) async fn found(
     if !paid.is_empty() {
         let ended = ended_unpaid(batch.db()?, &paid)
             .await
-            .map_err(during("read the orders that were paid"))?;
+            .map_err(context("read the orders that were paid"))?;
         alerts.extend(ended.iter().map(paid_after_end));
     }
     Ok(alerts)
@@ -43,14 +43,17 @@ pub(super) async fn found(
 
 /// Resolves the alerts about intents that are no longer missing, and about
 /// orders that were refunded or taken up again.
-pub(super) async fn forget_settled(batch: &mut Batch<'_>, now: DateTime<Utc>) -> Result<(), Stop> {
+pub(super) async fn forget_settled(
+    batch: &mut Batch<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), JobError> {
     alerts::resolve_for_found_intents(batch.db()?, MISSING, now)
         .await
-        .map_err(during("resolve alerts about intents"))?;
+        .map_err(context("resolve alerts about intents"))?;
     let kinds = [PAID_AFTER_END];
     alerts::resolve_for_orders_no_longer(batch.db()?, &ENDED_UNPAID, &kinds, now)
         .await
-        .map_err(during("resolve alerts about orders"))?;
+        .map_err(context("resolve alerts about orders"))?;
     Ok(())
 }
 
@@ -105,7 +108,7 @@ struct EndedOrder {
 }
 
 /// Which of these orders have ended unpaid, as our table has it.
-async fn ended_unpaid(db: Unnamed<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<EndedOrder>> {
+async fn ended_unpaid(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<EndedOrder>> {
     sqlx::query_as!(
         EndedOrder,
         "select id, order_number, status

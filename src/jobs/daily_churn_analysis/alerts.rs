@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::verdict::{Factor, Level};
 use super::walk::Judged;
-use crate::database::Unnamed;
+use crate::churn::verdict::{Factor, Level};
+use crate::database::Unprepared;
 
 /// A member at risk, as an alert tells it.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ fn columns(risky: &[AtRisk]) -> Columns {
 }
 
 /// Brings the open alerts of these members up to date.
-pub(super) async fn bump(db: Unnamed<'_>, risky: &[AtRisk], now: DateTime<Utc>) -> Result<u64> {
+pub(super) async fn bump(db: Unprepared<'_>, risky: &[AtRisk], now: DateTime<Utc>) -> Result<u64> {
     let columns = columns(risky);
     let bumped = sqlx::query!(
         "update alerts a
@@ -129,7 +129,7 @@ pub(super) async fn bump(db: Unnamed<'_>, risky: &[AtRisk], now: DateTime<Utc>) 
 /// Opens an alert for those who enter the risk, and for those whose alert
 /// somebody has lost; answers for whom.
 pub(super) async fn open(
-    db: Unnamed<'_>,
+    db: Unprepared<'_>,
     risky: &[AtRisk],
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>> {
@@ -172,7 +172,7 @@ pub(super) async fn open(
 
 /// Resolves the alerts of members who are no longer at risk; answers whose.
 pub(super) async fn resolve(
-    db: Unnamed<'_>,
+    db: Unprepared<'_>,
     members: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>> {

@@ -10,37 +10,37 @@ use serde::Serialize;
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::model::rounded;
-use crate::database::Unnamed;
-use crate::jobs::Cx;
+use crate::churn::model::rounded;
+use crate::database::Unprepared;
+use crate::engine::JobContext;
 
 /// Predictions at the most in one statement.
 pub(super) const ROWS: i64 = 5_000;
 
 /// How well the predictions of one day turned out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Accuracy {
+pub(super) struct Accuracy {
     /// The gym.
-    pub gym_id: Uuid,
+    pub(super) gym_id: Uuid,
     /// The day they were made.
-    pub scored_on: NaiveDate,
+    pub(super) scored_on: NaiveDate,
     /// How many.
-    pub predictions: i64,
+    pub(super) predictions: i64,
     /// Share of those who did not come.
-    pub base_rate: f64,
+    pub(super) base_rate: f64,
     /// The mean score.
-    pub mean_score: f64,
+    pub(super) mean_score: f64,
     /// Chance that one who did not come was scored above one who came; none
     /// when all came, or none did.
-    pub auc: Option<f64>,
+    pub(super) auc: Option<f64>,
     /// Mean squared error.
-    pub brier: f64,
+    pub(super) brier: f64,
 }
 
 /// Fills the oldest outcomes that are due, `limit` at the most; answers how
 /// many. Predictions about members who are gone are deleted.
-pub(super) async fn fill(db: Unnamed<'_>, cx: &Cx, limit: i64) -> Result<i64> {
-    let (shard, shards) = cx.options.shard_of();
+pub(super) async fn fill(db: Unprepared<'_>, ctx: &JobContext, limit: i64) -> Result<i64> {
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_scalar!(
         r#"
         with due as (
@@ -81,8 +81,8 @@ pub(super) async fn fill(db: Unnamed<'_>, cx: &Cx, limit: i64) -> Result<i64> {
         select count(*) as "due!"
           from due
         "#,
-        cx.now,
-        cx.options.gym_id,
+        ctx.now,
+        ctx.options.gym_id,
         shard,
         shards,
         limit,
@@ -96,11 +96,14 @@ pub(super) async fn fill(db: Unnamed<'_>, cx: &Cx, limit: i64) -> Result<i64> {
 ///
 /// From a histogram of a thousand bins, in which ties count half; scores of
 /// one bin are ties.
-pub(super) async fn measure(db: Unnamed<'_>, cx: &Cx) -> Result<(Overall, Vec<Accuracy>)> {
+pub(super) async fn measure(
+    db: Unprepared<'_>,
+    ctx: &JobContext,
+) -> Result<(Overall, Vec<Accuracy>)> {
     let rows = sqlx::query_file!(
         "src/jobs/daily_churn_analysis/measure.sql",
-        cx.now,
-        cx.options.gym_id,
+        ctx.now,
+        ctx.options.gym_id,
     )
     .fetch_all(db)
     .await?;

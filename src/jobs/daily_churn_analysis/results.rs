@@ -7,62 +7,62 @@ use uuid::Uuid;
 
 use super::Accuracy;
 use super::scores::Written;
-use crate::jobs::Stop;
+use crate::engine::JobError;
 
 /// Sample ids per action in a dry run, and failures told per run.
 const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Members there are to score, over all runs of the day.
-    pub total: i64,
+    pub(super) total: i64,
     /// Those this run wrote a level of.
-    pub processed: u64,
+    pub(super) processed: u64,
     /// Those who could not be written.
-    pub errors: u64,
+    pub(super) errors: u64,
     /// Members who now stand at high risk, and at critical.
-    pub high_risk: i64,
+    pub(super) high_risk: i64,
     /// At critical.
-    pub critical_risk: i64,
+    pub(super) critical_risk: i64,
     /// Members who are new, and those who joined a while ago and never came.
-    pub new: i64,
+    pub(super) new: i64,
     /// Never came.
-    pub never_visited: i64,
+    pub(super) never_visited: i64,
     /// Alerts opened for who entered the risk.
-    pub alerts_opened: u64,
+    pub(super) alerts_opened: u64,
     /// Alerts resolved of who left it, or is not scored any more.
-    pub alerts_resolved: u64,
+    pub(super) alerts_resolved: u64,
     /// Scores deleted of who is not scored any more.
-    pub forgotten: u64,
+    pub(super) forgotten: u64,
     /// Scores, alerts and rows of history that were to go too, but that
     /// somebody held; the next run has them.
-    pub forgotten_later: u64,
+    pub(super) forgotten_later: u64,
     /// Predictions of thirty days ago that got their outcome.
-    pub outcomes_filled: i64,
+    pub(super) outcomes_filled: i64,
     /// How well the newest predictions with outcomes ranked, 0.5 being blind
     /// and 1 perfect; none when nothing is known.
-    pub live_auc: Option<f64>,
+    pub(super) live_auc: Option<f64>,
     /// Their mean squared error.
-    pub live_brier: Option<f64>,
+    pub(super) live_brier: Option<f64>,
     /// The same by gym, of the fifty with the most predictions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub gyms: Vec<Accuracy>,
+    pub(super) gyms: Vec<Accuracy>,
     /// Who could not be written, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<MemberError>,
+    pub(super) failures: Vec<MemberError>,
     /// In a dry run, the first fifty ids of each action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<&'static str, Vec<Uuid>>,
+    pub(super) samples: BTreeMap<&'static str, Vec<Uuid>>,
 }
 
 /// A member who could not be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MemberError {
+pub(super) struct MemberError {
     /// The member.
-    pub member_id: Uuid,
+    pub(super) member_id: Uuid,
     /// What went wrong.
-    pub error: String,
+    pub(super) error: String,
 }
 
 impl Results {
@@ -89,7 +89,7 @@ impl Results {
     }
 
     /// Counts a member whom the database refuses; the next run tries again.
-    pub(super) fn refused(&mut self, member_id: Uuid, stop: &Stop) {
+    pub(super) fn refused(&mut self, member_id: Uuid, stop: &JobError) {
         self.errors += 1;
         if self.failures.len() < SAMPLES {
             self.failures.push(MemberError {

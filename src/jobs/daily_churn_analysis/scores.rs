@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::alerts::{self, AtRisk};
 use super::walk::Judged;
-use crate::database::Unnamed;
-use crate::jobs::{Batch, Cx, Stop, during};
+use crate::database::Unprepared;
+use crate::engine::{Batch, JobContext, JobError, context};
 
 /// What one batch changed.
 #[derive(Debug, Default, Clone)]
@@ -25,14 +25,14 @@ pub(super) struct Written {
 
 /// Writes the verdicts, all in the one transaction of `batch`.
 pub(super) async fn write(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     judged: &[Judged],
-) -> std::result::Result<Written, Stop> {
+) -> std::result::Result<Written, JobError> {
     let mut written = Written {
-        scored: keep(batch.db()?, cx, judged)
+        scored: keep(batch.db()?, ctx, judged)
             .await
-            .map_err(during("write scores"))?,
+            .map_err(context("write scores"))?,
         ..Written::default()
     };
     let (risky, calm): (Vec<&Judged>, Vec<&Judged>) = judged
@@ -40,32 +40,32 @@ pub(super) async fn write(
         .partition(|one| one.verdict.level.is_at_risk());
     let risky: Vec<AtRisk> = risky.into_iter().map(AtRisk::of).collect();
     if !risky.is_empty() {
-        alerts::bump(batch.db()?, &risky, cx.now)
+        alerts::bump(batch.db()?, &risky, ctx.now)
             .await
-            .map_err(during("bump alerts"))?;
-        written.alerts_opened = alerts::open(batch.db()?, &risky, cx.now)
+            .map_err(context("bump alerts"))?;
+        written.alerts_opened = alerts::open(batch.db()?, &risky, ctx.now)
             .await
-            .map_err(during("open alerts"))?;
+            .map_err(context("open alerts"))?;
     }
     let left: Vec<Uuid> = calm
         .iter()
         .filter(|one| {
             one.member
                 .previous
-                .is_some_and(super::verdict::Level::is_at_risk)
+                .is_some_and(crate::churn::verdict::Level::is_at_risk)
         })
         .map(|one| one.member.id)
         .collect();
     if !left.is_empty() {
-        written.alerts_resolved = alerts::resolve(batch.db()?, &left, cx.now)
+        written.alerts_resolved = alerts::resolve(batch.db()?, &left, ctx.now)
             .await
-            .map_err(during("resolve alerts"))?;
+            .map_err(context("resolve alerts"))?;
     }
     Ok(written)
 }
 
 /// Writes scores and history; answers whose.
-async fn keep(db: Unnamed<'_>, cx: &Cx, judged: &[Judged]) -> Result<Vec<Uuid>> {
+async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = judged.iter().map(|one| one.member.id).collect();
     let days: Vec<NaiveDate> = judged.iter().map(|one| one.member.today).collect();
     let scores: Vec<Option<f32>> = judged.iter().map(|one| one.verdict.score).collect();
@@ -119,8 +119,8 @@ async fn keep(db: Unnamed<'_>, cx: &Cx, judged: &[Judged]) -> Result<Vec<Uuid>> 
         &levels,
         &factors,
         &versions,
-        cx.now,
-        cx.options.force,
+        ctx.now,
+        ctx.options.force,
     )
     .fetch_all(db)
     .await

@@ -12,11 +12,11 @@ use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
 use super::BATCH;
-use super::facts::{self, Member};
-use super::verdict::{Level, Verdict};
-use super::weights::{self, Model};
-use crate::database::Unnamed;
-use crate::jobs::{Cx, Finish, Stop, during};
+use crate::churn::facts::{self, Member};
+use crate::churn::verdict::{Level, Verdict};
+use crate::churn::weights::{self, Model};
+use crate::database::Unprepared;
+use crate::engine::{Completion, JobContext, JobError, context};
 
 /// A member and what is said of them.
 #[derive(Debug, Clone)]
@@ -47,9 +47,9 @@ pub(super) struct Stood {
 
 impl Stood {
     /// Where the run before stood, or the beginning.
-    pub(super) fn before(cx: &Cx) -> Self {
-        let limit = cx.options.row_limit();
-        cx.place.from().unwrap_or(Self {
+    pub(super) fn before(ctx: &JobContext) -> Self {
+        let limit = ctx.options.row_limit();
+        ctx.checkpoint.resumed().unwrap_or(Self {
             after: None,
             left: limit,
             outcomes_left: limit,
@@ -74,8 +74,8 @@ struct Known {
 }
 
 impl Walk {
-    pub(super) fn begin(cx: &Cx) -> Self {
-        let mut stood = Stood::before(cx);
+    pub(super) fn begin(ctx: &JobContext) -> Self {
+        let mut stood = Stood::before(ctx);
         // Outcomes come first, and all that were allowed are done by now.
         stood.outcomes_left = 0;
         Self {
@@ -86,54 +86,57 @@ impl Walk {
     }
 
     /// Done once everybody was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Finish {
+    pub(super) fn finish(&self) -> Completion {
         if self.at_the_end {
-            Finish::Done
+            Completion::Done
         } else {
-            Finish::WorkLeft
+            Completion::WorkLeft
         }
     }
 
     /// The next page, judged; `None` when there is no more. It may be empty:
     /// then all of it was done before.
-    pub(super) async fn page(&mut self, cx: &Cx) -> std::result::Result<Option<Page>, Stop> {
+    pub(super) async fn page(
+        &mut self,
+        ctx: &JobContext,
+    ) -> std::result::Result<Option<Page>, JobError> {
         if self.at_the_end {
             return Ok(None);
         }
-        let size = cx.options.batch_size_or(BATCH);
+        let size = ctx.options.batch_size_or(BATCH);
         let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
-        let mut tx = cx.reading().await?;
-        let picked = pick(Unnamed(&mut tx), cx, self.stood.after, size)
+        let mut tx = ctx.reading().await?;
+        let picked = pick(Unprepared(&mut tx), ctx, self.stood.after, size)
             .await
-            .map_err(during("pick members to score"))?;
+            .map_err(context("pick members to score"))?;
         self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
         let last = picked.last().map(|last| (last.gym_id, last.id));
         self.stood.after = last.or(self.stood.after);
         let wanted = picked
             .into_iter()
-            .filter(|one| cx.options.force || !one.is_done);
+            .filter(|one| ctx.options.force || !one.is_done);
         let members: Vec<Member> = wanted.map(Picked::member).collect();
         self.stood.left -= self.stood.left.min(members.len() as u64);
         self.at_the_end |= self.stood.left == 0;
         let stood = self.stood;
         let judged = self
-            .judge(cx, &mut tx, members)
+            .judge(ctx, &mut tx, members)
             .await
-            .map_err(during("read what members did"))?;
+            .map_err(context("read what members did"))?;
         Ok(Some(Page { judged, stood }))
     }
 
     async fn judge(
         &mut self,
-        cx: &Cx,
+        ctx: &JobContext,
         db: &mut PgConnection,
         members: Vec<Member>,
     ) -> Result<Vec<Judged>> {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        self.learn(cx, db, &members).await?;
-        let facts = facts::of_members(db, &members, cx.now).await?;
+        self.learn(ctx, db, &members).await?;
+        let facts = facts::of_members(db, &members, ctx.now).await?;
         let judged = members
             .into_iter()
             .zip(facts)
@@ -151,7 +154,12 @@ impl Walk {
     }
 
     /// Gets to know the gyms of a page, and forgets those before.
-    async fn learn(&mut self, cx: &Cx, db: &mut PgConnection, members: &[Member]) -> Result<()> {
+    async fn learn(
+        &mut self,
+        ctx: &JobContext,
+        db: &mut PgConnection,
+        members: &[Member],
+    ) -> Result<()> {
         let mut gyms: Vec<Uuid> = members.iter().map(|member| member.gym_id).collect();
         gyms.dedup();
         self.gyms.retain(|gym, _| gyms.contains(gym));
@@ -159,8 +167,8 @@ impl Walk {
         if gyms.is_empty() {
             return Ok(());
         }
-        let mut models = weights::newest(Unnamed(db), &gyms, cx.now).await?;
-        let gaps = facts::gaps_of_gyms(db, &gyms, cx.now).await?;
+        let mut models = weights::newest(Unprepared(db), &gyms, ctx.now).await?;
+        let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now).await?;
         let known = gaps.into_iter().map(|(gym, gap)| {
             let model = models.remove(&gym).unwrap_or_default();
             (gym, Known { model, gap })
@@ -176,12 +184,12 @@ impl Walk {
 /// so a page is bounded by its indexes, whatever the planner believes of tables
 /// that were analysed when they were empty, or never.
 async fn pick(
-    db: Unnamed<'_>,
-    cx: &Cx,
+    db: Unprepared<'_>,
+    ctx: &JobContext,
     after: Option<(Uuid, Uuid)>,
     size: i64,
 ) -> Result<Vec<Picked>> {
-    let (shard, shards) = cx.options.shard_of();
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         Picked,
         r#"
@@ -224,10 +232,10 @@ async fn pick(
           ) h on true
          order by p.gym_id, p.id
         "#,
-        cx.now,
+        ctx.now,
         after.map(|(gym, _)| gym),
         after.map(|(_, member)| member),
-        cx.options.gym_id,
+        ctx.options.gym_id,
         shard,
         shards,
         size,

@@ -5,13 +5,14 @@
 //! touched through another.
 
 use super::verdict::{Due, Judged};
-use crate::jobs::Cx;
-use crate::jobs::intents::{self, Breaker};
+use crate::engine::JobContext;
+use crate::shop::payment_intents::{self, Breaker};
 
 /// Stripe's word on each order. Orders that nothing could be asked about any
 /// more, because the budget was spent or the breaker tripped, are left out.
-pub(super) async fn judge(cx: &Cx, due: Vec<Due>, breaker: &Breaker) -> Vec<Judged> {
-    let mut judged = intents::together(cx, due, |order| ask_about(cx, order, breaker)).await;
+pub(super) async fn judge(ctx: &JobContext, due: Vec<Due>, breaker: &Breaker) -> Vec<Judged> {
+    let mut judged =
+        payment_intents::together(ctx, due, |order| ask_about(ctx, order, breaker)).await;
     if breaker.check().is_err() {
         judged.iter_mut().for_each(Judged::distrust_missing);
     }
@@ -19,10 +20,10 @@ pub(super) async fn judge(cx: &Cx, due: Vec<Due>, breaker: &Breaker) -> Vec<Judg
 }
 
 /// Stripe's word on one order; `None` when there was no time to get it.
-async fn ask_about(cx: &Cx, order: Due, breaker: &Breaker) -> Option<Judged> {
+async fn ask_about(ctx: &JobContext, order: Due, breaker: &Breaker) -> Option<Judged> {
     let mut told = Vec::with_capacity(order.intents.len());
     for intent in order.intents {
-        told.push(intents::ask(cx, intent, breaker).await?);
+        told.push(payment_intents::ask(ctx, intent, breaker).await?);
     }
     let may_end = told
         .iter()
@@ -31,7 +32,7 @@ async fn ask_about(cx: &Cx, order: Due, breaker: &Breaker) -> Option<Judged> {
         if !may_end {
             break;
         }
-        intents::end(cx, told, breaker).await?;
+        payment_intents::end(ctx, told, breaker).await?;
         if !told.word.is_canceled() {
             break;
         }

@@ -1,6 +1,6 @@
 //! The rows of the job: which orders are due, and what a verdict changes.
 //!
-//! Every statement is guarded by the state it expects and bound to `cx.now`.
+//! Every statement is guarded by the state it expects and bound to `ctx.now`.
 //! Lock order: orders by id, intents by id, stock levels by id.
 
 use std::collections::VecDeque;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::statements::{self, DueRow};
 use super::verdict::{Due, Judged, Outcome};
 use super::{BATCH, OrderError, Results, SAMPLES};
-use crate::database::Unnamed;
-use crate::jobs::alerts::{self, About, Alert};
-use crate::jobs::intents::{self, LocalIntent, Told};
-use crate::jobs::stock::release_reserved_stock;
-use crate::jobs::{Batch, Cx, Finish, Stop, during};
+use crate::alerts::{self, About, Alert};
+use crate::database::Unprepared;
+use crate::engine::{Batch, Completion, JobContext, JobError, context};
+use crate::shop::payment_intents::{self, LocalIntent, Told};
+use crate::shop::stock::release_reserved_stock;
 
 /// The kinds of alert that end when the shop settles the order.
 const KINDS: [&str; 3] = [
@@ -42,21 +42,21 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn at_the_oldest(cx: &Cx) -> Self {
+    pub(super) fn at_the_oldest(ctx: &JobContext) -> Self {
         Self {
             after: None,
             ahead: VecDeque::new(),
-            left: cx.rows_left(),
-            at_the_end: cx.rows_left() == 0,
+            left: ctx.rows_left(),
+            at_the_end: ctx.rows_left() == 0,
         }
     }
 
     /// Done once every due order was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Finish {
+    pub(super) fn finish(&self) -> Completion {
         if self.at_the_end && self.ahead.is_empty() {
-            Finish::Done
+            Completion::Done
         } else {
-            Finish::WorkLeft
+            Completion::WorkLeft
         }
     }
 
@@ -69,24 +69,24 @@ impl Cursor {
 
     /// The next batch of due orders, with the intents that Stripe must be
     /// asked about.
-    pub(super) async fn batch(&mut self, cx: &Cx) -> Result<Vec<Due>, Stop> {
+    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Vec<Due>, JobError> {
         if self.ahead.is_empty() {
-            self.read_ahead(cx).await?;
+            self.read_ahead(ctx).await?;
         }
-        let size = usize::try_from(cx.options.batch_size_or(BATCH)).unwrap_or(usize::MAX);
+        let size = usize::try_from(ctx.options.batch_size_or(BATCH)).unwrap_or(usize::MAX);
         Ok(self.ahead.drain(..size.min(self.ahead.len())).collect())
     }
 
-    async fn read_ahead(&mut self, cx: &Cx) -> Result<(), Stop> {
-        let size = cx.options.batch_size_or(BATCH) * BATCHES_AHEAD;
+    async fn read_ahead(&mut self, ctx: &JobContext) -> Result<(), JobError> {
+        let size = ctx.options.batch_size_or(BATCH) * BATCHES_AHEAD;
         let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
         if size == 0 || self.at_the_end {
             return Ok(());
         }
-        let mut tx = cx.reading().await?;
-        let rows = statements::pick(Unnamed(&mut tx), cx, self.after, size)
+        let mut tx = ctx.reading().await?;
+        let rows = statements::pick(Unprepared(&mut tx), ctx, self.after, size)
             .await
-            .map_err(during("pick stale orders"))?;
+            .map_err(context("pick stale orders"))?;
         self.after = rows
             .last()
             .map(|row| (row.expires_at, row.id))
@@ -167,20 +167,20 @@ fn sample(sum: &mut Results, action: &'static str, ids: Vec<String>) {
 
 /// Applies the verdicts, all in the one transaction of `batch`.
 pub(super) async fn apply(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     judged: &[Judged],
-) -> Result<Applied, Stop> {
+) -> Result<Applied, JobError> {
     let mut applied = Applied::default();
     let ids: Vec<Uuid> = judged.iter().map(|order| order.order_id).collect();
-    let unpaid = statements::lock_unpaid(batch.db()?, &ids, cx.now)
+    let unpaid = statements::lock_unpaid(batch.db()?, &ids, ctx.now)
         .await
-        .map_err(during("lock the orders"))?;
+        .map_err(context("lock the orders"))?;
     let told: Vec<&Told> = judged.iter().flat_map(|order| &order.told).collect();
     if !told.is_empty() {
-        let synced = intents::sync(batch.db()?, &told, cx, statements::ACTOR)
+        let synced = payment_intents::sync(batch.db()?, &told, ctx, statements::ACTOR)
             .await
-            .map_err(during("write what Stripe said"))?;
+            .map_err(context("write what Stripe said"))?;
         let canceled = synced.into_iter().filter(|row| row.status == "canceled");
         applied.canceled = canceled.map(|row| row.stripe_id).collect();
     }
@@ -189,30 +189,30 @@ pub(super) async fn apply(
         .filter(|order| unpaid.contains(&order.order_id))
         .partition(|order| order.outcome == Outcome::Expire);
     let expire: Vec<Uuid> = expire.iter().map(|order| order.order_id).collect();
-    applied.expired = statements::expire(batch.db()?, &expire, cx)
+    applied.expired = statements::expire(batch.db()?, &expire, ctx)
         .await
-        .map_err(during("expire the orders"))?;
+        .map_err(context("expire the orders"))?;
     applied.stock_released =
-        release_reserved_stock(batch.db()?, &applied.expired, "order_expired", cx.now)
+        release_reserved_stock(batch.db()?, &applied.expired, "order_expired", ctx.now)
             .await
-            .map_err(during("release reserved stock"))?;
-    keep_orders(cx, batch, &keep, &mut applied).await?;
+            .map_err(context("release reserved stock"))?;
+    keep_orders(ctx, batch, &keep, &mut applied).await?;
     Ok(applied)
 }
 
 /// Orders that stay: when they come up again, and whom it concerns.
 async fn keep_orders(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     keep: &[&Judged],
     applied: &mut Applied,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     if keep.is_empty() {
         return Ok(());
     }
-    statements::postpone(batch.db()?, keep, cx)
+    statements::postpone(batch.db()?, keep, ctx)
         .await
-        .map_err(during("postpone orders"))?;
+        .map_err(context("postpone orders"))?;
     for order in keep {
         let id = order.order_id;
         match order.outcome {
@@ -231,24 +231,27 @@ async fn keep_orders(
             });
         }
     }
-    statements::note_paid(batch.db()?, &applied.paid, cx)
+    statements::note_paid(batch.db()?, &applied.paid, ctx)
         .await
-        .map_err(during("note paid orders"))?;
+        .map_err(context("note paid orders"))?;
     let raised: Vec<Alert> = keep.iter().filter_map(|order| alert_for(order)).collect();
-    applied.alerts_opened = alerts::open(batch.db()?, &raised, cx.now)
+    applied.alerts_opened = alerts::open(batch.db()?, &raised, ctx.now)
         .await
-        .map_err(during("open alerts"))?;
+        .map_err(context("open alerts"))?;
     Ok(())
 }
 
 /// Resolves the alerts, and drops the notes, of orders the shop has settled.
-pub(super) async fn forget_settled(batch: &mut Batch<'_>, now: DateTime<Utc>) -> Result<(), Stop> {
+pub(super) async fn forget_settled(
+    batch: &mut Batch<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), JobError> {
     alerts::resolve_for_orders_no_longer(batch.db()?, &UNPAID, &KINDS, now)
         .await
-        .map_err(during("resolve alerts"))?;
+        .map_err(context("resolve alerts"))?;
     statements::forget_settled(batch.db()?)
         .await
-        .map_err(during("forget settled orders"))
+        .map_err(context("forget settled orders"))
 }
 
 /// The alert an order that stays deserves, if any.

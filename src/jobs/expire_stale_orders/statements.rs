@@ -5,8 +5,8 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::verdict::Judged;
-use crate::database::Unnamed;
-use crate::jobs::Cx;
+use crate::database::Unprepared;
+use crate::engine::JobContext;
 
 /// Who the audit trail says did it.
 pub(super) const ACTOR: &str = "system:expire-stale-orders";
@@ -25,12 +25,12 @@ pub(super) struct DueRow {
 /// Due orders after `after`, oldest first, of this run's shard, with their
 /// intents that are not known to be canceled.
 pub(super) async fn pick(
-    db: Unnamed<'_>,
-    cx: &Cx,
+    db: Unprepared<'_>,
+    ctx: &JobContext,
     after: Option<(DateTime<Utc>, Uuid)>,
     size: i64,
 ) -> Result<Vec<DueRow>> {
-    let (shard, shards) = cx.options.shard_of();
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         DueRow,
         r#"
@@ -58,7 +58,7 @@ pub(super) async fn pick(
            and p.status <> 'canceled'
          order by due.expires_at, due.id, p.id
         "#,
-        cx.now,
+        ctx.now,
         after.map(|(expires_at, _)| expires_at),
         after.map(|(_, id)| id),
         size,
@@ -72,7 +72,7 @@ pub(super) async fn pick(
 /// Locks those of `orders` that are still unpaid and due. An order that
 /// somebody else holds is left to the next run.
 pub(super) async fn lock_unpaid(
-    db: Unnamed<'_>,
+    db: Unprepared<'_>,
     orders: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>> {
@@ -93,7 +93,11 @@ pub(super) async fn lock_unpaid(
 
 /// Expires locked orders whose every intent is canceled now, also one that
 /// appeared while Stripe was asked; answers which.
-pub(super) async fn expire(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<Vec<Uuid>> {
+pub(super) async fn expire(
+    db: Unprepared<'_>,
+    orders: &[Uuid],
+    ctx: &JobContext,
+) -> Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         with expired as (
@@ -124,8 +128,8 @@ pub(super) async fn expire(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<
           from expired
         "#,
         orders,
-        cx.now,
-        cx.fence.run_id(),
+        ctx.now,
+        ctx.fence.run_id(),
         ACTOR,
     )
     .fetch_all(db)
@@ -133,7 +137,11 @@ pub(super) async fn expire(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<
 }
 
 /// Notes when orders that stay come up again, later at each attempt.
-pub(super) async fn postpone(db: Unnamed<'_>, orders: &[&Judged], cx: &Cx) -> Result<()> {
+pub(super) async fn postpone(
+    db: Unprepared<'_>,
+    orders: &[&Judged],
+    ctx: &JobContext,
+) -> Result<()> {
     let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id).collect();
     let outcomes: Vec<String> = orders.iter().map(|o| o.outcome.name().to_owned()).collect();
     let errors: Vec<Option<String>> = orders.iter().map(|order| order.error.clone()).collect();
@@ -161,7 +169,7 @@ pub(super) async fn postpone(db: Unnamed<'_>, orders: &[&Judged], cx: &Cx) -> Re
         &errors as &[Option<String>],
         &first,
         &longest,
-        cx.now,
+        ctx.now,
     )
     .execute(db)
     .await?;
@@ -169,7 +177,7 @@ pub(super) async fn postpone(db: Unnamed<'_>, orders: &[&Judged], cx: &Cx) -> Re
 }
 
 /// Says once of each order that it was paid when it should have expired.
-pub(super) async fn note_paid(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Result<()> {
+pub(super) async fn note_paid(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> Result<()> {
     sqlx::query!(
         "insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
                                    occurred_at)
@@ -179,9 +187,9 @@ pub(super) async fn note_paid(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Resu
           where o.id = any($1)
          on conflict do nothing",
         orders,
-        cx.fence.run_id(),
+        ctx.fence.run_id(),
         ACTOR,
-        cx.now,
+        ctx.now,
     )
     .execute(db)
     .await?;
@@ -189,7 +197,7 @@ pub(super) async fn note_paid(db: Unnamed<'_>, orders: &[Uuid], cx: &Cx) -> Resu
 }
 
 /// Drops the notes on orders that are no longer unpaid.
-pub(super) async fn forget_settled(db: Unnamed<'_>) -> Result<()> {
+pub(super) async fn forget_settled(db: Unprepared<'_>) -> Result<()> {
     sqlx::query!(
         "delete from order_expirations x
           using orders o

@@ -5,8 +5,8 @@
 use uuid::Uuid;
 
 use crate::database::Fault;
-use crate::jobs::Stop;
-use crate::jobs::intents::{LocalIntent, Told, Word};
+use crate::engine::JobError;
+use crate::shop::payment_intents::{LocalIntent, Told, Word};
 
 /// A due order with the intents Stripe is to be asked about.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Judged {
 
     /// The same order, which the database refused to expire: stuck, or, when
     /// somebody held one of its rows, left for later.
-    pub(super) fn refused(&self, stop: &Stop) -> Self {
+    pub(super) fn refused(&self, stop: &JobError) -> Self {
         let is_stuck = stop.fault() != Fault::Contended;
         let outcome = match self.outcome {
             Outcome::Expire if is_stuck => Outcome::Error,

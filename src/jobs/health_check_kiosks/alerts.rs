@@ -13,8 +13,8 @@ use sqlx::Result;
 use super::SAMPLES;
 use super::follow::following;
 use super::gyms::Columns;
-use crate::database::Unnamed;
-use crate::jobs::Cx;
+use crate::database::Unprepared;
+use crate::engine::JobContext;
 
 /// How the kiosks stand, and what became of their alerts.
 #[derive(Debug)]
@@ -34,10 +34,14 @@ pub(super) struct Followed {
 
 /// Opens, bumps, escalates and resolves the alerts of these gyms and their
 /// kiosks, in one statement.
-pub(super) async fn follow(db: Unnamed<'_>, cx: &Cx, gyms: &Columns) -> Result<Followed> {
+pub(super) async fn follow(
+    db: Unprepared<'_>,
+    ctx: &JobContext,
+    gyms: &Columns,
+) -> Result<Followed> {
     following!(
         Followed,
-        cx,
+        ctx,
         gyms,
         SAMPLES,
         when_offline(),

@@ -11,8 +11,8 @@ use sqlx::Result;
 use super::gyms::{Columns, Gyms, Walk, Watch};
 use super::verdict::judging;
 use super::{BATCH, Results};
-use crate::database::{Fault, Unnamed};
-use crate::jobs::{Batch, Cx, Stop, during};
+use crate::database::{Fault, Unprepared};
+use crate::engine::{Batch, JobContext, JobError, context};
 
 /// So many kiosks that turn for the worse at once are no accident.
 const MANY: i64 = 10;
@@ -42,61 +42,69 @@ impl Fleet {
 
 /// Looks at every gym and changes nothing; `None` when the budget was spent
 /// before the last. Gyms whose hours are unknown say nothing.
-pub(super) async fn survey(cx: &Cx, gyms: &mut Gyms) -> Result<Option<Fleet>, Stop> {
+pub(super) async fn survey(ctx: &JobContext, gyms: &mut Gyms) -> Result<Option<Fleet>, JobError> {
     let mut fleet = Fleet::default();
     let mut walk = Walk::default();
-    while !cx.budget.is_spent() {
-        let size = cx.options.batch_size_or(BATCH);
-        let batch = gyms.next(&mut walk, cx, size).await?;
-        let mut tx = cx.reading().await?;
+    while !ctx.budget.is_spent() {
+        let size = ctx.options.batch_size_or(BATCH);
+        let batch = gyms.next(&mut walk, ctx, size).await?;
+        let mut tx = ctx.reading().await?;
         if batch.is_empty() {
-            fleet.is_alarmed = is_alarmed(Unnamed(&mut tx), cx)
+            fleet.is_alarmed = is_alarmed(Unprepared(&mut tx), ctx)
                 .await
-                .map_err(during("look for fleet_silent"))?;
+                .map_err(context("look for fleet_silent"))?;
             return Ok(Some(fleet));
         }
         let unknown = batch
             .iter()
             .filter(|gym| matches!(gym.watch, Watch::Unknown(_)));
         fleet.untouched += unknown.map(|gym| gym.kiosks).sum::<i64>();
-        let part = count(Unnamed(&mut tx), cx, &Columns::of(&batch))
+        let part = count(Unprepared(&mut tx), ctx, &Columns::of(&batch))
             .await
-            .map_err(during("survey the fleet"))?;
+            .map_err(context("survey the fleet"))?;
         fleet.add(&part);
     }
     Ok(None)
 }
 
 /// Says that the fleet is silent; the results tell how the kiosks stand.
-pub(super) async fn alarm(cx: &Cx, fleet: &Fleet, results: &mut Results) -> Result<(), Stop> {
+pub(super) async fn alarm(
+    ctx: &JobContext,
+    fleet: &Fleet,
+    results: &mut Results,
+) -> Result<(), JobError> {
     results.total = fleet.online + fleet.degraded + fleet.offline + fleet.untouched;
     results.online = fleet.online;
     results.degraded = fleet.degraded;
     results.offline = fleet.offline;
     results.untouched = fleet.untouched;
     results.fleet_silent = true;
-    let mut batch = cx.fence.batch().await?;
-    let opened = open(batch.db()?, cx, fleet).await;
+    let mut batch = ctx.fence.batch().await?;
+    let opened = open(batch.db()?, ctx, fleet).await;
     let mut sum = results.clone();
     if let Ok(true) = opened {
         sum.alerts_opened += 1;
-        sum.sample(cx, "alerts_opened", vec![KEY.to_owned()]);
+        sum.sample(ctx, "alerts_opened", vec![KEY.to_owned()]);
     }
     *results = end(batch, opened.map(|_| ()), sum, results).await?;
     Ok(())
 }
 
 /// Resolves the alert where it is open: the fleet is heard again.
-pub(super) async fn calm(cx: &Cx, fleet: &Fleet, results: &mut Results) -> Result<(), Stop> {
+pub(super) async fn calm(
+    ctx: &JobContext,
+    fleet: &Fleet,
+    results: &mut Results,
+) -> Result<(), JobError> {
     if !fleet.is_alarmed {
         return Ok(());
     }
-    let mut batch = cx.fence.batch().await?;
-    let resolved = resolve(batch.db()?, cx).await;
+    let mut batch = ctx.fence.batch().await?;
+    let resolved = resolve(batch.db()?, ctx).await;
     let mut sum = results.clone();
     if let Ok(1) = resolved {
         sum.alerts_resolved += 1;
-        sum.sample(cx, "alerts_resolved", vec![KEY.to_owned()]);
+        sum.sample(ctx, "alerts_resolved", vec![KEY.to_owned()]);
     }
     *results = end(batch, resolved.map(|_| ()), sum, results).await?;
     Ok(())
@@ -109,8 +117,8 @@ async fn end(
     written: Result<()>,
     sum: Results,
     before: &Results,
-) -> Result<Results, Stop> {
-    match written.map_err(during("write fleet_silent")) {
+) -> Result<Results, JobError> {
+    match written.map_err(context("write fleet_silent")) {
         Ok(()) => batch.commit(&sum).await.map(|()| sum),
         Err(stop) if stop.fault() == Fault::Contended => {
             tracing::warn!(error = %stop, "fleet_silent is left to the next run");
@@ -140,7 +148,7 @@ impl Fleet {
     }
 }
 
-async fn count(db: Unnamed<'_>, cx: &Cx, gyms: &Columns) -> Result<Part> {
+async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Part> {
     judging!(
         Part,
         r#"
@@ -156,14 +164,14 @@ async fn count(db: Unnamed<'_>, cx: &Cx, gyms: &Columns) -> Result<Part> {
                    ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
                )) as "worse!""#,
         "",
-        cx,
+        ctx,
         gyms,
     )
     .fetch_one(db)
     .await
 }
 
-async fn is_alarmed(db: Unnamed<'_>, cx: &Cx) -> Result<bool> {
+async fn is_alarmed(db: Unprepared<'_>, ctx: &JobContext) -> Result<bool> {
     sqlx::query_scalar!(
         r#"
         select exists (
@@ -173,7 +181,7 @@ async fn is_alarmed(db: Unnamed<'_>, cx: &Cx) -> Result<bool> {
                and opened_at <= $1
         ) as "is_alarmed!"
         "#,
-        cx.now,
+        ctx.now,
         KEY,
     )
     .fetch_one(db)
@@ -181,7 +189,7 @@ async fn is_alarmed(db: Unnamed<'_>, cx: &Cx) -> Result<bool> {
 }
 
 /// Answers whether the alert is new.
-async fn open(db: Unnamed<'_>, cx: &Cx, fleet: &Fleet) -> Result<bool> {
+async fn open(db: Unprepared<'_>, ctx: &JobContext, fleet: &Fleet) -> Result<bool> {
     let opened = sqlx::query_scalar!(
         r#"
         insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
@@ -201,7 +209,7 @@ async fn open(db: Unnamed<'_>, cx: &Cx, fleet: &Fleet) -> Result<bool> {
          where alerts.last_seen_at <= $1 - interval '1 hour'
         returning occurrences = 1 as "is_new!"
         "#,
-        cx.now,
+        ctx.now,
         KEY,
         "Most kiosks fell silent at once: are their heartbeats still taken in?",
         json!({ "not_offline_before": fleet.online + fleet.degraded, "silent_now": fleet.worse }),
@@ -216,7 +224,7 @@ async fn open(db: Unnamed<'_>, cx: &Cx, fleet: &Fleet) -> Result<bool> {
     Ok(opened.unwrap_or(false))
 }
 
-async fn resolve(db: Unnamed<'_>, cx: &Cx) -> Result<u64> {
+async fn resolve(db: Unprepared<'_>, ctx: &JobContext) -> Result<u64> {
     let resolved = sqlx::query!(
         "update alerts
             set status = 'resolved',
@@ -225,7 +233,7 @@ async fn resolve(db: Unnamed<'_>, cx: &Cx) -> Result<u64> {
           where dedup_key = $2
             and status in ('open', 'acknowledged')
             and opened_at <= $1",
-        cx.now,
+        ctx.now,
         KEY,
     )
     .execute(db)

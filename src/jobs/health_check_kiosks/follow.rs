@@ -10,7 +10,7 @@
 /// what to do when a kiosk is offline, degraded, has a wrong clock, or when a
 /// whole gym is offline.
 macro_rules! following {
-    ($row:ty, $cx:expr, $gyms:expr $(, $more:expr)+ $(,)?) => {
+    ($row:ty, $ctx:expr, $gyms:expr $(, $more:expr)+ $(,)?) => {
         $crate::jobs::health_check_kiosks::verdict::judging!(
             $row,
             "
@@ -205,7 +205,7 @@ macro_rules! following {
                coalesce(escalated_keys, '{}') as "sample_escalated!"
           from counted, new, old
         "#,
-            $cx,
+            $ctx,
             $gyms,
             $($more,)+
         )

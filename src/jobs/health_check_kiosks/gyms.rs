@@ -12,10 +12,10 @@ use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::opening_hours::{Hours, Span};
 use super::uptime;
-use crate::database::Unnamed;
-use crate::jobs::{Cx, Stop, during};
+use crate::database::Unprepared;
+use crate::engine::{JobContext, JobError, context};
+use crate::gyms::opening_hours::{Hours, Span};
 
 /// Silent for longer is degraded.
 const DEGRADED_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -92,14 +92,14 @@ impl Gyms {
     pub(super) async fn next(
         &mut self,
         walk: &mut Walk,
-        cx: &Cx,
+        ctx: &JobContext,
         kiosks: i64,
-    ) -> Result<Vec<Arc<Gym>>, Stop> {
+    ) -> Result<Vec<Arc<Gym>>, JobError> {
         let mut batch = Vec::new();
         let mut room = kiosks;
         loop {
             if walk.ahead.is_empty() && !walk.at_the_end {
-                self.read_ahead(walk, cx).await?;
+                self.read_ahead(walk, ctx).await?;
             }
             let fits = |gym: &mut Arc<Gym>| batch.is_empty() || gym.kiosks <= room;
             let Some(gym) = walk.ahead.pop_front_if(fits) else {
@@ -110,20 +110,20 @@ impl Gyms {
         }
     }
 
-    async fn read_ahead(&mut self, walk: &mut Walk, cx: &Cx) -> Result<(), Stop> {
+    async fn read_ahead(&mut self, walk: &mut Walk, ctx: &JobContext) -> Result<(), JobError> {
         if self.are_all_kept {
             let lies_ahead = |gym: &&Arc<Gym>| walk.after.is_none_or(|after| gym.id > after);
             walk.ahead = self.kept.iter().filter(lies_ahead).cloned().collect();
             walk.at_the_end = true;
             return Ok(());
         }
-        let mut tx = cx.reading().await?;
-        let rows = pick(Unnamed(&mut tx), cx, walk.after)
+        let mut tx = ctx.reading().await?;
+        let rows = pick(Unprepared(&mut tx), ctx, walk.after)
             .await
-            .map_err(during("pick gyms"))?;
+            .map_err(context("pick gyms"))?;
         walk.after = rows.last().map(|row| row.id).or(walk.after);
         walk.at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < GYMS_AHEAD);
-        let gyms = rows.iter().map(|row| Arc::new(Gym::read(row, cx.now)));
+        let gyms = rows.iter().map(|row| Arc::new(Gym::read(row, ctx.now)));
         walk.ahead = gyms.collect();
         if !walk.is_a_rest
             && self.kept.len() == walk.read
@@ -200,7 +200,7 @@ struct Row {
     kiosks: i64,
 }
 
-async fn pick(db: Unnamed<'_>, cx: &Cx, after: Option<Uuid>) -> Result<Vec<Row>> {
+async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"
@@ -218,9 +218,9 @@ async fn pick(db: Unnamed<'_>, cx: &Cx, after: Option<Uuid>) -> Result<Vec<Row>>
          order by g.id
          limit $4
         "#,
-        cx.now,
+        ctx.now,
         after,
-        cx.options.gym_id,
+        ctx.options.gym_id,
         GYMS_AHEAD,
     )
     .fetch_all(db)

@@ -9,57 +9,57 @@ use super::alerts::Followed;
 use super::gyms::Gym;
 use super::statuses::Turned;
 use super::{ERRORS, SAMPLES};
-use crate::jobs::Cx;
+use crate::engine::JobContext;
 
 /// What a run found and did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
-pub struct Results {
+pub(super) struct Results {
     /// Kiosks looked at: the sum of the next four.
-    pub total: i64,
+    pub(super) total: i64,
     /// Kiosks heard in the last five minutes of opening time.
-    pub online: i64,
+    pub(super) online: i64,
     /// Kiosks silent for longer than that, or with a clock that runs ahead.
-    pub degraded: i64,
+    pub(super) degraded: i64,
     /// Kiosks silent for more than thirty minutes of opening time, or never
     /// seen.
-    pub offline: i64,
+    pub(super) offline: i64,
     /// Kiosks that nobody watches.
-    pub untouched: i64,
+    pub(super) untouched: i64,
     /// Kiosks whose status is another one now.
-    pub status_changed: i64,
+    pub(super) status_changed: i64,
     /// Alerts that are new.
-    pub alerts_opened: i64,
+    pub(super) alerts_opened: i64,
     /// Alerts whose trouble is over.
-    pub alerts_resolved: i64,
+    pub(super) alerts_resolved: i64,
     /// Alerts that grew more severe.
-    pub alerts_escalated: i64,
+    pub(super) alerts_escalated: i64,
     /// The mean uptime of the kiosks that have one, from 0 to 1.
-    pub uptime: Option<f64>,
+    pub(super) uptime: Option<f64>,
     /// Most of the fleet fell silent at once, so nothing was changed.
     #[serde(skip_serializing_if = "is_false")]
-    pub fleet_silent: bool,
+    pub(super) fleet_silent: bool,
     /// What could not be done, and why; the first fifty.
-    pub errors: Vec<GymError>,
+    pub(super) errors: Vec<GymError>,
     /// In a dry run, the first fifty of each action: kiosks by their ids,
     /// alerts by their keys.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub samples: BTreeMap<&'static str, Vec<String>>,
+    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip)]
     uptimes: (f64, u32),
 }
 
 /// A gym that was left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GymError {
+pub(super) struct GymError {
     /// The gym.
-    pub gym_id: Uuid,
+    pub(super) gym_id: Uuid,
     /// What went wrong.
-    pub error: String,
+    pub(super) error: String,
 }
 
 impl Results {
     /// Adds a batch of gyms.
-    pub(super) fn add(&mut self, cx: &Cx, turned: &Turned, followed: Followed) {
+    pub(super) fn add(&mut self, ctx: &JobContext, turned: &Turned, followed: Followed) {
         self.online += followed.online;
         self.degraded += followed.degraded;
         self.offline += followed.offline;
@@ -70,10 +70,10 @@ impl Results {
         self.alerts_resolved += followed.resolved;
         self.alerts_escalated += followed.escalated;
         let kiosks = turned.samples.iter().map(Uuid::to_string).collect();
-        self.sample(cx, "status_changed", kiosks);
-        self.sample(cx, "alerts_opened", followed.sample_opened);
-        self.sample(cx, "alerts_resolved", followed.sample_resolved);
-        self.sample(cx, "alerts_escalated", followed.sample_escalated);
+        self.sample(ctx, "status_changed", kiosks);
+        self.sample(ctx, "alerts_opened", followed.sample_opened);
+        self.sample(ctx, "alerts_resolved", followed.sample_resolved);
+        self.sample(ctx, "alerts_escalated", followed.sample_escalated);
     }
 
     /// Adds the uptimes of a batch to the mean.
@@ -103,8 +103,8 @@ impl Results {
     }
 
     /// Notes the first of what a dry run would do.
-    pub(super) fn sample(&mut self, cx: &Cx, action: &'static str, names: Vec<String>) {
-        if !cx.options.dry_run || names.is_empty() {
+    pub(super) fn sample(&mut self, ctx: &JobContext, action: &'static str, names: Vec<String>) {
+        if !ctx.options.dry_run || names.is_empty() {
             return;
         }
         let samples = self.samples.entry(action).or_default();

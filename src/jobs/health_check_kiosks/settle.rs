@@ -11,7 +11,7 @@ use super::gyms::{Columns, Gym, Watch};
 use super::uptime::Measured;
 use super::{Results, alerts, statuses, uptime};
 use crate::database::Fault;
-use crate::jobs::{Batch, Cx, Finish, Stop, during};
+use crate::engine::{Batch, Completion, JobContext, JobError, context};
 
 /// How often a batch is tried while somebody else holds one of its rows.
 const TRIES: u32 = 3;
@@ -28,20 +28,20 @@ pub(super) enum Work {
 /// Commits `work` for these gyms; a gym that cannot be done is an error of
 /// the run's results. Gyms that there is no time for are left to a later run.
 pub(super) async fn settle(
-    cx: &Cx,
+    ctx: &JobContext,
     gyms: &[Arc<Gym>],
     work: &Work,
     results: &mut Results,
-) -> Result<Finish, Stop> {
-    match commit_patiently(cx, gyms, work, results).await {
+) -> Result<Completion, JobError> {
+    match commit_patiently(ctx, gyms, work, results).await {
         Err(stop) if is_about_rows(&stop) => {}
-        done => return done.map(|()| Finish::Done),
+        done => return done.map(|()| Completion::Done),
     }
     for gym in gyms {
-        if cx.budget.is_spent() {
-            return Ok(Finish::WorkLeft);
+        if ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
         }
-        match commit(cx, std::slice::from_ref(gym), work, results).await {
+        match commit(ctx, std::slice::from_ref(gym), work, results).await {
             Err(stop) if is_about_rows(&stop) => match work {
                 Work::Verdicts => results.leave(gym, stop.to_string()),
                 Work::Uptime(_) => results.error(gym, stop.to_string()),
@@ -49,20 +49,20 @@ pub(super) async fn settle(
             done => done?,
         }
     }
-    Ok(Finish::Done)
+    Ok(Completion::Done)
 }
 
 async fn commit_patiently(
-    cx: &Cx,
+    ctx: &JobContext,
     gyms: &[Arc<Gym>],
     work: &Work,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let mut tries = 1;
     loop {
-        match commit(cx, gyms, work, results).await {
+        match commit(ctx, gyms, work, results).await {
             Err(stop)
-                if stop.fault() == Fault::Contended && tries < TRIES && !cx.budget.is_spent() =>
+                if stop.fault() == Fault::Contended && tries < TRIES && !ctx.budget.is_spent() =>
             {
                 tries += 1;
             }
@@ -73,15 +73,15 @@ async fn commit_patiently(
 
 /// One transaction; `results` count it once it is kept.
 async fn commit(
-    cx: &Cx,
+    ctx: &JobContext,
     gyms: &[Arc<Gym>],
     work: &Work,
     results: &mut Results,
-) -> Result<(), Stop> {
-    let mut batch = cx.fence.batch().await?;
+) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
     let mut sum = results.clone();
     let applied = match work {
-        Work::Verdicts => apply_verdicts(cx, &mut batch, gyms, &mut sum).await,
+        Work::Verdicts => apply_verdicts(ctx, &mut batch, gyms, &mut sum).await,
         Work::Uptime(measured) => write_uptime(&mut batch, gyms, measured, &mut sum).await,
     };
     match applied {
@@ -98,19 +98,19 @@ async fn commit(
 }
 
 async fn apply_verdicts(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     gyms: &[Arc<Gym>],
     sum: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let columns = Columns::of(gyms);
-    let turned = statuses::turn(batch.db()?, cx, &columns)
+    let turned = statuses::turn(batch.db()?, ctx, &columns)
         .await
-        .map_err(during("turn statuses"))?;
-    let followed = alerts::follow(batch.db()?, cx, &columns)
+        .map_err(context("turn statuses"))?;
+    let followed = alerts::follow(batch.db()?, ctx, &columns)
         .await
-        .map_err(during("write alerts"))?;
-    sum.add(cx, &turned, followed);
+        .map_err(context("write alerts"))?;
+    sum.add(ctx, &turned, followed);
     for gym in gyms {
         if let Watch::Unknown(reason) = &gym.watch {
             sum.leave(gym, reason.clone());
@@ -124,20 +124,20 @@ async fn write_uptime(
     gyms: &[Arc<Gym>],
     measured: &[Measured],
     sum: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let gyms: HashSet<Uuid> = gyms.iter().map(|gym| gym.id).collect();
     let measured = || measured.iter().filter(|kiosk| gyms.contains(&kiosk.gym_id));
     let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news).collect();
     if !news.is_empty() {
         uptime::write(batch.db()?, &news)
             .await
-            .map_err(during("write uptime"))?;
+            .map_err(context("write uptime"))?;
     }
     sum.measured(measured().filter_map(|kiosk| kiosk.uptime));
     Ok(())
 }
 
 /// Whether doing the gyms one by one may tell the good from the bad.
-fn is_about_rows(stop: &Stop) -> bool {
+fn is_about_rows(stop: &JobError) -> bool {
     matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::SAMPLES;
 use super::gyms::Columns;
 use super::verdict::judging;
-use crate::database::Unnamed;
-use crate::jobs::Cx;
+use crate::database::Unprepared;
+use crate::engine::JobContext;
 
 /// What turned.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Turned {
 ///
 /// Only those are locked, in the order of their ids, and each is judged again
 /// under its lock: a heartbeat that came first counts.
-pub(super) async fn turn(db: Unnamed<'_>, cx: &Cx, gyms: &Columns) -> Result<Turned> {
+pub(super) async fn turn(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Turned> {
     judging!(
         Turned,
         "
@@ -43,7 +43,7 @@ pub(super) async fn turn(db: Unnamed<'_>, cx: &Cx, gyms: &Columns) -> Result<Tur
         select count(*) as "kiosks!", coalesce((array_agg(id))[1:$6], '{}') as "samples!"
           from turned
         "#,
-        cx,
+        ctx,
         gyms,
         SAMPLES,
     )

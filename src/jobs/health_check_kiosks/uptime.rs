@@ -16,10 +16,10 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::gyms::{Columns, Gym, Watch};
-use super::opening_hours::{Hours, Span};
 use super::verdict::judging;
-use crate::database::Unnamed;
-use crate::jobs::{Cx, Stop, during};
+use crate::database::Unprepared;
+use crate::engine::{JobContext, JobError, context};
+use crate::gyms::opening_hours::{Hours, Span};
 
 /// How much opening time is looked at.
 const LENGTH: TimeDelta = TimeDelta::hours(24);
@@ -36,11 +36,14 @@ pub(super) struct Measured {
 }
 
 /// Measures the kiosks of these gyms.
-pub(super) async fn measure(cx: &Cx, gyms: &[Arc<Gym>]) -> Result<Vec<Measured>, Stop> {
-    let mut tx = cx.reading().await?;
-    let counted = count_slots(Unnamed(&mut tx), cx, gyms)
+pub(super) async fn measure(
+    ctx: &JobContext,
+    gyms: &[Arc<Gym>],
+) -> Result<Vec<Measured>, JobError> {
+    let mut tx = ctx.reading().await?;
+    let counted = count_slots(Unprepared(&mut tx), ctx, gyms)
         .await
-        .map_err(during("measure uptime"))?;
+        .map_err(context("measure uptime"))?;
     Ok(counted.into_iter().map(Measured::from).collect())
 }
 
@@ -53,7 +56,7 @@ pub(super) fn measured_hours(hours: &Hours, now: DateTime<Utc>) -> Vec<Span> {
 ///
 /// Locking all rows in order first would cost half as much again; whoever
 /// takes several kiosks in another order makes this one be tried again.
-pub(super) async fn write(db: Unnamed<'_>, measured: &[&Measured]) -> Result<()> {
+pub(super) async fn write(db: Unprepared<'_>, measured: &[&Measured]) -> Result<()> {
     let kiosks: Vec<Uuid> = measured.iter().map(|kiosk| kiosk.kiosk_id).collect();
     let uptimes: Vec<Option<f32>> = measured.iter().map(|kiosk| kiosk.uptime).collect();
     sqlx::query!(
@@ -97,7 +100,11 @@ impl From<Counted> for Measured {
     }
 }
 
-async fn count_slots(db: Unnamed<'_>, cx: &Cx, gyms: &[Arc<Gym>]) -> Result<Vec<Counted>> {
+async fn count_slots(
+    db: Unprepared<'_>,
+    ctx: &JobContext,
+    gyms: &[Arc<Gym>],
+) -> Result<Vec<Counted>> {
     let (of, opens, closes) = spans(gyms);
     judging!(
         Counted,
@@ -137,7 +144,7 @@ async fn count_slots(db: Unnamed<'_>, cx: &Cx, gyms: &[Arc<Gym>]) -> Result<Vec<
           left join measured
             on measured.id = kiosk.id
         "#,
-        cx,
+        ctx,
         Columns::of(gyms),
         &of,
         &opens,

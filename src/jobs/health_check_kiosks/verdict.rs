@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::jobs::Cx;
+use crate::engine::JobContext;
 
 /// A clock may run ahead by so much; and a heartbeat may be as much younger
 /// than the moment a run judges by, because it came in while it was running.
@@ -14,10 +14,10 @@ const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Until when a `last_heartbeat_at` is believed. A replay sees nothing that
 /// came after its moment.
-pub(super) fn believed_until(cx: &Cx) -> DateTime<Utc> {
-    match cx.options.as_of {
-        Some(_) => cx.now,
-        None => cx.now + TOLERANCE,
+pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
+    match ctx.options.as_of {
+        Some(_) => ctx.now,
+        None => ctx.now + TOLERANCE,
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) fn believed_until(cx: &Cx) -> DateTime<Utc> {
 /// whoever needs them only now is left to the next run (`heard.is_asked` was
 /// false). Nearly nobody needs them, and for the others nothing is looked up.
 macro_rules! judging {
-    ($row:ty, $head:literal, $tail:literal, $cx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
+    ($row:ty, $head:literal, $tail:literal, $ctx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
         sqlx::query_as!(
             $row,
             $head + r#"
@@ -100,11 +100,11 @@ macro_rules! judging {
                      end as verdict
           ) judged
             "# + $tail,
-            $cx.now,
+            $ctx.now,
             &$gyms.ids,
             &$gyms.degraded_before as &[Option<chrono::DateTime<chrono::Utc>>],
             &$gyms.offline_before as &[Option<chrono::DateTime<chrono::Utc>>],
-            $crate::jobs::health_check_kiosks::verdict::believed_until($cx),
+            $crate::jobs::health_check_kiosks::verdict::believed_until($ctx),
             $($more,)*
         )
     };

@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use futures::StreamExt;
 use uuid::Uuid;
 
-use super::letter;
-use super::owed::{self, Delivery, Left, Outcome, Trouble};
-use super::stored::{self, Stored};
+use super::outbox::{self, Delivery, Left, Outcome, Trouble};
 use super::{Failed, Results};
-use crate::jobs::{Cx, Finish, Stop, during};
+use crate::engine::{Completion, JobContext, JobError, context};
+use crate::reports::email;
+use crate::reports::stored::{self, Stored};
 use crate::resend::Failure;
 
 /// Mails on their way at the same time; the rate limit is Resend's own.
@@ -41,70 +41,73 @@ struct Mailed {
 type Readable = HashMap<Uuid, Result<Stored, String>>;
 
 /// Mails what is due, until nothing is left or no time is.
-pub(super) async fn deliver(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    if !may_mail(cx) {
-        return Ok(Finish::Done);
+pub(super) async fn deliver(
+    ctx: &JobContext,
+    results: &mut Results,
+) -> Result<Completion, JobError> {
+    if !may_mail(ctx) {
+        return Ok(Completion::Done);
     }
-    owed::owe(cx, results).await?;
-    if cx.options.dry_run {
-        return plan(cx, results).await;
+    outbox::owe(ctx, results).await?;
+    if ctx.options.dry_run {
+        return plan(ctx, results).await;
     }
-    let mailed = mail(cx, results).await?;
-    let left = count(cx, results).await?;
-    mailed.finish(cx, &left)
+    let mailed = mail(ctx, results).await?;
+    let left = count(ctx, results).await?;
+    mailed.finish(ctx, &left)
 }
 
 /// Puts on record who is owed the reports so far, for a run that has no time
 /// to mail them: by the next one they may be last week's.
-pub(super) async fn put_off(cx: &Cx, results: &Results) -> Result<Finish, Stop> {
-    if may_mail(cx) {
-        owed::owe(cx, results).await?;
+pub(super) async fn put_off(ctx: &JobContext, results: &Results) -> Result<Completion, JobError> {
+    if may_mail(ctx) {
+        outbox::owe(ctx, results).await?;
     }
-    Ok(Finish::WorkLeft)
+    Ok(Completion::WorkLeft)
 }
 
-fn may_mail(cx: &Cx) -> bool {
-    cx.options.as_of.is_none() && cx.resend.is_set_up()
+fn may_mail(ctx: &JobContext) -> bool {
+    ctx.options.as_of.is_none() && ctx.resend.is_set_up()
 }
 
 /// Says what would be mailed.
-async fn plan(cx: &Cx, results: &mut Results) -> Result<Finish, Stop> {
-    let left = count(cx, results).await?;
+async fn plan(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    let left = count(ctx, results).await?;
     results.emails_sent = left.due.unsigned_abs();
     results.emails_waiting -= results.emails_sent;
     if !left.samples.is_empty() {
         results.samples.insert("mailed", left.samples);
     }
-    Ok(Finish::Done)
+    Ok(Completion::Done)
 }
 
 /// Counts what is owed. In a batch, because a dry run has noted it in one, and
 /// because a run that ends in failure keeps only what it committed.
-async fn count(cx: &Cx, results: &mut Results) -> Result<Left, Stop> {
-    let mut batch = cx.fence.batch().await?;
-    let left = owed::count(batch.db()?, cx)
+async fn count(ctx: &JobContext, results: &mut Results) -> Result<Left, JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    let left = outbox::count(batch.db()?, ctx)
         .await
-        .map_err(during("count the mails that are owed"))?;
+        .map_err(context("count the mails that are owed"))?;
     results.emails_waiting = left.owed.unsigned_abs();
     batch.commit(results).await?;
     Ok(left)
 }
 
 /// A few at a time, until nothing is due or going on would not help.
-async fn mail(cx: &Cx, results: &mut Results) -> Result<Mailed, Stop> {
+async fn mail(ctx: &JobContext, results: &mut Results) -> Result<Mailed, JobError> {
     let mut mailed = Mailed::default();
-    while !cx.budget.is_spent() {
-        let due = owed::begin(cx, results).await?;
+    while !ctx.budget.is_spent() {
+        let due = outbox::begin(ctx, results).await?;
         if due.is_empty() {
             break;
         }
         let begun = due.len();
-        let outcomes = send_all(cx, due).await?;
+        let outcomes = send_all(ctx, due).await?;
         let mut sum = results.clone();
         for outcome in &outcomes {
             sum.count(outcome);
         }
-        let unanswered = if owed::end(cx, &outcomes, &sum).await? {
+        let unanswered = if outbox::end(ctx, &outcomes, &sum).await? {
             *results = sum;
             mailed.add(begun, &outcomes)
         } else {
@@ -137,33 +140,33 @@ impl Mailed {
     /// How the run ends. One that got something done may be continued at once;
     /// of one that got no answer, QStash's own patience is the bound. Where
     /// Resend sends nothing for us, no retry of this hour will help.
-    fn finish(&self, cx: &Cx, left: &Left) -> Result<Finish, Stop> {
+    fn finish(&self, ctx: &JobContext, left: &Left) -> Result<Completion, JobError> {
         let some_are_left = left.due > 0 || self.unanswered > 0;
         let is_moving = self.sent > 0 || self.unanswered == 0;
         if self.is_denied {
-            Ok(Finish::Done)
-        } else if cx.budget.is_spent() && some_are_left && is_moving {
-            Ok(Finish::WorkLeft)
+            Ok(Completion::Done)
+        } else if ctx.budget.is_spent() && some_are_left && is_moving {
+            Ok(Completion::WorkLeft)
         } else if self.unanswered > 0 {
-            Err(Stop::Unreachable(anyhow::anyhow!(
+            Err(JobError::Unreachable(anyhow::anyhow!(
                 "Resend did not answer for {} mails; the reports are there, and the next try mails \
                  what is owed",
                 self.unanswered
             )))
         } else {
-            Ok(Finish::Done)
+            Ok(Completion::Done)
         }
     }
 }
 
 /// Sends these, a few at a time, with nothing locked.
-async fn send_all(cx: &Cx, due: Vec<Delivery>) -> Result<Vec<Outcome>, Stop> {
+async fn send_all(ctx: &JobContext, due: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = due.iter().map(|delivery| delivery.report_id).collect();
-    let reports = stored::of(&mut *cx.reading().await?, &ids).await?;
+    let reports = stored::of(&mut *ctx.reading().await?, &ids).await?;
     let reports = &reports;
     let mut outcomes = Vec::with_capacity(due.len());
     let mut sent = futures::stream::iter(due)
-        .map(|delivery| async move { send(cx, delivery, reports).await })
+        .map(|delivery| async move { send(ctx, delivery, reports).await })
         .buffer_unordered(AT_ONCE);
     let collect = async {
         while let Some(outcome) = sent.next().await {
@@ -174,15 +177,15 @@ async fn send_all(cx: &Cx, due: Vec<Delivery>) -> Result<Vec<Outcome>, Stop> {
     let patiently = async {
         tokio::select! {
             () = collect => {}
-            () = cx.budget.patience_ends() => {}
+            () = ctx.budget.patience_ends() => {}
         }
     };
-    cx.fence.beating(patiently).await?;
+    ctx.fence.with_heartbeat(patiently).await?;
     drop(sent);
     Ok(outcomes)
 }
 
-async fn send(cx: &Cx, delivery: Delivery, reports: &Readable) -> Outcome {
+async fn send(ctx: &JobContext, delivery: Delivery, reports: &Readable) -> Outcome {
     let report = match reports.get(&delivery.report_id) {
         Some(Ok(report)) => report,
         unreadable => {
@@ -192,13 +195,13 @@ async fn send(cx: &Cx, delivery: Delivery, reports: &Readable) -> Outcome {
             return Outcome { delivery, answer };
         }
     };
-    let mail = letter::letter(
+    let mail = email::letter(
         report,
         &delivery.recipient,
         &delivery.locale,
-        cx.links.as_ref(),
+        ctx.links.as_ref(),
     );
-    let answer = match cx.resend.send(&mail, &|| !cx.budget.is_spent()).await {
+    let answer = match ctx.resend.send(&mail, &|| !ctx.budget.is_spent()).await {
         Ok(id) => Ok(Some(id)),
         Err(Failure::AlreadySent) => Ok(None),
         Err(failure) => Err(failure.into()),

@@ -4,16 +4,16 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::report::{Report, SCHEMA_VERSION};
-use crate::jobs::{Batch, Cx, Stop, during};
+use crate::engine::{Batch, JobContext, JobError, context};
+use crate::reports::report::{Report, SCHEMA_VERSION};
 
 /// Stores these reports in the one transaction of `batch`; answers the gyms
 /// whose report is new or was replaced.
 pub(super) async fn save(
-    cx: &Cx,
+    ctx: &JobContext,
     batch: &mut Batch<'_>,
     reports: &[Report],
-) -> Result<Vec<Uuid>, Stop> {
+) -> Result<Vec<Uuid>, JobError> {
     let texts = |read: fn(&Report) -> &str| -> Vec<String> {
         let texts = reports.iter().map(|report| read(report).to_owned());
         texts.collect()
@@ -37,11 +37,11 @@ pub(super) async fn save(
         &values(|report| &report.recommendations),
         &texts(|report| &report.content_hash),
         SCHEMA_VERSION,
-        cx.now,
-        cx.options.force,
-        cx.fence.run_id(),
+        ctx.now,
+        ctx.options.force,
+        ctx.fence.run_id(),
     )
     .fetch_all(batch.db()?)
     .await
-    .map_err(during("store reports"))
+    .map_err(context("store reports"))
 }

@@ -6,11 +6,11 @@
 
 use uuid::Uuid;
 
-use super::due::{Cursor, Due};
-use super::report::Report;
-use super::{Failed, Results, SAMPLES, counted, save};
+use super::candidates::{Cursor, Due};
+use super::{Failed, Results, SAMPLES, queries, save};
 use crate::database::Fault;
-use crate::jobs::{Cx, Finish, Stop};
+use crate::engine::{Completion, JobContext, JobError};
+use crate::reports::report::Report;
 
 /// How often a batch is tried while somebody else holds one of its rows.
 const TRIES: u32 = 3;
@@ -22,20 +22,20 @@ const KIOSKS: i64 = 100;
 /// Commits the reports of `due`. When the database refuses because of one
 /// row, each gym is done on its own; when it takes too long, each half.
 pub(super) async fn settle(
-    cx: &Cx,
+    ctx: &JobContext,
     due: &[Due],
     cursor: &mut Cursor,
     results: &mut Results,
-) -> Result<Finish, Stop> {
+) -> Result<Completion, JobError> {
     let mut waiting = parts(due);
     waiting.reverse();
     while let Some(part) = waiting.pop() {
-        if cx.budget.is_spent() {
+        if ctx.budget.is_spent() {
             cursor.interrupted();
-            return Ok(Finish::WorkLeft);
+            return Ok(Completion::WorkLeft);
         }
         let tries = if part.len() == due.len() { TRIES } else { 1 };
-        match commit_patiently(cx, part, tries, results).await {
+        match commit_patiently(ctx, part, tries, results).await {
             Err(stop) if part.len() > 1 && stop.took_too_long() => {
                 let (first, second) = part.split_at(part.len() / 2);
                 waiting.extend([second, first]);
@@ -50,9 +50,9 @@ pub(super) async fn settle(
             }
             done => done?,
         }
-        cursor.pass(cx, part);
+        cursor.pass(ctx, part);
     }
-    Ok(Finish::Done)
+    Ok(Completion::Done)
 }
 
 /// Gyms in their order, so many at once as have [`KIOSKS`] kiosks, or one.
@@ -74,15 +74,15 @@ fn parts(due: &[Due]) -> Vec<&[Due]> {
 
 /// Tries again while somebody else holds a row.
 async fn commit_patiently(
-    cx: &Cx,
+    ctx: &JobContext,
     due: &[Due],
     tries: u32,
     results: &mut Results,
-) -> Result<(), Stop> {
+) -> Result<(), JobError> {
     let mut left = tries;
     loop {
-        match commit(cx, due, results).await {
-            Err(stop) if stop.fault() == Fault::Contended && left > 1 && !cx.budget.is_spent() => {
+        match commit(ctx, due, results).await {
+            Err(stop) if stop.fault() == Fault::Contended && left > 1 && !ctx.budget.is_spent() => {
                 left -= 1;
             }
             done => return done,
@@ -91,13 +91,13 @@ async fn commit_patiently(
 }
 
 /// One transaction for all of `due`; `results` count it once it is kept.
-async fn commit(cx: &Cx, due: &[Due], results: &mut Results) -> Result<(), Stop> {
-    let reports = make(cx, due).await?;
-    let mut batch = cx.fence.batch().await?;
-    match save::save(cx, &mut batch, &reports).await {
+async fn commit(ctx: &JobContext, due: &[Due], results: &mut Results) -> Result<(), JobError> {
+    let reports = make(ctx, due).await?;
+    let mut batch = ctx.fence.batch().await?;
+    match save::save(ctx, &mut batch, &reports).await {
         Ok(generated) => {
             let mut sum = results.clone();
-            sum.add(&reports, &generated, cx.options.dry_run);
+            sum.add(&reports, &generated, ctx.options.dry_run);
             batch.commit(&sum).await?;
             *results = sum;
             Ok(())
@@ -110,17 +110,24 @@ async fn commit(cx: &Cx, due: &[Due], results: &mut Results) -> Result<(), Stop>
 }
 
 /// The reports of these gyms, with no lock held.
-async fn make(cx: &Cx, due: &[Due]) -> Result<Vec<Report>, Stop> {
-    let mut counts = counted::count(cx, due).await?;
+async fn make(ctx: &JobContext, due: &[Due]) -> Result<Vec<Report>, JobError> {
+    let mut counts = queries::count(ctx, due).await?;
     due.iter()
-        .map(|gym| Report::of(gym, counts.remove(&gym.gym_id).unwrap_or_default()))
+        .map(|gym| {
+            Report::of(
+                gym.gym_id,
+                &gym.week,
+                gym.zone,
+                counts.remove(&gym.gym_id).unwrap_or_default(),
+            )
+        })
         .collect::<Result<_, _>>()
-        .map_err(|error| Stop::Failed(anyhow::Error::new(error).context("write a report")))
+        .map_err(|error| JobError::Failed(anyhow::Error::new(error).context("write a report")))
 }
 
 impl Results {
     /// Counts gyms whose report could not be made; the next run tries again.
-    fn refused(&mut self, due: &[Due], stop: &Stop) {
+    fn refused(&mut self, due: &[Due], stop: &JobError) {
         for gym in due {
             self.errors += 1;
             self.note(Failed {

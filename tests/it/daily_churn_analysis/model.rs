@@ -1,9 +1,7 @@
 //! What the model promises, whatever it is given.
 
-use jarvis_cron::jobs::daily_churn_analysis::model::{
-    DEFAULT, Facts, SIGNALS, Weights, probability,
-};
-use jarvis_cron::jobs::daily_churn_analysis::verdict::{Level, Verdict};
+use jarvis_cron::churn::model::{DEFAULT, Facts, SIGNALS, Weights, probability};
+use jarvis_cron::churn::verdict::{Level, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
 

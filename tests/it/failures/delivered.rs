@@ -20,7 +20,7 @@ async fn deliver(connected: &Connected) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, tasks) = (app.runner.stop.clone(), app.runner.tasks.clone());
     let router = app.router.clone();
-    tokio::spawn(http::serve::serve(listener, router, stop, tasks));
+    tokio::spawn(http::edge::serve(listener, router, stop, tasks));
     let courier = Courier {
         signing_key: CURRENT_KEY.to_owned().into(),
         public_url: PUBLIC_URL.to_owned(),

@@ -2,7 +2,7 @@
 //! they change.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jarvis_cron::jobs::health_check_kiosks::opening_hours::{Hours, LOOK_BACK, Span};
+use jarvis_cron::gyms::opening_hours::{Hours, LOOK_BACK, Span};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jarvis_cron::jobs::{self, Options};
-use jarvis_cron::runs::{Answer, Call, Caller, Status};
+use jarvis_cron::engine::{Answer, Call, Caller, Options, Status};
+use jarvis_cron::jobs;
 
 use super::seed::{ALWAYS, JOB, NOON};
 use crate::app::{App, Delivery};
@@ -120,7 +120,7 @@ async fn a_run_out_of_budget_says_so_and_the_next_goes_on() {
     let mut patient = app.runner.clone();
     patient.settings.budget = Duration::from_mins(5);
     let call = Call {
-        job: jobs::find(JOB).unwrap(),
+        job: jobs::ALL.find(JOB).unwrap(),
         options: Options::default(),
         caller: Caller::default(),
     };

@@ -59,7 +59,7 @@ async fn every_job_is_shown_with_how_it_stands() {
     ))
     .await;
     let page = page(&app, "/").await;
-    for job in jarvis_cron::jobs::ALL {
+    for job in jarvis_cron::jobs::ALL.iter() {
         assert!(page.contains(&format!("href=\"/jobs/{}\"", job.name)));
     }
     let of = |job: &str| {
@@ -100,7 +100,7 @@ async fn a_service_in_which_nothing_happened_is_shown_too() {
     let app = App::new().await;
     let index = page(&app, "/").await;
     assert!(index.contains("<h1>All jobs are well</h1>"));
-    for job in jarvis_cron::jobs::ALL {
+    for job in jarvis_cron::jobs::ALL.iter() {
         let text = page(&app, &format!("/jobs/{}", job.name)).await;
         assert!(text.contains("never ran"), "{}", job.name);
     }

@@ -113,7 +113,7 @@ fn unquoted(text: &str) -> (String, &str) {
 async fn every_series_is_there_before_anything_ran() {
     let samples = scrape(&App::new().await).await;
     assert_eq!(value(&samples, "up", &[]), Some(1.0));
-    for job in jarvis_cron::jobs::ALL {
+    for job in jarvis_cron::jobs::ALL.iter() {
         for status in [
             "succeeded",
             "partial",

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use jarvis_cron::database::MIGRATOR;
-use jarvis_cron::http::serve::serve;
+use jarvis_cron::http::edge::serve;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -5,6 +5,7 @@ use std::process::Command;
 use axum::http::Method;
 use chrono::Duration;
 use jarvis_cron::config::Settings;
+use jarvis_cron::reports::links::to_report;
 use rstest::rstest;
 
 use super::{JOB, MONDAY};
@@ -27,9 +28,8 @@ fn link(app: &App, lasts: Duration) -> String {
         .links()
         .unwrap()
         .unwrap();
-    let link = links
-        .to("lyon", "2025-W05".parse().unwrap(), now() + lasts)
-        .unwrap();
+    let week = "2025-W05".parse().unwrap();
+    let link = to_report(&links, "lyon", week, now() + lasts).unwrap();
     link.as_str().strip_prefix(PUBLIC_URL).unwrap().to_owned()
 }
 

@@ -1,7 +1,7 @@
 //! The report as people and programs read it.
 
 use axum::http::Method;
-use jarvis_cron::jobs::weekly_reports::words::Language;
+use jarvis_cron::reports::i18n::Language;
 use rstest::rstest;
 
 use super::{JOB, MONDAY};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Duration, TimeZone, Timelike, Utc, Weekday};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use jarvis_cron::jobs::weekly_reports::week::{IsoWeek, Week};
+use jarvis_cron::reports::week::{IsoWeek, Week};
 use proptest::prelude::*;
 use rstest::rstest;
 

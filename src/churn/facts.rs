@@ -1,0 +1,121 @@
+//! Reads what members did: the one place where visits become facts.
+//!
+//! Set-based, for some thousand members at once, and the same statement for
+//! the night's run and for the fit. Changes nothing.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, Result};
+use uuid::Uuid;
+
+use super::model::{self, Facts};
+use super::verdict::Level;
+use crate::database::Unprepared;
+
+/// The members of a gym whose visits stand for all.
+const SAMPLE: i64 = 50;
+
+/// A member to be judged.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) id: Uuid,
+    pub(crate) gym_id: Uuid,
+    pub(crate) timezone: String,
+    /// The gym's date.
+    pub(crate) today: NaiveDate,
+    pub(crate) joined_ago: Option<i32>,
+    pub(crate) ends_in: Option<i32>,
+    /// The level so far.
+    pub(crate) previous: Option<Level>,
+}
+
+/// The facts of each of `members` at that moment, in their order.
+pub(crate) async fn of_members(
+    db: &mut PgConnection,
+    members: &[Member],
+    at: DateTime<Utc>,
+) -> Result<Vec<Facts>> {
+    let ids: Vec<Uuid> = members.iter().map(|member| member.id).collect();
+    let timezones: Vec<String> = members
+        .iter()
+        .map(|member| member.timezone.clone())
+        .collect();
+    let mut facts = visits_and_talks(db, &ids, &timezones, at).await?;
+    for (facts, member) in facts.iter_mut().zip(members) {
+        facts.joined_ago = member.joined_ago;
+        facts.ends_in = member.ends_in;
+    }
+    Ok(facts)
+}
+
+/// The mean gap between visits in each of these gyms, in days.
+pub(crate) async fn gaps_of_gyms(
+    db: &mut PgConnection,
+    gyms: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<HashMap<Uuid, f64>> {
+    let sample = sample(Unprepared(db), gyms).await?;
+    let ids: Vec<Uuid> = sample.iter().map(|one| one.id).collect();
+    let timezones: Vec<String> = sample.iter().map(|one| one.timezone.clone()).collect();
+    let facts = visits_and_talks(db, &ids, &timezones, at).await?;
+    let gap = |gym: &Uuid| {
+        let of_gym = sample
+            .iter()
+            .zip(&facts)
+            .filter(|(one, _)| one.gym_id == *gym);
+        model::gap_of_gym(of_gym.map(|(_, facts)| facts))
+    };
+    Ok(gyms.iter().map(|gym| (*gym, gap(gym))).collect())
+}
+
+async fn visits_and_talks(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+    timezones: &[String],
+    at: DateTime<Utc>,
+) -> Result<Vec<Facts>> {
+    let rows = sqlx::query_file!("src/churn/facts.sql", ids, timezones, at)
+        .fetch_all(Unprepared(db))
+        .await?;
+    let facts = rows.into_iter().map(|row| Facts {
+        visits: row.visits,
+        first_ago: row.first_ago,
+        last_ago: row.last_ago,
+        recent: row.recent,
+        before: row.before,
+        talks: row.talks,
+        negative: row.negative,
+        joined_ago: None,
+        ends_in: None,
+    });
+    Ok(facts.collect())
+}
+
+struct Sampled {
+    id: Uuid,
+    gym_id: Uuid,
+    timezone: String,
+}
+
+/// Some active members of each gym, the same ones at every call.
+async fn sample(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Sampled>> {
+    sqlx::query_as!(
+        Sampled,
+        "select m.id, g.id as gym_id, g.timezone
+           from gyms g
+           cross join lateral (
+               select id
+                 from members
+                where gym_id = g.id
+                  and status = 'active'
+                order by id
+                limit $2
+           ) m
+          where g.id = any($1)",
+        gyms,
+        SAMPLE,
+    )
+    .fetch_all(db)
+    .await
+}

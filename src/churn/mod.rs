@@ -1,0 +1,12 @@
+//! Churn: how likely a member is not to come in the next 30 days, and why.
+//!
+//! Owns the model: the facts it reads ([`facts`]), the probability
+//! ([`model`]), level and factors ([`verdict`]), the weights in use
+//! ([`weights`]) and fitting a gym's own ([`fit`]). The job
+//! `daily-churn-analysis` scores members with it and keeps the scores.
+
+pub mod facts;
+pub mod fit;
+pub mod model;
+pub mod verdict;
+pub mod weights;

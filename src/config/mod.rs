@@ -1,0 +1,190 @@
+//! Every setting, read from the environment once; nothing else reads it.
+//!
+//! A wrong value is one clear line that names the variable and the mend, and
+//! never shows the value. A variable that is set but empty is wrong, not
+//! unset: `CRON_SECRET=` must never mean "no secret wanted".
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::{engine, outbound, stripe, telemetry};
+
+mod guard;
+mod placeholder;
+mod qstash;
+mod redact;
+mod reports;
+mod variables;
+
+pub use guard::{Guard, KeyRing, Verification};
+pub use variables::{Read, Settings, Wrong};
+
+use variables::wrong;
+
+/// Where the database is. Does not print: the options hold the password.
+#[derive(Clone)]
+pub struct Database {
+    /// For everything; may lead through a transaction-mode pooler.
+    pub options: PgConnectOptions,
+    /// For migrations; past the pooler where there is one.
+    pub direct: PgConnectOptions,
+    /// Connections of this process.
+    pub max_connections: u32,
+}
+
+impl Settings {
+    /// `DATABASE_URL`, `DATABASE_DIRECT_URL`, `DATABASE_MAX_CONNECTIONS`.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn database(&self) -> Read<Database> {
+        let options = self.required("DATABASE_URL", "postgres://user:password@host/database")?;
+        let options = connect_options("DATABASE_URL", options)?;
+        let direct = match self.text("DATABASE_DIRECT_URL")? {
+            Some(url) => connect_options("DATABASE_DIRECT_URL", url)?,
+            None => options.clone(),
+        };
+        let max_connections = self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?;
+        Ok(Database {
+            options,
+            direct,
+            max_connections,
+        })
+    }
+
+    /// `HOST` and `PORT`; with `dev`, this machine only.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn address(&self, dev: bool) -> Read<SocketAddr> {
+        let default = if dev {
+            Ipv4Addr::LOCALHOST
+        } else {
+            Ipv4Addr::UNSPECIFIED
+        };
+        let host: IpAddr = match self.text("HOST")? {
+            None => default.into(),
+            Some(host) => host
+                .parse()
+                .map_err(|_| wrong("HOST", "must be an IP address such as 0.0.0.0 or 127.0.0.1"))?,
+        };
+        if dev && !host.is_loopback() {
+            return Err(wrong(
+                "HOST",
+                "must be a loopback address with --dev, which accepts weak secrets",
+            ));
+        }
+        let port = self.number("PORT", 8080, 0..=65_535)?;
+        Ok(SocketAddr::new(
+            host,
+            u16::try_from(port).unwrap_or_default(),
+        ))
+    }
+
+    /// `STRIPE_SECRET_KEY`, `STRIPE_API_BASE`, `STRIPE_MAX_RPS`,
+    /// `STRIPE_CANCELLATION_REASON`.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn stripe(&self) -> Read<stripe::Settings> {
+        const REASONS: [&str; 4] = [
+            "duplicate",
+            "fraudulent",
+            "requested_by_customer",
+            "abandoned",
+        ];
+        let key = self.text("STRIPE_SECRET_KEY")?;
+        if key.is_some_and(|key| !(key.starts_with("sk_") || key.starts_with("rk_"))) {
+            return Err(wrong(
+                "STRIPE_SECRET_KEY",
+                "must begin with sk_ or rk_; or unset it",
+            ));
+        }
+        let base = self.url("STRIPE_API_BASE", "https://api.stripe.com")?;
+        if !outbound::is_safe_for_secrets(&base) {
+            return Err(wrong(
+                "STRIPE_API_BASE",
+                "must be an https address: over plain http the key would travel in the clear (only this machine is excepted)",
+            ));
+        }
+        let reason = self
+            .raw("STRIPE_CANCELLATION_REASON")
+            .unwrap_or("abandoned");
+        if !reason.is_empty() && !REASONS.contains(&reason) {
+            let mend = format!(
+                "must be one of {}, or empty to send none",
+                REASONS.join(", ")
+            );
+            return Err(wrong("STRIPE_CANCELLATION_REASON", &mend));
+        }
+        let max_rps = self.number("STRIPE_MAX_RPS", 10, 1..=10_000)?;
+        Ok(stripe::Settings {
+            key: key.map(SecretString::from),
+            base,
+            max_rps: NonZeroU32::new(max_rps).unwrap_or(NonZeroU32::MIN),
+            cancellation_reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        })
+    }
+
+    /// `RUN_BUDGET_SECONDS`, `LEASE_TTL_SECONDS`.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn runs(&self) -> Read<engine::Settings> {
+        let seconds = |number: u32| Duration::from_secs(number.into());
+        Ok(engine::Settings {
+            budget: seconds(self.number("RUN_BUDGET_SECONDS", 50, 1..=3_600)?),
+            lease_ttl: seconds(self.number("LEASE_TTL_SECONDS", 60, 1..=3_600)?),
+        })
+    }
+
+    /// `LOG_FORMAT`, `RUST_LOG`, as `serve` reads them.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn logs(&self) -> Read<telemetry::Settings> {
+        self.logs_or("json", "info")
+    }
+
+    /// The same for commands that people watch: quieter, and for reading.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn logs_for_people(&self) -> Read<telemetry::Settings> {
+        self.logs_or("pretty", "warn")
+    }
+
+    fn logs_or(&self, format: &str, filter: &str) -> Read<telemetry::Settings> {
+        let json = match self.text("LOG_FORMAT")?.unwrap_or(format) {
+            "json" => true,
+            "pretty" => false,
+            _ => return Err(wrong("LOG_FORMAT", "must be json or pretty")),
+        };
+        let filter =
+            telemetry::filter(self.text("RUST_LOG")?.unwrap_or(filter)).ok_or_else(|| {
+                wrong(
+                    "RUST_LOG",
+                    "must be a filter such as info or jarvis_cron=debug",
+                )
+            })?;
+        Ok(telemetry::Settings { json, filter })
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+fn connect_options(name: &str, url: &str) -> Read<PgConnectOptions> {
+    let mend = "must be an address such as postgres://user:password@host/database";
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        return Err(wrong(name, mend));
+    }
+    url.parse().map_err(|_| wrong(name, mend))
+}

@@ -1,0 +1,82 @@
+//! What stops a job, and what the database said when it did.
+
+use crate::database::{self, Fault};
+
+/// Why a job could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// Another run holds the lease now; nothing of the open batch was kept.
+    #[error("the lease was lost to another run")]
+    Fenced,
+    /// The database or Stripe cannot be reached; a later call may pass.
+    #[error("unreachable: {0:#}")]
+    Unreachable(anyhow::Error),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+}
+
+impl JobError {
+    /// What the database said, when it was the database that stopped us.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable(_) => Fault::Unreachable,
+            Self::Fenced => Fault::Other,
+            Self::Failed(error) => error
+                .downcast_ref::<Refused>()
+                .map_or(Fault::Other, |refused| database::fault(&refused.error)),
+        }
+    }
+
+    /// Whether doing the rows of a batch one by one may tell the good from the
+    /// bad.
+    #[must_use]
+    pub fn is_about_rows(&self) -> bool {
+        matches!(self.fault(), Fault::Data | Fault::Contended)
+    }
+
+    /// Whether one statement took longer than it may: with fewer rows it may
+    /// not.
+    #[must_use]
+    pub fn took_too_long(&self) -> bool {
+        let Self::Unreachable(error) = self else {
+            return false;
+        };
+        error
+            .downcast_ref::<Refused>()
+            .is_some_and(|refused| database::took_too_long(&refused.error))
+    }
+}
+
+/// What was being done when the database refused, in one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {}", in_short(error))]
+struct Refused {
+    what: &'static str,
+    error: sqlx::Error,
+}
+
+/// Says what was being done when the database refused:
+/// `.map_err(context("pick stale orders"))`.
+pub fn context(what: &'static str) -> impl FnOnce(sqlx::Error) -> JobError {
+    move |error| {
+        let unreachable = database::fault(&error) == Fault::Unreachable;
+        let error = anyhow::Error::new(Refused { what, error });
+        if unreachable {
+            JobError::Unreachable(error)
+        } else {
+            JobError::Failed(error)
+        }
+    }
+}
+
+/// The server's own words, where it had any.
+fn in_short(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::PoolTimedOut => "no connection to the database was to be had".to_owned(),
+        sqlx::Error::Io(error) => format!("the connection to the database broke off: {error}"),
+        error => error.to_string(),
+    }
+}

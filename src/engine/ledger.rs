@@ -1,0 +1,284 @@
+//! The ledger: one row per run, kept in `job_runs`, and its line in `system_logs`.
+//!
+//! Owns what a run was and how it ended. A redelivery after a failure is a
+//! new row with the next attempt; a settled row is never written again.
+
+use serde_json::{Value, json};
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::Call;
+use super::lease::Part;
+use super::run::{Record, Status};
+use crate::database::Unprepared;
+
+/// The run that spent this token.
+pub(super) async fn by_jti(db: Unprepared<'_>, jti: &str) -> Result<Option<Record>> {
+    let id = sqlx::query_scalar!("select id from job_runs where signature_jti = $1", jti)
+        .fetch_optional(Unprepared(db.0))
+        .await?;
+    match id {
+        Some(id) => by_id(db, id).await,
+        None => Ok(None),
+    }
+}
+
+/// The latest run of this message.
+pub(super) async fn by_message(
+    db: Unprepared<'_>,
+    job: &str,
+    message: &str,
+) -> Result<Option<Record>> {
+    let id = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          where message_id = $1
+            and job = $2
+          order by attempt desc, id desc
+          limit 1",
+        message,
+        job,
+    )
+    .fetch_optional(Unprepared(db.0))
+    .await?;
+    match id {
+        Some(id) => by_id(db, id).await,
+        None => Ok(None),
+    }
+}
+
+/// A run by its id.
+pub(super) async fn by_id(db: Unprepared<'_>, id: Uuid) -> Result<Option<Record>> {
+    let row = sqlx::query!(
+        r#"
+        select id, job, status, options, dry_run, message_id, attempt, started_at, finished_at,
+               results, error, chain_position, published,
+               published <> '{}' or exists (
+                   select from job_runs c
+                    where c.continuation_of = r.id
+               ) as "is_continued!",
+               place is not null and place is distinct from (
+                   select p.place
+                     from job_runs p
+                    where p.id = r.continuation_of
+               ) as "has_moved!"
+          from job_runs r
+         where id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Record {
+        run_id: row.id,
+        job: row.job,
+        status: Status::named(&row.status),
+        dry_run: row.dry_run,
+        message_id: row.message_id,
+        attempt: row.attempt,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        results: row.results,
+        error: row.error,
+        options: row.options,
+        chain_position: row.chain_position,
+        published: row.published,
+        is_continued: row.is_continued,
+        has_moved: row.has_moved,
+    }))
+}
+
+/// What a new row begins as.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: Uuid,
+    pub(super) part: Part,
+    pub(super) attempt: i32,
+    pub(super) epoch: Option<i64>,
+    /// Skipped rows are settled as they are written.
+    pub(super) skipped_because: Option<&'static str>,
+}
+
+/// Writes a new row, dated by the database's clock. What QStash delivers for
+/// no schedule belongs to what began the chain that it continues.
+pub(super) async fn insert(db: Unprepared<'_>, call: &Call, entry: &Entry) -> Result<()> {
+    let caller = &call.caller;
+    let status = match entry.skipped_because {
+        Some(_) => Status::Skipped,
+        None => Status::Running,
+    };
+    let options = serde_json::to_value(&call.options).unwrap_or_default();
+    sqlx::query!(
+        "insert into job_runs (id, job, shard, shard_count, trigger, actor, reason, message_id,
+                               schedule_id, attempt, signature_jti, options, dry_run, status,
+                               epoch, continuation_of, chain_schedule_id, chain_trigger,
+                               chain_position, started_at, finished_at, results)
+         select $1, $2, $3, $4, $5::text, $6, $7, $8, $9::text, $10, $11, $12, $13, $14::text, $15,
+                before.id,
+                coalesce($9, before.chain_schedule_id, before.schedule_id),
+                case
+                    when $5 = 'qstash' and $9 is null
+                    then coalesce(before.chain_trigger, before.trigger, $5)
+                    else $5
+                end,
+                case
+                    when before.options ? 'fan_out' then 1
+                    else coalesce(before.chain_position + 1, 1)
+                end,
+                clock_timestamp(), case when $14::text = 'skipped' then clock_timestamp() end, $16
+           from (values (1)) as always
+           left join job_runs before
+             on before.id = $17
+            and before.job = $2",
+        entry.id,
+        call.job.name,
+        entry.part.shard,
+        entry.part.count,
+        caller.trigger.name(),
+        caller.actor,
+        caller.reason,
+        caller.message_id,
+        caller.schedule_id,
+        entry.attempt,
+        caller.jti,
+        options,
+        call.options.dry_run,
+        status.name(),
+        entry.epoch,
+        first_results(call, entry),
+        call.options.continuation_of,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What stands in a row from the beginning: why it was skipped, and what that
+/// means for a chain.
+fn first_results(call: &Call, entry: &Entry) -> Value {
+    let Some(reason) = entry.skipped_because else {
+        return json!({});
+    };
+    let mut results = json!({ "reason": reason });
+    if call.options.continuation_of.is_some() {
+        let then = match reason {
+            "already_running" => "the chain ends here: the run that is alive does the work",
+            _ => "the chain ends here: the next tick goes on",
+        };
+        results["then"] = then.into();
+    }
+    results
+}
+
+/// Where the run stopped that this one continues, with the same options.
+pub(super) async fn checkpoint_before(db: Unprepared<'_>, id: Uuid) -> Result<Option<Value>> {
+    let checkpoint = sqlx::query_scalar!(
+        "select before.place
+           from job_runs r
+           join job_runs before on before.id = r.continuation_of
+          where r.id = $1
+            and before.status = 'partial'
+            and before.options - 'continuation_of' = r.options - 'continuation_of'",
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(checkpoint.flatten())
+}
+
+/// Settles the rows of a part whose lease ran out, and those of other
+/// divisions whose lease was ended; answers which.
+pub(super) async fn abandon(db: Unprepared<'_>, part: Part) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "update job_runs r
+            set status = 'abandoned',
+                finished_at = clock_timestamp(),
+                error = 'its lease ran out'
+          where job = $1
+            and status = 'running'
+            and (shard = $2
+                 or shard_count <> $3 and not exists (
+                     select from job_leases l
+                      where l.job = r.job
+                        and l.run_id = r.id
+                 ))
+         returning id",
+        part.job,
+        part.shard,
+        part.count,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Settles a row that is not settled, or was given up on; `false` when there
+/// was none. Where a run broke off, what its batches noted wins: the answer
+/// to the last commit may have been lost, but not the commit.
+pub(super) async fn finish(
+    db: Unprepared<'_>,
+    id: Uuid,
+    status: Status,
+    results: &Value,
+    error: Option<String>,
+    checkpoint: Option<Value>,
+) -> Result<bool> {
+    let finished = sqlx::query!(
+        "update job_runs
+            set status = $2,
+                results = case
+                    when $2 in ('failed', 'fenced') and not dry_run then $3 || results
+                    else $3
+                end,
+                error = $4,
+                place = $5,
+                finished_at = clock_timestamp()
+          where id = $1
+            and status in ('running', 'abandoned')",
+        id,
+        status.name(),
+        results,
+        error,
+        checkpoint,
+    )
+    .execute(db)
+    .await?;
+    Ok(finished.rows_affected() == 1)
+}
+
+/// Notes what a batch has committed, in the batch's own transaction.
+pub(super) async fn note_results(db: Unprepared<'_>, run_id: Uuid, results: &Value) -> Result<()> {
+    sqlx::query!(
+        "update job_runs set results = $2 where id = $1",
+        run_id,
+        results
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes the run's line in `system_logs`; a dry run has none.
+pub(super) async fn log(db: Unprepared<'_>, log_type: &str, record: &Record) -> Result<()> {
+    if record.dry_run {
+        return Ok(());
+    }
+    let details = json!({
+        "job": record.job,
+        "status": record.status.name(),
+        "duration_ms": record.duration_ms(),
+        "results": record.results,
+        "error": record.error,
+    });
+    sqlx::query!(
+        r#"insert into system_logs ("timestamp", log_type, level, message, details, run_id)
+           values (clock_timestamp(), $1, $2, $3, $4, $5)"#,
+        log_type,
+        record.status.level(),
+        record.message(),
+        details,
+        record.run_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Pausing a job, and resuming it.
+//!
+//! Owns who writes `job_pauses`; the begin of a run reads it. Each change and
+//! its row in `audit_events` are one statement, so that neither is without
+//! the other, however often and however concurrently it is asked for. A pause
+//! that is over stays as a row with its end, because nobody waits for the
+//! ticks that fell into it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::Runner;
+use crate::database::{self, TxLimits, Unprepared};
+use crate::engine::{Job, JobError, context};
+
+/// The longest pause with an end, in words of Postgres.
+pub const LONGEST: &str = "1 year";
+
+/// A pause, as it is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Why.
+    pub reason: Option<String>,
+    /// Until when; unset, until somebody resumes the job.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Runner {
+    /// Pauses `job`, in place of any pause before; `false` when `until` has
+    /// passed or lies more than a year ahead, by the database's clock.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn pause(
+        &self,
+        job: &Job,
+        pause: &Wanted,
+        by: Option<&str>,
+    ) -> Result<bool, JobError> {
+        pause_job(&self.db, job.name, pause, by)
+            .await
+            .map_err(context("pause the job"))
+    }
+
+    /// Ends the pause of `job`; `false` when there was none.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
+        resume_job(&self.db, job.name, by)
+            .await
+            .map_err(context("resume the job"))
+    }
+}
+
+async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> sqlx::Result<bool> {
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
+    let written = sqlx::query!(
+        "with paused as (
+            insert into job_pauses as p (job, reason, paused_by, paused_at, until)
+            select $1, $2, $3::text, clock_timestamp(), $4::timestamptz
+             where $4::timestamptz is null
+                or $4::timestamptz between clock_timestamp()
+                                       and clock_timestamp() + $5::text::interval
+                on conflict (job) do update
+               set reason = excluded.reason,
+                   paused_by = excluded.paused_by,
+                   paused_at = excluded.paused_at,
+                   until = excluded.until
+            returning p.job, p.reason, p.paused_at, p.until
+        )
+        insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
+        select 'local.job.paused', 'job', job, coalesce($3::text, 'operator'),
+               jsonb_build_object('reason', reason, 'until', until), paused_at
+          from paused",
+        job,
+        pause.reason,
+        by,
+        pause.until,
+        LONGEST,
+    )
+    .execute(Unprepared(&mut tx))
+    .await?;
+    tx.commit().await?;
+    Ok(written.rows_affected() == 1)
+}
+
+async fn resume_job(db: &PgPool, job: &str, by: Option<&str>) -> sqlx::Result<bool> {
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
+    let written = sqlx::query!(
+        "with resumed as (
+            update job_pauses
+               set until = clock_timestamp()
+             where job = $1
+               and (until is null or until > clock_timestamp())
+            returning job, reason, paused_by, paused_at, until
+        )
+        insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
+        select 'local.job.resumed', 'job', job, coalesce($2::text, 'operator'),
+               jsonb_build_object('reason', reason, 'paused_by', paused_by, 'paused_at', paused_at),
+               until
+          from resumed",
+        job,
+        by,
+    )
+    .execute(Unprepared(&mut tx))
+    .await?;
+    tx.commit().await?;
+    Ok(written.rows_affected() == 1)
+}

@@ -1,0 +1,168 @@
+//! The life of one run: begin, work, settle, go on.
+//!
+//! Promises that a run goes on when its caller hangs up, and that what is
+//! settled is durable before the caller hears of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::begin::{self, Begun};
+use super::settle;
+use super::{
+    Answer, Budget, Call, Checkpoint, Completion, JobError, Publisher, Record, Registry, context,
+};
+use crate::database::{self, TxLimits, Unprepared};
+use crate::resend::Resend;
+use crate::signed_links::SignedLinks;
+use crate::stripe::Stripe;
+
+/// How long a run may go on past its budget: for the Stripe call and the
+/// batch that had begun. A run that takes longer waits for a dead connection.
+pub const OVERTIME: Duration = Duration::from_secs(9);
+
+/// What it takes to run jobs; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    /// The jobs it can run.
+    pub jobs: Registry,
+    /// The database.
+    pub db: PgPool,
+    /// Stripe.
+    pub stripe: Stripe,
+    /// Resend.
+    pub resend: Resend,
+    /// What signs links to reports.
+    pub links: Option<SignedLinks>,
+    /// What publishes messages to this service, where there is a token.
+    pub publisher: Option<Publisher>,
+    /// The bounds of a run.
+    pub settings: Settings,
+    /// Cancelled when the process is asked to stop.
+    pub stop: CancellationToken,
+    /// The runs under way.
+    pub tasks: TaskTracker,
+}
+
+/// The bounds of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// After this, nothing new begins.
+    pub budget: Duration,
+    /// How long a lease lasts without renewal.
+    pub lease_ttl: Duration,
+}
+
+impl Runner {
+    /// Performs `call` in a task of its own, so that a caller that hangs up
+    /// does not kill it; SIGTERM waits for such tasks.
+    ///
+    /// # Errors
+    /// When the ledger could not be written; the run, if any, is then found
+    /// abandoned by the next.
+    pub async fn detached(&self, call: Call) -> Result<Answer, JobError> {
+        let runner = self.clone();
+        let task = async move { runner.perform(call, &watch::Sender::default()).await };
+        self.tasks
+            .spawn(task.in_current_span())
+            .await
+            .unwrap_or_else(|error| {
+                Err(JobError::Failed(
+                    anyhow::Error::new(error).context("the run's task broke off"),
+                ))
+            })
+    }
+
+    /// Performs `call` here and now; `progress` shows the results so far.
+    ///
+    /// # Errors
+    /// When the ledger could not be written.
+    pub async fn perform(
+        &self,
+        call: Call,
+        progress: &watch::Sender<Value>,
+    ) -> Result<Answer, JobError> {
+        // Counted from the call, not from the begin, which may have to wait.
+        let budget = Budget::new(self.settings.budget, self.stop.clone());
+        let latest = Instant::now() + self.settings.budget + OVERTIME;
+        let started = match begin::begin(&self.db, &call, self.settings.lease_ttl).await? {
+            Begun::Answered(answer) => return Ok(self.replayed(&call, *answer, latest).await),
+            Begun::Started(started) => started,
+        };
+        let job = call.job.name;
+        let span = tracing::info_span!("run", job, run_id = %started.lease.run_id);
+        let work = async {
+            match call.options.fan_out {
+                Some(count) => (self.fan_out(&call, &started, count).await, Arc::default()),
+                None => self.work(&call, &started, budget, progress).await,
+            }
+        };
+        let (ended, checkpoint): (_, Arc<Checkpoint>) = work.instrument(span).await;
+        let record = settle::settle(&self.db, &call, &started.lease, &ended, &checkpoint).await?;
+        log(&record, &ended.end);
+        let unreachable = matches!(ended.end, Err(JobError::Unreachable(_)));
+        let continuation = self.go_on(&call, &record, latest).await;
+        Ok(Answer::Settled {
+            record,
+            unreachable,
+            continuation,
+        })
+    }
+
+    /// A process that was killed after it had settled a partial run may not
+    /// have asked for the rest; the redelivery does.
+    async fn replayed(&self, call: &Call, answer: Answer, latest: Instant) -> Answer {
+        let Answer::Replayed { record, .. } = answer else {
+            return answer;
+        };
+        let continuation = self.go_on(call, &record, latest).await;
+        Answer::Replayed {
+            record,
+            continuation,
+        }
+    }
+
+    /// A transaction for reading; dropped, it is rolled back.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, JobError> {
+        database::begin(&self.db, TxLimits::READ)
+            .await
+            .map_err(context("begin to read"))
+    }
+
+    /// The moment it is, on the database's clock.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn now(&self) -> Result<DateTime<Utc>, JobError> {
+        let mut tx = database::begin(&self.db, TxLimits::READ)
+            .await
+            .map_err(context("begin to read"))?;
+        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(Unprepared(&mut tx))
+            .await
+            .map_err(context("read the clock"))
+    }
+}
+
+/// One event per run, with everything to find it by.
+fn log(record: &Record, end: &Result<Completion, JobError>) {
+    let (job, run_id, results) = (&record.job, record.run_id, &record.results);
+    let (status, attempt) = (record.status.name(), record.attempt);
+    let (message_id, duration_ms) = (record.message_id.as_deref(), record.duration_ms());
+    if let Err(error) = end {
+        tracing::error!(job, %run_id, message_id, attempt, status, duration_ms, %results, %error, "run stopped");
+    } else {
+        tracing::info!(job, %run_id, message_id, attempt, status, duration_ms, %results, "run settled");
+    }
+}

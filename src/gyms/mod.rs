@@ -1,0 +1,3 @@
+//! What a gym is beside its rows: when it is open.
+
+pub mod opening_hours;

@@ -1,0 +1,134 @@
+//! How moments, lengths of time, states and results are written for people.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::http::status::JobStatus;
+use crate::qstash::schedules::Schedules;
+use crate::views::history::Run;
+
+/// A moment on the clocks of the schedules' zone, and how far it is from now.
+pub(super) fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! {
+        time datetime=(at.to_rfc3339()) { (clock(at, now)) }
+        " " span.quiet.near { "(" (distance(at, now)) ")" }
+    }
+}
+
+/// The same, or a word for never.
+pub(super) fn moment_or(at: Option<DateTime<Utc>>, never: &str, now: DateTime<Utc>) -> Markup {
+    at.map_or_else(|| html! { span.quiet { (never) } }, |at| moment(at, now))
+}
+
+/// A moment as its day and time; the year where it is another one.
+pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let zone = Schedules::deployed().timezone;
+    let (at, now) = (at.with_timezone(&zone), now.with_timezone(&zone));
+    let format = match (
+        at.date_naive() == now.date_naive(),
+        at.format("%Y").to_string(),
+    ) {
+        (true, _) => "today %H:%M:%S",
+        (_, year) if year == now.format("%Y").to_string() => "%-d %b %H:%M:%S",
+        _ => "%-d %b %Y %H:%M",
+    };
+    at.format(format).to_string()
+}
+
+/// How far a moment is from now: `in 4 min`, `3 h ago`.
+pub(super) fn distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let far = at - now;
+    match far.num_seconds() {
+        -1..=1 => "now".to_owned(),
+        seconds if seconds > 0 => format!("in {}", length(far)),
+        _ => format!("{} ago", length(-far)),
+    }
+}
+
+/// A length of time in its largest unit that is worth saying.
+pub(super) fn length(delta: TimeDelta) -> String {
+    match delta.num_seconds() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// How long a run took.
+pub(super) fn took(run: &Run) -> String {
+    match run.duration_ms {
+        None => "–".to_owned(),
+        Some(ms @ ..1_000) => format!("{ms} ms"),
+        Some(ms @ ..120_000) => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        Some(ms) => length(TimeDelta::milliseconds(ms)),
+    }
+}
+
+/// A state in a sign, a word and a colour.
+pub(super) fn badge(word: &str) -> Markup {
+    let (sign, tone) = match word {
+        "succeeded" | "on time" => ("✓", "good"),
+        "running" => ("▸", "busy"),
+        "partial" | "skipped" | "paused" | "warning" => ("‖", "warn"),
+        "failed" | "fenced" | "abandoned" | "overdue" | "high" | "critical" => ("✕", "bad"),
+        _ => ("○", "none"),
+    };
+    let sign = if matches!(word, "overdue" | "warning" | "high" | "critical") {
+        "!"
+    } else {
+        sign
+    };
+    html! { span.badge.(tone) { span aria-hidden="true" { (sign) } " " (word) } }
+}
+
+/// All that is to be said of a job in badges, the worst first.
+pub(super) fn badges(status: &JobStatus) -> Markup {
+    let last = status.last_run.as_ref();
+    html! {
+        span.badges {
+            @if status.overdue { (badge("overdue")) " " }
+            @if status.pause.is_some() { (badge("paused")) " " }
+            @match last {
+                Some(run) => (badge(&run.status)),
+                None => (badge("never ran")),
+            }
+        }
+    }
+}
+
+/// Whether somebody has to look at a job.
+pub(super) fn is_in_trouble(status: &JobStatus) -> bool {
+    let is_bad = |run: &Run| matches!(&*run.status, "failed" | "fenced" | "abandoned");
+    status.overdue || status.last_run.as_ref().is_some_and(is_bad)
+}
+
+/// What a run did, in one line: its counts that are not zero.
+pub(super) fn in_short(results: &Value) -> String {
+    let Value::Object(results) = results else {
+        return String::new();
+    };
+    let parts: Vec<String> = results
+        .iter()
+        .filter_map(|(name, value)| {
+            let value = match value {
+                Value::Number(number) if number.as_f64() != Some(0.0) => number.to_string(),
+                Value::Array(entries) if !entries.is_empty() => entries.len().to_string(),
+                Value::String(word) => return Some(plain(word)),
+                _ => return None,
+            };
+            Some(format!("{value} {}", plain(name)))
+        })
+        .collect();
+    match parts.is_empty() {
+        true if results.is_empty() => String::new(),
+        true => "nothing to do".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+/// A name of a program's as people write it.
+pub(super) fn plain(name: &str) -> String {
+    name.replace('_', " ")
+}

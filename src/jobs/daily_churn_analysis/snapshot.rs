@@ -1,0 +1,73 @@
+//! How all members stand at the end of a run, and how well it was foretold.
+//!
+//! Gauges, not counts: a second run on the same day finds the same.
+
+use sqlx::Result;
+
+use super::{Results, outcomes};
+use crate::database::Unprepared;
+use crate::engine::{JobContext, JobError, context};
+
+/// Takes the census, in a batch of its own: a dry run sees what it rehearsed.
+pub(super) async fn take(
+    ctx: &JobContext,
+    results: &mut Results,
+) -> std::result::Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    let count = count(batch.db()?, ctx)
+        .await
+        .map_err(context("count the levels"))?;
+    let (overall, gyms) = outcomes::measure(batch.db()?, ctx)
+        .await
+        .map_err(context("measure the predictions"))?;
+    results.total = count.total;
+    results.high_risk = count.high;
+    results.critical_risk = count.critical;
+    results.new = count.new;
+    results.never_visited = count.never_visited;
+    results.live_auc = overall.auc;
+    results.live_brier = overall.brier;
+    results.gyms = gyms;
+    batch.commit(results).await
+}
+
+struct Count {
+    total: i64,
+    high: i64,
+    critical: i64,
+    new: i64,
+    never_visited: i64,
+}
+
+/// A full join, of which only the members count: it is hashed whatever the
+/// planner believes, where a left one becomes a loop over all of both when the
+/// scores were analysed while there were none.
+async fn count(db: Unprepared<'_>, ctx: &JobContext) -> Result<Count> {
+    let (shard, shards) = ctx.options.shard_of();
+    sqlx::query_as!(
+        Count,
+        r#"
+        select count(m.id) as "total!",
+               count(m.id) filter (where c.level = 'high') as "high!",
+               count(m.id) filter (where c.level = 'critical') as "critical!",
+               count(m.id) filter (where c.level = 'new') as "new!",
+               count(m.id) filter (where c.level = 'never_visited') as "never_visited!"
+          from (
+              select id
+                from churn_members
+               where is_scored
+                 and (frozen_until is null
+                      or frozen_until <= ($1::timestamptz at time zone timezone)::date)
+                 and ($2::uuid is null or gym_id = $2)
+                 and ($4::int = 1 or abs(hashtext(id::text)::bigint) % $4::int = $3::int)
+          ) m
+          full join member_churn c on c.member_id = m.id
+        "#,
+        ctx.now,
+        ctx.options.gym_id,
+        shard,
+        shards,
+    )
+    .fetch_one(db)
+    .await
+}

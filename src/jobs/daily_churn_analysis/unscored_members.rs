@@ -1,0 +1,228 @@
+//! Forgets those who are not to be scored: no score and no open alert stays
+//! behind of a member who left, is frozen, objected, or was anonymised; and of
+//! the latter two no history either.
+//!
+//! A row that somebody holds is passed, and counted: nobody else's forgetting
+//! waits for it.
+//!
+//! A row or an alert that is newer than the moment of the run, which then
+//! replays one, stays.
+//!
+//! Written with joins and not with `not exists`: where tables were never
+//! analysed, those become nested loops over all of both.
+
+use chrono::{DateTime, Utc};
+use sqlx::Result;
+use uuid::Uuid;
+
+use crate::database::Unprepared;
+use crate::engine::{Batch, JobContext, JobError, context};
+
+/// Rows at the most in one statement.
+const ROWS: i64 = 5_000;
+
+/// What one batch forgot.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Forgotten {
+    pub(super) members: Vec<Uuid>,
+    pub(super) alerts: Vec<Uuid>,
+    /// Rows that somebody held, and that the next run forgets.
+    pub(super) held: u64,
+    /// Whether there may be more.
+    pub(super) more: bool,
+}
+
+/// Forgets some thousand of them, in the one transaction of `batch`.
+pub(super) async fn forget(
+    ctx: &JobContext,
+    batch: &mut Batch<'_>,
+) -> std::result::Result<Forgotten, JobError> {
+    let (shard, shards) = ctx.options.shard_of();
+    let scope = Scope {
+        gym: ctx.options.gym_id,
+        shard,
+        shards,
+        now: ctx.now,
+    };
+    let scores = drop_scores(batch.db()?, scope)
+        .await
+        .map_err(context("forget those who are not scored"))?;
+    let alerts = resolve_alerts(batch.db()?, scope)
+        .await
+        .map_err(context("resolve their alerts"))?;
+    let history = drop_history(batch.db()?, scope).await.map_err(context(
+        "forget the history of those who are nobody's business",
+    ))?;
+    let kinds = [&scores, &alerts, &history];
+    Ok(Forgotten {
+        held: kinds.iter().map(|gone| gone.held()).sum(),
+        more: kinds.iter().any(|gone| gone.are_more()),
+        members: scores.members,
+        alerts: alerts.members,
+    })
+}
+
+/// Rows of one table, most of which are gone.
+struct Gone {
+    /// Those that were to go.
+    due: i64,
+    /// Whose rows went.
+    members: Vec<Uuid>,
+}
+
+impl Gone {
+    /// Rows that somebody held.
+    fn held(&self) -> u64 {
+        let due = self.due.unsigned_abs();
+        due.saturating_sub(self.members.len() as u64)
+    }
+
+    /// Whether another look may find others; not when all of these were held.
+    fn are_more(&self) -> bool {
+        self.due >= ROWS && !self.members.is_empty()
+    }
+}
+
+/// Whose rows.
+#[derive(Debug, Clone, Copy)]
+struct Scope {
+    gym: Option<Uuid>,
+    shard: i32,
+    shards: i32,
+    now: DateTime<Utc>,
+}
+
+async fn drop_scores(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
+        r#"
+        with due as materialized (
+            select c.member_id
+              from member_churn c
+              join churn_members m on m.id = c.member_id
+             where ($2::uuid is null or c.gym_id = $2)
+               and ($4::int = 1
+                    or abs(hashtext(c.member_id::text)::bigint) % $4::int = $3::int)
+               and c.computed_at <= $1
+               and (not m.is_scored
+                    or m.frozen_until > ($1 at time zone m.timezone)::date)
+             limit $5
+        ), free as materialized (
+            select c.member_id
+              from member_churn c
+              join due on due.member_id = c.member_id
+             where c.computed_at <= $1
+               for update of c skip locked
+        ), gone as (
+            delete from member_churn c
+             using free
+             where c.member_id = free.member_id
+            returning c.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
+        "#,
+        scope.now,
+        scope.gym,
+        scope.shard,
+        scope.shards,
+        ROWS,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Open alerts of members without a score at risk.
+async fn resolve_alerts(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
+        r#"
+        with due as materialized (
+            select a.id
+              from alerts a
+              left join member_churn c on c.member_id = a.member_id
+             where a.kind = 'churn_risk'
+               and a.dedup_key >= 'churn_risk:'
+               and a.dedup_key < 'churn_risk;'
+               and a.status in ('open', 'acknowledged')
+               and a.last_seen_at <= $1
+               and ($2::uuid is null or a.gym_id = $2)
+               and ($4::int = 1
+                    or abs(hashtext(a.member_id::text)::bigint) % $4::int = $3::int)
+               and coalesce(c.level, '-') not in ('high', 'critical')
+             limit $5
+        ), free as materialized (
+            select a.id
+              from alerts a
+              join due on due.id = a.id
+             where a.status in ('open', 'acknowledged')
+               for update of a skip locked
+        ), gone as (
+            update alerts a
+               set status = 'resolved',
+                   resolved_at = $1,
+                   resolved_by = 'system'
+              from free
+             where a.id = free.id
+            returning a.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
+        "#,
+        scope.now,
+        scope.gym,
+        scope.shard,
+        scope.shards,
+        ROWS,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// All scores of the anonymised, and of those who object to being scored: who
+/// objects to profiling objects to its past too (GDPR, art. 21), unless a legal
+/// hold keeps it.
+async fn drop_history(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
+    sqlx::query_as!(
+        Gone,
+        r#"
+        with due as materialized (
+            select h.member_id, h.scored_on
+              from members m
+              join member_churn_history h on h.member_id = m.id
+             where (m.status = 'anonymised' or m.churn_opt_out)
+               and ($1::uuid is null or m.gym_id = $1)
+               and ($3::int = 1 or abs(hashtext(m.id::text)::bigint) % $3::int = $2::int)
+               and not exists (
+                       select from held_members held
+                        where held.id = m.id
+                          and held.until > $5
+                       offset 0
+                   )
+             limit $4
+        ), free as materialized (
+            select h.member_id, h.scored_on
+              from member_churn_history h
+              join due
+                on due.member_id = h.member_id
+               and due.scored_on = h.scored_on
+               for update of h skip locked
+        ), gone as (
+            delete from member_churn_history h
+             using free
+             where h.member_id = free.member_id
+               and h.scored_on = free.scored_on
+            returning h.member_id
+        )
+        select (select count(*) from due) as "due!",
+               array(select member_id from gone) as "members!"
+        "#,
+        scope.gym,
+        scope.shard,
+        scope.shards,
+        ROWS,
+        scope.now,
+    )
+    .fetch_one(db)
+    .await
+}

@@ -1,0 +1,218 @@
+//! The gyms that a run looks at, and which of them need a report.
+//!
+//! Gyms come by keyset over their id, in batches. A report that is there is
+//! left alone unless `force` is given.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use sqlx::Result;
+use uuid::Uuid;
+
+use super::BATCH;
+use crate::database::Unprepared;
+use crate::engine::{Completion, JobContext, JobError, context};
+use crate::reports::week::Week;
+
+/// A gym whose week is to be reported.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) gym_id: Uuid,
+    pub(super) zone: Tz,
+    pub(super) week: Week,
+    /// How many kiosks it has: reading their heartbeats takes most of the time.
+    pub(super) kiosks: i64,
+}
+
+/// A batch of gyms, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Gyms {
+    /// How many were looked at.
+    pub(super) total: u64,
+    pub(super) due: Vec<Due>,
+    /// Not active, or not there yet when the week ended.
+    pub(super) skipped: u64,
+    /// The report is there.
+    pub(super) reported: u64,
+    /// Their time zone is none we know.
+    pub(super) without_zone: Vec<(Uuid, String)>,
+}
+
+/// Where the walk over the gyms stands.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    /// Behind the gyms that were handed out.
+    stood: Stood,
+    /// Behind the last but these.
+    before: Stood,
+    /// These, in their order.
+    handed_out: Vec<Uuid>,
+    at_the_end: bool,
+}
+
+/// Where a run stood: a continuation with `force` must not begin again at the
+/// first gym, and the limit is one for the whole chain.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Stood {
+    after: Option<Uuid>,
+    left: u64,
+}
+
+impl Cursor {
+    /// At the first gym, or after the last of the run before.
+    pub(super) fn begin(ctx: &JobContext) -> Self {
+        let stood: Stood = ctx.checkpoint.resumed().unwrap_or(Stood {
+            after: None,
+            left: ctx.options.row_limit(),
+        });
+        Self {
+            at_the_end: stood.left == 0,
+            before: stood,
+            handed_out: Vec::new(),
+            stood,
+        }
+    }
+
+    /// Notes that these gyms are settled: the next of those handed out.
+    pub(super) fn pass(&self, ctx: &JobContext, part: &[Due]) {
+        let Some(last) = part.last().map(|gym| gym.gym_id) else {
+            return;
+        };
+        // Those in between that need no report were looked at too.
+        let looked = self.handed_out.iter().take_while(|id| **id != last).count() as u64 + 1;
+        ctx.checkpoint.save(&Stood {
+            after: Some(last),
+            left: self.before.left.saturating_sub(looked),
+        });
+    }
+
+    /// Notes that all gyms that were handed out are settled.
+    pub(super) fn leave(&self, ctx: &JobContext) {
+        ctx.checkpoint.save(&self.stood);
+    }
+
+    /// Done once every gym was looked at, or `limit` of them.
+    pub(super) fn finish(&self) -> Completion {
+        if self.at_the_end {
+            Completion::Done
+        } else {
+            Completion::WorkLeft
+        }
+    }
+
+    /// Some of the gyms that were handed out were not looked at.
+    pub(super) fn interrupted(&mut self) {
+        self.at_the_end = false;
+        self.stood.left = 0;
+    }
+
+    /// The next batch; `None` when there is none.
+    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Option<Gyms>, JobError> {
+        let size = ctx.options.batch_size_or(BATCH);
+        let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
+        if self.at_the_end || size == 0 {
+            return Ok(None);
+        }
+        let mut tx = ctx.reading().await?;
+        let rows = pick(Unprepared(&mut tx), ctx, self.stood.after, size)
+            .await
+            .map_err(context("pick gyms"))?;
+        let read = rows.len() as u64;
+        self.before = self.stood;
+        self.handed_out = rows.iter().map(|row| row.id).collect();
+        self.stood.after = rows.last().map(|row| row.id).or(self.stood.after);
+        self.stood.left -= self.stood.left.min(read);
+        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.stood.left == 0;
+        let mut gyms = Gyms {
+            total: read,
+            ..Gyms::default()
+        };
+        for row in rows {
+            gyms.sort(row, ctx.now);
+        }
+        if !ctx.options.force {
+            let reported = reported(Unprepared(&mut tx), &gyms.due)
+                .await
+                .map_err(context("look for reports"))?;
+            gyms.due.retain(|gym| !reported.contains(&gym.gym_id));
+            gyms.reported = reported.len() as u64;
+        }
+        Ok(Some(gyms))
+    }
+}
+
+impl Gyms {
+    fn sort(&mut self, gym: Row, now: DateTime<Utc>) {
+        let Ok(zone) = Tz::from_str_insensitive(&gym.timezone) else {
+            self.without_zone.push((gym.id, gym.timezone));
+            return;
+        };
+        let week = Week::last_complete(now, zone);
+        if gym.status == "active" && gym.created_at < week.ends {
+            self.due.push(Due {
+                gym_id: gym.id,
+                zone,
+                week,
+                kiosks: gym.kiosks,
+            });
+        } else {
+            self.skipped += 1;
+        }
+    }
+}
+
+struct Row {
+    id: Uuid,
+    status: String,
+    timezone: String,
+    created_at: DateTime<Utc>,
+    kiosks: i64,
+}
+
+/// Active gyms after `after`; one that was asked for by its id in any status.
+async fn pick(
+    db: Unprepared<'_>,
+    ctx: &JobContext,
+    after: Option<Uuid>,
+    size: i64,
+) -> Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        select id, status, timezone, created_at,
+               (select count(*) from kiosks where kiosks.gym_id = gyms.id) as "kiosks!"
+           from gyms
+          where (status = 'active' and $1::uuid is null or id = $1)
+            and ($2::uuid is null or id > $2)
+            and created_at <= $3
+          order by id
+          limit $4
+        "#,
+        ctx.options.gym_id,
+        after,
+        ctx.now,
+        size,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Those of `due` whose report is there.
+async fn reported(db: Unprepared<'_>, due: &[Due]) -> Result<Vec<Uuid>> {
+    let gyms: Vec<Uuid> = due.iter().map(|gym| gym.gym_id).collect();
+    let years: Vec<i32> = due.iter().map(|gym| gym.week.iso.year).collect();
+    let weeks: Vec<i32> = due
+        .iter()
+        .map(|gym| gym.week.iso.week.cast_signed())
+        .collect();
+    sqlx::query_scalar!(
+        "select r.gym_id
+           from unnest($1::uuid[], $2::int[], $3::int[]) as due (gym_id, iso_year, iso_week)
+           join weekly_reports r using (gym_id, iso_year, iso_week)",
+        &gyms,
+        &years,
+        &weeks,
+    )
+    .fetch_all(db)
+    .await
+}

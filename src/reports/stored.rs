@@ -1,0 +1,224 @@
+//! A report as it is stored, with the names of its members as they are now.
+//!
+//! Names are joined when somebody reads the report and stand nowhere in it.
+//! A member who was anonymised or deleted since, or who objects to being
+//! scored, is nobody in it: what is left of them is a score and a level.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::insights::{Insight, Recommendation};
+use super::metrics::Metrics;
+use super::week::IsoWeek;
+use crate::database::Unprepared;
+use crate::engine::{JobError, context};
+
+/// A report, ready to be shown.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its row.
+    pub id: Uuid,
+    /// The gym's name.
+    pub gym_name: String,
+    /// The gym in addresses.
+    pub slug: String,
+    /// The gym's language, such as `fr` or `en-GB`.
+    pub gym_locale: String,
+    /// The week.
+    pub week: IsoWeek,
+    /// Monday 00:00 on the gym's clocks.
+    pub period_start: DateTime<Utc>,
+    /// The next Monday 00:00.
+    pub period_end: DateTime<Utc>,
+    /// The zone of those clocks when it was made.
+    pub timezone: String,
+    /// The shape of what follows.
+    pub schema_version: i32,
+    /// The numbers.
+    pub metrics: Metrics,
+    /// What they say.
+    pub insights: Vec<Insight>,
+    /// What to do.
+    pub recommendations: Vec<Recommendation>,
+    /// Tells one content from another.
+    pub content_hash: String,
+    /// When it was made.
+    pub generated_at: DateTime<Utc>,
+    /// The names of the members at risk that have one.
+    pub names: BTreeMap<Uuid, String>,
+}
+
+/// The report of a gym's week, with names.
+///
+/// # Errors
+/// When the database cannot be read, or holds what this version cannot read.
+pub async fn find(
+    db: &mut PgConnection,
+    slug: &str,
+    week: IsoWeek,
+) -> Result<Option<Stored>, JobError> {
+    let row = one(Unprepared(db), slug, week)
+        .await
+        .map_err(context("read the report"))?;
+    let Some(row) = row else { return Ok(None) };
+    let gym_id = row.gym_id;
+    let mut report = Stored::try_from(row)?;
+    let ids: Vec<Uuid> = report
+        .metrics
+        .at_risk
+        .iter()
+        .filter_map(|member| member.member_id)
+        .collect();
+    let members = members(Unprepared(db), gym_id, &ids)
+        .await
+        .map_err(context("read names"))?;
+    report.introduce(members);
+    Ok(Some(report))
+}
+
+/// These reports, without names; or why one cannot be read, which keeps
+/// nobody from the others.
+pub(crate) async fn of(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Result<Stored, String>>, JobError> {
+    let rows = many(Unprepared(db), ids)
+        .await
+        .map_err(context("read the reports"))?;
+    let read = |row: Row| {
+        (
+            row.id,
+            Stored::try_from(row).map_err(|stop| stop.to_string()),
+        )
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+impl Stored {
+    /// Gives members their names; who is none of `members` becomes nobody.
+    fn introduce(&mut self, members: BTreeMap<Uuid, Option<String>>) {
+        for member in &mut self.metrics.at_risk {
+            member.member_id = member.member_id.filter(|id| members.contains_key(id));
+        }
+        let names = members
+            .into_iter()
+            .filter_map(|(id, name)| Some((id, name?)));
+        self.names = names.collect();
+    }
+}
+
+struct Row {
+    id: Uuid,
+    gym_id: Uuid,
+    gym_name: String,
+    slug: String,
+    gym_locale: String,
+    iso_year: i32,
+    iso_week: i32,
+    period_start: DateTime<Utc>,
+    period_end: DateTime<Utc>,
+    timezone: String,
+    schema_version: i32,
+    metrics: Value,
+    insights: Value,
+    recommendations: Value,
+    content_hash: String,
+    generated_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Stored {
+    type Error = JobError;
+
+    fn try_from(row: Row) -> Result<Self, JobError> {
+        Ok(Self {
+            id: row.id,
+            gym_name: row.gym_name,
+            slug: row.slug,
+            gym_locale: row.gym_locale,
+            week: IsoWeek {
+                year: row.iso_year,
+                week: row.iso_week.cast_unsigned(),
+            },
+            period_start: row.period_start,
+            period_end: row.period_end,
+            timezone: row.timezone,
+            schema_version: row.schema_version,
+            metrics: typed(row.metrics)?,
+            insights: typed(row.insights)?,
+            recommendations: typed(row.recommendations)?,
+            content_hash: row.content_hash,
+            generated_at: row.generated_at,
+            names: BTreeMap::new(),
+        })
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, JobError> {
+    serde_json::from_value(value).map_err(|error| {
+        let error = anyhow::Error::new(error);
+        JobError::Failed(error.context("a report of a shape that this version cannot read"))
+    })
+}
+
+async fn one(db: Unprepared<'_>, slug: &str, week: IsoWeek) -> sqlx::Result<Option<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select r.id, r.gym_id, g.name as gym_name, g.slug, g.locale as gym_locale, r.iso_year,
+                r.iso_week, r.period_start, r.period_end, r.timezone, r.schema_version, r.metrics,
+                r.insights, r.recommendations, r.content_hash, r.generated_at
+           from gyms g
+           join weekly_reports r on r.gym_id = g.id
+          where g.slug = $1
+            and r.iso_year = $2
+            and r.iso_week = $3",
+        slug,
+        week.year,
+        week.week.cast_signed(),
+    )
+    .fetch_optional(db)
+    .await
+}
+
+async fn many(db: Unprepared<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select r.id, r.gym_id, g.name as gym_name, g.slug, g.locale as gym_locale, r.iso_year,
+                r.iso_week, r.period_start, r.period_end, r.timezone, r.schema_version, r.metrics,
+                r.insights, r.recommendations, r.content_hash, r.generated_at
+           from weekly_reports r
+           join gyms g on g.id = r.gym_id
+          where r.id = any($1)",
+        ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Those of `members` who may be told apart, with their names.
+async fn members(
+    db: Unprepared<'_>,
+    gym_id: Uuid,
+    members: &[Uuid],
+) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
+    let rows = sqlx::query!(
+        r#"
+        select id, nullif(concat_ws(' ', first_name, last_name), '') as name
+          from members
+         where id = any($1)
+           and gym_id = $2
+           and status <> 'anonymised'
+           and anonymised_at is null
+           and not churn_opt_out
+        "#,
+        members,
+        gym_id,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}

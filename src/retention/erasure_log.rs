@@ -1,0 +1,120 @@
+//! What stays of an erasure: how many rows of which table, and an alert when
+//! a policy fails. Neither names anybody.
+
+use chrono::{DateTime, Utc};
+use sqlx::Result;
+
+use super::rules::{Rule, Span};
+use crate::database::Unprepared;
+
+/// How long a batch's statements may wait and take, as Postgres writes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) for_locks: &'static str,
+    pub(crate) for_statements: &'static str,
+}
+
+/// Opens a batch: bounds its statements, and says whether any legal hold is
+/// active. Compiling a statement that runs once takes longer than running it.
+pub(crate) async fn open(
+    db: Unprepared<'_>,
+    patience: Patience,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let opened = sqlx::query!(
+        r#"
+        select set_config('lock_timeout', $1, true) as locks,
+               set_config('statement_timeout', $2, true) as statements,
+               set_config('jit', 'off', true) as jit,
+               exists (
+                   select from legal_holds
+                    where until is null
+                       or until > $3
+               ) as "any_held!"
+        "#,
+        patience.for_locks,
+        patience.for_statements,
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(opened.any_held)
+}
+
+/// Adds to what this run has erased from the rule's table.
+pub(crate) async fn log(db: Unprepared<'_>, rule: &Rule, span: &Span, affected: i64) -> Result<()> {
+    sqlx::query!(
+        "insert into erasure_log as l (run_id, target, action, cutoff, affected, at)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (run_id, target) do update
+            set affected = l.affected + excluded.affected",
+        span.run_id,
+        rule.target,
+        rule.action,
+        span.cutoff,
+        affected,
+        span.now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Opens an alert for each of these policies; one that is open is bumped, once
+/// an hour at the most.
+pub(crate) async fn alert(
+    db: Unprepared<'_>,
+    targets: &[String],
+    errors: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
+                            opened_at, last_seen_at)
+        select 'retention_policy_failing', 'high', 'retention_policy_failing:' || target,
+               'Not everything is erased from ' || target,
+               jsonb_build_object('target', target, 'error', error),
+               '["Mend what the error names", "Rehearse with run cleanup-old-data --dry-run"]',
+               $3, $3
+          from unnest($1::text[], $2::text[]) as failing (target, error)
+        on conflict (dedup_key) where status in ('open', 'acknowledged')
+        do update
+           set last_seen_at = excluded.last_seen_at,
+               occurrences = alerts.occurrences + 1,
+               details = excluded.details
+         where alerts.last_seen_at <= excluded.last_seen_at - interval '1 hour'
+        "#,
+        targets,
+        errors,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Resolves the alerts of all policies but these.
+pub(crate) async fn resolve(
+    db: Unprepared<'_>,
+    all_but: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update alerts
+            set status = 'resolved',
+                resolved_at = $2,
+                resolved_by = 'system'
+          where kind = 'retention_policy_failing'
+            and status in ('open', 'acknowledged')
+            and dedup_key <> all(
+                select 'retention_policy_failing:' || target
+                  from unnest($1::text[]) as spared (target)
+            )",
+        all_but,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The policies: how long what is kept, and on what ground.
+//!
+//! Owns reading and changing `retention_policies`. A change is refused when
+//! it would go under a floor, and is on record with who made it and both
+//! values, in the same transaction.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+
+use super::rules::Rule;
+use crate::database::{self, TxLimits, Unprepared};
+use crate::engine::{JobError, context};
+
+/// A hundred years. To keep something for ever, disable its policy.
+const LONGEST_DAYS: i32 = 36_500;
+
+/// How long the rows of one table are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The table.
+    pub target: String,
+    /// `delete`, `anonymise` or `redact`.
+    pub action: String,
+    /// In days.
+    pub keep_days: i32,
+    /// What the table of policies has as the floor, in days.
+    #[serde(skip)]
+    pub min_days: i32,
+    /// Why that long.
+    pub legal_basis: String,
+    /// Whether it is carried out.
+    pub enabled: bool,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Policy {
+    /// The fewest days that are accepted.
+    #[must_use]
+    pub fn floor_days(&self) -> i32 {
+        let built_in = Rule::find(&self.target).map_or(1, |rule| rule.floor_days);
+        self.min_days.max(built_in)
+    }
+}
+
+/// What is to be changed about a policy; `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// In days.
+    pub keep_days: Option<i32>,
+    /// Why that long.
+    pub legal_basis: Option<String>,
+    /// Whether it is carried out.
+    pub enabled: Option<bool>,
+}
+
+/// Who changes a policy, and why, for the record.
+#[derive(Debug, Clone, Default)]
+pub struct Author {
+    /// Who; `system` if not known.
+    pub actor: Option<String>,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
+/// A policy before and after a change.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// As it was.
+    pub before: Policy,
+    /// As it is now.
+    pub after: Policy,
+}
+
+/// Why a policy was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unchanged {
+    /// The change cannot be meant; a sentence for whoever asked.
+    #[error("{0}")]
+    Refused(String),
+    /// The database could not do it.
+    #[error(transparent)]
+    Stopped(#[from] JobError),
+}
+
+/// All policies, in the order of their turns.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
+    let reading = context("read the retention policies");
+    let read = async {
+        let mut tx = database::begin(db, TxLimits::READ).await?;
+        read(Unprepared(&mut tx)).await
+    };
+    let mut policies = read.await.map_err(reading)?;
+    let place = |policy: &Policy| {
+        let mut rules = super::rules::RULES.iter();
+        rules.position(|rule| rule.target == policy.target)
+    };
+    policies.sort_by_key(|policy| place(policy).unwrap_or(usize::MAX));
+    Ok(policies)
+}
+
+/// Changes the policy of `target`. A change to what it is already changes
+/// nothing, and is not put on record.
+///
+/// # Errors
+/// When the change cannot be meant, or the database refuses.
+pub async fn set(
+    db: &PgPool,
+    target: &str,
+    change: &Change,
+    author: &Author,
+) -> Result<Changed, Unchanged> {
+    let changing = || context("change a retention policy");
+    let mut tx = database::begin(db, TxLimits::CONTROL)
+        .await
+        .map_err(changing())?;
+    let before = lock(Unprepared(&mut tx), target)
+        .await
+        .map_err(changing())?;
+    let before = before
+        .filter(|policy| Rule::find(&policy.target).is_some())
+        .ok_or_else(|| Unchanged::Refused(unknown(target)))?;
+    let mut after = applied(&before, change).map_err(Unchanged::Refused)?;
+    if after != before {
+        after.updated_at = write(Unprepared(&mut tx), &after)
+            .await
+            .map_err(changing())?;
+        record(Unprepared(&mut tx), &before, &after, author)
+            .await
+            .map_err(changing())?;
+    }
+    tx.commit().await.map_err(changing())?;
+    Ok(Changed { before, after })
+}
+
+/// The policy with the change made, if it may be made.
+fn applied(before: &Policy, change: &Change) -> Result<Policy, String> {
+    let mut after = before.clone();
+    if let Some(days) = change.keep_days {
+        after.keep_days = days;
+    }
+    if let Some(basis) = &change.legal_basis {
+        basis.trim().clone_into(&mut after.legal_basis);
+    }
+    if let Some(enabled) = change.enabled {
+        after.enabled = enabled;
+    }
+    let (target, days, floor) = (&after.target, after.keep_days, after.floor_days());
+    let is_at_stake = change.keep_days.is_some() || change.enabled == Some(true);
+    if is_at_stake && days < floor {
+        return Err(format!(
+            "{target} must be kept for at least {floor} days, not {days}"
+        ));
+    }
+    if change.keep_days.is_some() && days > LONGEST_DAYS {
+        return Err(format!(
+            "{target} can be kept for {LONGEST_DAYS} days at the most; to keep it for ever, disable the policy"
+        ));
+    }
+    if after.legal_basis.is_empty() {
+        return Err("a policy needs its legal basis".to_owned());
+    }
+    Ok(after)
+}
+
+fn unknown(target: &str) -> String {
+    let known: Vec<&str> = super::rules::RULES.iter().map(|rule| rule.target).collect();
+    format!(
+        "there is no policy for {target:?}; there are: {}",
+        known.join(", ")
+    )
+}
+
+async fn read(db: Unprepared<'_>) -> sqlx::Result<Vec<Policy>> {
+    sqlx::query_as!(
+        Policy,
+        "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
+           from retention_policies
+          order by target"
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn lock(db: Unprepared<'_>, target: &str) -> sqlx::Result<Option<Policy>> {
+    sqlx::query_as!(
+        Policy,
+        "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
+           from retention_policies
+          where target = $1
+            for update",
+        target,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+async fn write(db: Unprepared<'_>, policy: &Policy) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(
+        "update retention_policies
+            set keep_days = $2,
+                legal_basis = $3,
+                enabled = $4,
+                updated_at = default
+          where target = $1
+         returning updated_at",
+        policy.target,
+        policy.keep_days,
+        policy.legal_basis,
+        policy.enabled,
+    )
+    .fetch_one(db)
+    .await
+}
+
+async fn record(
+    db: Unprepared<'_>,
+    before: &Policy,
+    after: &Policy,
+    author: &Author,
+) -> sqlx::Result<()> {
+    let values = |policy: &Policy| {
+        serde_json::json!({
+            "keep_days": policy.keep_days,
+            "legal_basis": policy.legal_basis,
+            "enabled": policy.enabled,
+        })
+    };
+    sqlx::query!(
+        "insert into audit_events (event_type, entity_type, entity_id, actor, payload)
+         values ('local.retention_policy.changed', 'retention_policy', $1,
+                 coalesce($2, 'system'), $3)",
+        after.target,
+        author.actor,
+        serde_json::json!({
+            "before": values(before),
+            "after": values(after),
+            "reason": author.reason,
+        }),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

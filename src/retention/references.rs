@@ -1,0 +1,219 @@
+//! What is left of a member in other tables, and how it goes.
+//!
+//! Rows that figures are made of stay, without the person. A document that
+//! names the member is emptied, because it may say more than the key it was
+//! found by. Every statement finds its rows by an index.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Result};
+use uuid::Uuid;
+
+use crate::database::Unprepared;
+
+/// Events of conversations that one batch may silence.
+const MOST_EVENTS: i64 = 5_000;
+
+/// Whether all that the members said is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hushed {
+    Wholly,
+    InPart,
+}
+
+/// Takes the words out of conversations, as far as one batch may go.
+pub(crate) async fn hush(db: Unprepared<'_>, gone: &[Uuid]) -> Result<Hushed> {
+    let hushed = sqlx::query!(
+        "update conversation_events
+            set transcript = null,
+                payload = '{}'
+          where id in (
+              (select e.id
+                 from conversation_sessions s
+                 join conversation_events e on e.session_id = s.id
+                where s.member_id = any($1)
+                  and (e.transcript is not null or e.payload <> '{}')
+                limit $2)
+              union all
+              (select e.id
+                 from unnest($1::uuid[]) as gone (id)
+                 join conversation_events e on e.payload ->> 'member_id' = gone.id::text
+                where e.payload ? 'member_id'
+                limit $2)
+          )",
+        gone,
+        MOST_EVENTS,
+    )
+    .execute(db)
+    .await?;
+    let most = u64::try_from(MOST_EVENTS).unwrap_or_default();
+    Ok(if hushed.rows_affected() < most {
+        Hushed::Wholly
+    } else {
+        Hushed::InPart
+    })
+}
+
+/// Erases all else that names these members, but their own rows.
+pub(crate) async fn erase(db: &mut PgConnection, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    sessions(Unprepared(db), gone, now).await?;
+    alerts(Unprepared(db), gone, now).await?;
+    scores(Unprepared(db), gone).await?;
+    reports(Unprepared(db), gone).await?;
+    logs(Unprepared(db), gone).await?;
+    audit(Unprepared(db), gone).await?;
+    holds(Unprepared(db), gone, now).await
+}
+
+async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update conversation_sessions
+            set metadata = '{}',
+                redacted_at = coalesce(redacted_at, $2),
+                member_id = case when member_id = any($1) then null else member_id end
+          where id in (
+              select s.id
+                from conversation_sessions s
+               where s.member_id = any($1)
+              union all
+              select s.id
+                from unnest($1::uuid[]) as gone (id)
+                join conversation_sessions s on s.metadata ->> 'member_id' = gone.id::text
+               where s.metadata ? 'member_id'
+          )",
+        gone,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An alert about the member is over, since there is nobody left to call; one
+/// about something else that names them goes on, without the name.
+async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update alerts a
+            set title = 'About a member who was anonymised',
+                details = '{}',
+                recommended_actions = '[]',
+                dedup_key = case when found.own then 'anonymised:' || a.id else a.dedup_key end,
+                member_id = case when found.own then null else a.member_id end,
+                resolved_at = case when found.open then $2 else a.resolved_at end,
+                resolved_by = case when found.open then 'system' else a.resolved_by end,
+                status = case when found.open then 'resolved' else a.status end
+           from (
+               select id, true as own, status in ('open', 'acknowledged') as open
+                 from alerts
+                where member_id = any($1)
+               union all
+               select n.id, false, false
+                 from unnest($1::uuid[]) as gone (id)
+                 join alerts n on n.details ->> 'member_id' = gone.id::text
+                where n.details ? 'member_id'
+                  and (n.member_id is null or n.member_id <> all($1))
+           ) found
+          where found.id = a.id",
+        gone,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The score of today; those of the past stay, for measuring the model.
+async fn scores(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+    sqlx::query!("delete from member_churn where member_id = any($1)", gone)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// A report goes on saying how many were at risk, and how much.
+async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update weekly_reports w
+           set metrics = jsonb_set(w.metrics, '{at_risk}', (
+                   select jsonb_agg(
+                              case
+                                  when entry ->> 'member_id' = any($1::uuid[]::text[])
+                                  then jsonb_build_object('member_id', null,
+                                                          'score', entry -> 'score',
+                                                          'level', entry -> 'level')
+                                  else entry
+                              end
+                              order by place)
+                     from jsonb_array_elements(w.metrics -> 'at_risk')
+                          with ordinality as listed (entry, place)
+               ))
+         where w.id in (
+             select n.id
+               from unnest($1::uuid[]) as gone (id)
+               join weekly_reports n
+                 on n.metrics -> 'at_risk'
+                    @> jsonb_build_array(jsonb_build_object('member_id', gone.id))
+         )
+        "#,
+        gone,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+    sqlx::query!(
+        "update system_logs
+            set message = 'about a member who was anonymised',
+                details = '{}'
+          where id in (
+              select g.id
+                from unnest($1::uuid[]) as gone (id)
+                join system_logs g on g.details ->> 'member_id' = gone.id::text
+               where g.details ? 'member_id'
+          )",
+        gone,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// That something happened stays on record, and when, and by whom.
+async fn audit(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+    sqlx::query!(
+        "update audit_events
+            set payload = '{}'
+          where id in (
+              select v.id
+                from audit_events v
+               where v.entity_type = 'member'
+                 and v.entity_id = any($1::uuid[]::text[])
+              union all
+              select v.id
+                from unnest($1::uuid[]) as gone (id)
+                join audit_events v on v.payload ->> 'member_id' = gone.id::text
+               where v.payload ? 'member_id'
+          )",
+        gone,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The reason of a hold that has ended may say who it was about.
+async fn holds(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "delete from legal_holds
+          where subject_type = 'member'
+            and subject_id = any($1)
+            and until <= $2",
+        gone,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

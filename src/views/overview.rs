@@ -1,0 +1,210 @@
+//! The overview: all figures, and all that the dashboard shows beside them,
+//! each read in one transaction.
+//!
+//! Owns the lists that no other answer has: the latest runs of all jobs, the
+//! kinds of alerts that stand open, the latest weekly reports. Every list is bounded.
+//! Read only.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Result};
+use uuid::Uuid;
+
+use super::history::{Run, runs};
+use super::punctuality::{Punctuality, punctuality};
+use super::standing::{Standing, standings};
+use super::totals::{self, Totals};
+use crate::database::Unprepared;
+use crate::engine::{JobError, Registry, Runner, context};
+use crate::reports::week::IsoWeek;
+
+/// How many rows a list has at the most.
+const RUNS: i64 = 15;
+const KINDS: i64 = 50;
+const REPORTS: i64 = 12;
+const CONTINUATIONS: i64 = 20;
+
+/// The figures of every job, and the alerts.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The moment at which it was so.
+    pub at: DateTime<Utc>,
+    /// How each job stands, by its name.
+    pub standings: BTreeMap<String, Standing>,
+    /// Whether each job is called at its times.
+    pub punctuality: Vec<Punctuality>,
+    /// What all runs of each job did together, by its name.
+    pub totals: BTreeMap<String, Totals>,
+    /// What stands open, by kind and severity, the worst first.
+    pub alerts_open: Vec<Open>,
+}
+
+/// All that the dashboard shows.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// The figures of every job.
+    pub figures: Figures,
+    /// The latest runs of all jobs.
+    pub runs: Vec<Run>,
+    /// The latest weekly reports.
+    pub reports: Vec<Report>,
+}
+
+/// The alerts of a kind and severity that stand open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// What kind of trouble, in snake case.
+    pub kind: String,
+    /// `info`, `warning`, `high` or `critical`.
+    pub severity: String,
+    /// How many there are, acknowledged ones too.
+    pub alerts: i64,
+    /// How many of them somebody has in hand.
+    pub acknowledged: i64,
+    /// What the latest says, in a sentence for people.
+    pub latest_title: String,
+    /// Since when the oldest stands open.
+    pub oldest: DateTime<Utc>,
+    /// Since when the latest does.
+    pub latest: DateTime<Utc>,
+}
+
+/// Where a weekly report is found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The gym, as people call it.
+    pub gym: String,
+    /// The gym, as its address is written.
+    pub slug: String,
+    /// The week.
+    pub week: IsoWeek,
+    /// When it was made.
+    pub generated_at: DateTime<Utc>,
+}
+
+impl Runner {
+    /// All that the dashboard shows.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn overview(&self) -> std::result::Result<Overview, JobError> {
+        let mut tx = self.reading().await?;
+        overview(&mut tx, self.jobs)
+            .await
+            .map_err(context("read the overview"))
+    }
+
+    /// The figures of every job.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn figures(&self) -> std::result::Result<Figures, JobError> {
+        let mut tx = self.reading().await?;
+        figures(&mut tx, self.jobs)
+            .await
+            .map_err(context("read the figures"))
+    }
+
+    /// The runs that go on where this one ended, the latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn continuations_of(&self, run: Uuid) -> std::result::Result<Vec<Run>, JobError> {
+        let mut tx = self.reading().await?;
+        continuations(&mut tx, run)
+            .await
+            .map_err(context("read the continuations"))
+    }
+}
+
+async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
+    let latest = latest_runs(Unprepared(db)).await?;
+    Ok(Overview {
+        figures: figures(db, jobs).await?,
+        runs: runs(Unprepared(db), &latest).await?,
+        reports: reports(Unprepared(db)).await?,
+    })
+}
+
+async fn figures(db: &mut PgConnection, jobs: Registry) -> Result<Figures> {
+    let (at, standings) = standings(db, jobs).await?;
+    Ok(Figures {
+        at,
+        standings,
+        punctuality: punctuality(db, jobs).await?,
+        totals: totals::of_every_job(db).await?,
+        alerts_open: alerts_open(Unprepared(db)).await?,
+    })
+}
+
+async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
+    let ids = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          where continuation_of = $1
+          order by started_at desc, id desc
+          limit $2",
+        run,
+        CONTINUATIONS,
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
+    runs(Unprepared(db), &ids).await
+}
+
+async fn latest_runs(db: Unprepared<'_>) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select id
+           from job_runs
+          order by started_at desc, id desc
+          limit $1",
+        RUNS,
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<Open>> {
+    sqlx::query_as!(
+        Open,
+        r#"
+        select kind, severity, count(*) as "alerts!",
+               count(*) filter (where status = 'acknowledged') as "acknowledged!",
+               (array_agg(title order by opened_at desc, id))[1] as "latest_title!",
+               min(opened_at) as "oldest!",
+               max(opened_at) as "latest!"
+          from alerts
+         where status in ('open', 'acknowledged')
+         group by kind, severity
+         order by array_position(array['critical', 'high', 'warning', 'info'], severity), kind
+         limit $1
+        "#,
+        KINDS,
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn reports(db: Unprepared<'_>) -> Result<Vec<Report>> {
+    let rows = sqlx::query!(
+        "select g.name, g.slug, w.iso_year, w.iso_week, w.generated_at
+           from weekly_reports w
+           join gyms g on g.id = w.gym_id
+          order by w.period_end desc, g.name, w.id
+          limit $1",
+        REPORTS,
+    )
+    .fetch_all(db)
+    .await?;
+    let reports = rows.into_iter().map(|row| Report {
+        gym: row.name,
+        slug: row.slug,
+        week: IsoWeek {
+            year: row.iso_year,
+            week: row.iso_week.cast_unsigned(),
+        },
+        generated_at: row.generated_at,
+    });
+    Ok(reports.collect())
+}

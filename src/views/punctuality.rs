@@ -1,0 +1,163 @@
+//! Punctuality: does the scheduler still call, job by job?
+//!
+//! A job is overdue when a tick of its schedule and `overdue_after` have
+//! passed with nothing delivered for it. Any real run that a schedule of
+//! QStash's asked for counts as delivered, also one that failed or was
+//! skipped: the scheduler is not silent. What an operator called, what this
+//! service sent to itself (continuations, shards) and dry runs do not count.
+//! Ticks are expected from the first migration on, and from the end of a
+//! pause on: nobody waits for what was not to run. Read only.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use sqlx::{PgConnection, Result};
+use utoipa::ToSchema;
+
+use crate::database::Unprepared;
+use crate::engine::{JobError, Registry, Runner, context};
+use crate::qstash::schedules::{Schedule, Schedules};
+
+/// Whether a job is called at its times.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Punctuality {
+    /// The job.
+    pub job: String,
+    /// In a word.
+    pub state: State,
+    /// Seconds since it became overdue; 0 when it is not.
+    pub overdue_seconds: i64,
+    /// When it was due last, since the first migration.
+    pub last_expected_tick: Option<DateTime<Utc>>,
+    /// When QStash called it last.
+    pub last_delivery: Option<DateTime<Utc>>,
+}
+
+/// Whether a job is called at its times, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The scheduler calls, or has time left to.
+    OnTime,
+    /// It does not.
+    Overdue,
+    /// The job is not to run, so nobody waits for it.
+    Paused,
+}
+
+impl Punctuality {
+    /// Whether a call is missing.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.state == State::Overdue
+    }
+}
+
+impl Runner {
+    /// Whether each scheduled job is called at its times.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn punctuality(&self) -> std::result::Result<Vec<Punctuality>, JobError> {
+        let mut tx = self.reading().await?;
+        punctuality(&mut tx, self.jobs)
+            .await
+            .map_err(context("read the deliveries"))
+    }
+}
+
+/// Whether each scheduled job is called at its times.
+pub(super) async fn punctuality(db: &mut PgConnection, jobs: Registry) -> Result<Vec<Punctuality>> {
+    let deployed = Schedules::deployed();
+    let moments = moments(Unprepared(db)).await?;
+    let deliveries = deliveries(Unprepared(db), jobs).await?;
+    let judged = deliveries.iter().filter_map(|delivered| {
+        let schedule = deployed.of(&delivered.job)?;
+        Some(judge(deployed, schedule, delivered, &moments))
+    });
+    Ok(judged.collect())
+}
+
+fn judge(
+    deployed: &Schedules,
+    schedule: &Schedule,
+    delivered: &Delivered,
+    moments: &Moments,
+) -> Punctuality {
+    let now = moments.now;
+    let first = moments.first_migration.unwrap_or(now);
+    let since = delivered.pause_ended_at.map_or(first, |at| at.max(first));
+    let overdue = if delivered.is_paused {
+        TimeDelta::zero()
+    } else {
+        deployed.overdue(schedule, since, delivered.at, now)
+    };
+    let state = match delivered.is_paused {
+        true => State::Paused,
+        false if overdue > TimeDelta::zero() => State::Overdue,
+        false => State::OnTime,
+    };
+    Punctuality {
+        job: delivered.job.clone(),
+        state,
+        overdue_seconds: overdue.num_seconds(),
+        last_expected_tick: deployed
+            .last_tick(schedule, now)
+            .filter(|tick| *tick >= first),
+        last_delivery: delivered.at,
+    }
+}
+
+struct Moments {
+    now: DateTime<Utc>,
+    first_migration: Option<DateTime<Utc>>,
+}
+
+async fn moments(db: Unprepared<'_>) -> Result<Moments> {
+    sqlx::query_as!(
+        Moments,
+        r#"
+        select clock_timestamp() as "now!",
+               min(installed_on) as first_migration
+          from _sqlx_migrations
+         where success
+        "#
+    )
+    .fetch_one(db)
+    .await
+}
+
+struct Delivered {
+    job: String,
+    at: Option<DateTime<Utc>>,
+    is_paused: bool,
+    pause_ended_at: Option<DateTime<Utc>>,
+}
+
+async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>> {
+    let names: Vec<String> = jobs.iter().map(|job| job.name.to_owned()).collect();
+    sqlx::query_as!(
+        Delivered,
+        r#"
+        select j.job as "job!",
+               (select started_at
+                  from job_runs r
+                 where r.job = j.job
+                   and trigger = 'qstash'
+                   and not dry_run
+                   and not options ?| array['continuation_of', 'shard']
+                   -- Somebody at a command line played the scheduler.
+                   and (message_id is null or message_id not like 'msg\_cli\_%')
+                 order by started_at desc
+                 limit 1) as at,
+               p.job is not null
+                   and coalesce(p.until > clock_timestamp(), true) as "is_paused!",
+               case when p.until <= clock_timestamp() then p.until end as pause_ended_at
+          from unnest($1::text[]) with ordinality as j (job, position)
+          left join job_pauses p on p.job = j.job
+         order by j.position
+        "#,
+        &names,
+    )
+    .fetch_all(db)
+    .await
+}

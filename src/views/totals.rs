@@ -1,0 +1,52 @@
+//! Totals as operators read them: what all runs of a job did together.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Result};
+
+use crate::database::Unprepared;
+
+/// What all runs of one job did together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The job's own counts, by their names in its results.
+    pub counts: BTreeMap<String, i64>,
+    /// How many runs ended in each status.
+    pub runs: BTreeMap<String, i64>,
+    /// How long those took together that worked to some end, in milliseconds.
+    pub duration_ms: i64,
+    /// How many those were.
+    pub worked: i64,
+    /// When the latest success ended that did work, and not only hand it out.
+    pub last_success: Option<DateTime<Utc>>,
+}
+
+/// The totals of every job that ever ran, by its name.
+pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<String, Totals>> {
+    let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
+    let counts = sqlx::query!("select job, kind, total from job_totals")
+        .fetch_all(Unprepared(db))
+        .await?;
+    for row in counts {
+        let of_job = totals.entry(row.job).or_default();
+        of_job.counts.insert(row.kind, row.total);
+    }
+    let runs =
+        sqlx::query!("select job, status, runs, duration_ms, last_finished_at from job_run_totals")
+            .fetch_all(Unprepared(db))
+            .await?;
+    for row in runs {
+        let of_job = totals.entry(row.job).or_default();
+        // An abandoned run was found over long after it had died.
+        if !["abandoned", "skipped"].contains(&row.status.as_str()) {
+            of_job.duration_ms += row.duration_ms;
+            of_job.worked += row.runs;
+        }
+        if row.status == "succeeded" {
+            of_job.last_success = row.last_finished_at;
+        }
+        of_job.runs.insert(row.status, row.runs);
+    }
+    Ok(totals)
+}
