@@ -9,6 +9,7 @@
 
 use uuid::Uuid;
 
+pub mod batch;
 mod begin;
 mod budget;
 mod call;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::engine::batch::commit_in_parts;
 use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
 
 mod alerts;
@@ -33,7 +34,7 @@ mod verdict;
 use results::Results;
 
 use gyms::{Gym, Gyms, Walk};
-use settle::{Work, settle};
+use settle::Work;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -137,7 +138,8 @@ async fn judge(
         if batch.is_empty() {
             return Ok(Completion::Done);
         }
-        if settle(ctx, &batch, &Work::Verdicts, results).await? == Completion::WorkLeft {
+        let work = &mut Work::Verdicts;
+        if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
         stood.pass(ctx, &batch);
@@ -168,8 +170,8 @@ async fn measure(
             results.measured(measured.iter().filter_map(|kiosk| kiosk.uptime));
             continue;
         }
-        let uptime = Work::Uptime(measured);
-        if settle(ctx, &batch, &uptime, results).await? == Completion::WorkLeft {
+        let work = &mut Work::Uptime(measured);
+        if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
         stood.pass(ctx, &batch);

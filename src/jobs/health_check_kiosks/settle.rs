@@ -1,6 +1,5 @@
-//! One transaction for a batch of gyms. While somebody else holds a row it is
-//! tried again; then each gym is done on its own, so that a gym that cannot be
-//! done spoils no other.
+//! One transaction for a batch of gyms: the statuses of their kiosks and the
+//! alerts, or the uptime that was measured.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,11 +9,8 @@ use uuid::Uuid;
 use super::gyms::{Columns, Gym, Watch};
 use super::uptime::Measured;
 use super::{Results, alerts, statuses, uptime};
-use crate::database::Fault;
-use crate::engine::{Batch, Completion, JobContext, JobError, context};
-
-/// How often a batch is tried while somebody else holds one of its rows.
-const TRIES: u32 = 3;
+use crate::engine::batch::{BatchWork, conclude};
+use crate::engine::{Batch, JobContext, JobError, context};
 
 /// What is to be written about a batch of gyms.
 #[derive(Debug)]
@@ -25,75 +21,37 @@ pub(super) enum Work {
     Uptime(Vec<Measured>),
 }
 
-/// Commits `work` for these gyms; a gym that cannot be done is an error of
-/// the run's results. Gyms that there is no time for are left to a later run.
-pub(super) async fn settle(
-    ctx: &JobContext,
-    gyms: &[Arc<Gym>],
-    work: &Work,
-    results: &mut Results,
-) -> Result<Completion, JobError> {
-    match commit_patiently(ctx, gyms, work, results).await {
-        Err(stop) if is_about_rows(&stop) => {}
-        done => return done.map(|()| Completion::Done),
-    }
-    for gym in gyms {
-        if ctx.budget.is_spent() {
-            return Ok(Completion::WorkLeft);
-        }
-        match commit(ctx, std::slice::from_ref(gym), work, results).await {
-            Err(stop) if is_about_rows(&stop) => match work {
-                Work::Verdicts => results.leave(gym, stop.to_string()),
-                Work::Uptime(_) => results.error(gym, stop.to_string()),
-            },
-            done => done?,
-        }
-    }
-    Ok(Completion::Done)
-}
+impl BatchWork for Work {
+    type Item = Arc<Gym>;
+    type Results = Results;
 
-async fn commit_patiently(
-    ctx: &JobContext,
-    gyms: &[Arc<Gym>],
-    work: &Work,
-    results: &mut Results,
-) -> Result<(), JobError> {
-    let mut tries = 1;
-    loop {
-        match commit(ctx, gyms, work, results).await {
-            Err(stop)
-                if stop.fault() == Fault::Contended && tries < TRIES && !ctx.budget.is_spent() =>
-            {
-                tries += 1;
-            }
-            done => return done,
-        }
+    async fn commit(
+        &self,
+        ctx: &JobContext,
+        gyms: &[Arc<Gym>],
+        results: &mut Results,
+    ) -> Result<(), JobError> {
+        let mut batch = ctx.fence.batch().await?;
+        let mut sum = results.clone();
+        let written = match self {
+            Self::Verdicts => apply_verdicts(ctx, &mut batch, gyms, &mut sum).await,
+            Self::Uptime(measured) => write_uptime(&mut batch, gyms, measured, &mut sum).await,
+        };
+        conclude(batch, written.map(|()| sum), results).await
     }
-}
 
-/// One transaction; `results` count it once it is kept.
-async fn commit(
-    ctx: &JobContext,
-    gyms: &[Arc<Gym>],
-    work: &Work,
-    results: &mut Results,
-) -> Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let mut sum = results.clone();
-    let applied = match work {
-        Work::Verdicts => apply_verdicts(ctx, &mut batch, gyms, &mut sum).await,
-        Work::Uptime(measured) => write_uptime(&mut batch, gyms, measured, &mut sum).await,
-    };
-    match applied {
-        Ok(()) => {
-            batch.commit(&sum).await?;
-            *results = sum;
-            Ok(())
+    async fn refused(
+        &self,
+        _: &JobContext,
+        gym: &Arc<Gym>,
+        error: JobError,
+        results: &mut Results,
+    ) -> Result<(), JobError> {
+        match self {
+            Self::Verdicts => results.leave(gym, error.to_string()),
+            Self::Uptime(_) => results.error(gym, error.to_string()),
         }
-        Err(stop) => {
-            batch.undo().await?;
-            Err(stop)
-        }
+        Ok(())
     }
 }
 
@@ -135,9 +93,4 @@ async fn write_uptime(
     }
     sum.measured(measured().filter_map(|kiosk| kiosk.uptime));
     Ok(())
-}
-
-/// Whether doing the gyms one by one may tell the good from the bad.
-fn is_about_rows(stop: &JobError) -> bool {
-    matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

@@ -1,0 +1,133 @@
+//! The retry ladder of batches, the same for every job.
+//!
+//! A batch is one transaction. While another transaction holds one of its
+//! rows it is tried again; when it takes too long it is halved; when the
+//! database refuses a row each item is done on its own, so that one bad item
+//! spoils no other. Only a lost lease and an unreachable database stop the
+//! run.
+
+use serde::Serialize;
+
+use super::{Batch, Completion, JobContext, JobError};
+use crate::database::Fault;
+
+/// How often a batch is tried while another transaction holds one of its rows.
+const TRIES: u32 = 3;
+
+/// What a job does with a batch of its items.
+pub trait BatchWork: Send {
+    /// One unit that can be done on its own.
+    type Item: Sync;
+    /// The job's results.
+    type Results: Send;
+
+    /// One transaction for all of `items`; `results` count it once it is kept.
+    ///
+    /// # Errors
+    /// Nothing of the batch was kept then.
+    fn commit(
+        &self,
+        ctx: &JobContext,
+        items: &[Self::Item],
+        results: &mut Self::Results,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+
+    /// What becomes of an item that the database refuses on its own too.
+    ///
+    /// # Errors
+    /// Whatever must stop the run.
+    fn refused(
+        &self,
+        ctx: &JobContext,
+        item: &Self::Item,
+        error: JobError,
+        results: &mut Self::Results,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+
+    /// These items, the next in their order, are done or refused.
+    fn passed(&mut self, _ctx: &JobContext, _items: &[Self::Item]) {}
+}
+
+/// Commits `items`, all at once or in ever smaller parts. Items that there is
+/// no time for are left: [`Completion::WorkLeft`].
+///
+/// # Errors
+/// When the lease is lost, or the database cannot be reached.
+pub async fn commit_in_parts<W: BatchWork>(
+    ctx: &JobContext,
+    work: &mut W,
+    items: &[W::Item],
+    results: &mut W::Results,
+) -> Result<Completion, JobError> {
+    let mut waiting = vec![items];
+    while let Some(part) = waiting.pop() {
+        let is_whole = part.len() == items.len();
+        if part.is_empty() {
+            continue;
+        }
+        if !is_whole && ctx.budget.is_spent() {
+            return Ok(Completion::WorkLeft);
+        }
+        let tries = if is_whole { TRIES } else { 1 };
+        match commit_patiently(ctx, work, part, tries, results).await {
+            Err(error) if part.len() > 1 && error.took_too_long() => {
+                let (first, second) = part.split_at(part.len() / 2);
+                waiting.extend([second, first]);
+                continue;
+            }
+            Err(error) if part.len() > 1 && error.is_about_rows() => {
+                waiting.extend(part.chunks(1).rev());
+                continue;
+            }
+            Err(error) if error.took_too_long() || error.is_about_rows() => {
+                work.refused(ctx, &part[0], error, results).await?;
+            }
+            done => done?,
+        }
+        work.passed(ctx, part);
+    }
+    Ok(Completion::Done)
+}
+
+/// Tries again while another transaction holds a row.
+async fn commit_patiently<W: BatchWork>(
+    ctx: &JobContext,
+    work: &W,
+    items: &[W::Item],
+    tries: u32,
+    results: &mut W::Results,
+) -> Result<(), JobError> {
+    let mut left = tries;
+    loop {
+        match work.commit(ctx, items, results).await {
+            Err(error)
+                if error.fault() == Fault::Contended && left > 1 && !ctx.budget.is_spent() =>
+            {
+                left -= 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Ends a batch: kept with the results that `written` holds, or undone.
+///
+/// # Errors
+/// That of `written`, or the database's at the end of the batch.
+pub async fn conclude<R: Serialize>(
+    batch: Batch<'_>,
+    written: Result<R, JobError>,
+    results: &mut R,
+) -> Result<(), JobError> {
+    match written {
+        Ok(sum) => {
+            batch.commit(&sum).await?;
+            *results = sum;
+            Ok(())
+        }
+        Err(error) => {
+            batch.undo().await?;
+            Err(error)
+        }
+    }
+}
