@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Guard, Settings};
+use crate::http;
 use crate::resend::Resend;
 use crate::runs::{Publisher, Runner};
 use crate::stripe::Stripe;
-use crate::{database, http};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -60,9 +60,8 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 /// # Errors
 /// When a setting is wrong.
 pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
-    let database = settings.database()?;
     Ok(Runner {
-        db: database::pool(database.options, database.max_connections),
+        db: settings.database()?.pool(),
         stripe: Stripe::new(settings.stripe()?)?,
         resend: Resend::new(settings.resend()?)?,
         links: settings.links()?,

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use super::weekly_reports::links::Links;
 use super::{Budget, Fence, Options, Place};
-use crate::database::{self, Bounds, Fault};
+use crate::database::{self, Fault, TxLimits};
 use crate::resend::Resend;
 use crate::stripe::Stripe;
 
@@ -55,7 +55,7 @@ impl Cx {
 
     /// A transaction for reading; dropped, it is rolled back.
     pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, Stop> {
-        database::begin(&self.db, Bounds::READ)
+        database::begin(&self.db, TxLimits::READ)
             .await
             .map_err(during("begin to read"))
     }

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
 use super::cx::{Stop, during};
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 
 /// A lease held: the right to work on one shard of one job, while it lasts.
 #[derive(Debug, Clone)]
@@ -40,6 +40,7 @@ pub struct Lease {
 pub struct Fence {
     db: PgPool,
     lease: Lease,
+    lock_timeout: Duration,
     rehearsal: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
     progress: watch::Sender<Value>,
 }
@@ -47,10 +48,17 @@ pub struct Fence {
 impl Fence {
     /// A fence around `lease`; with `dry_run` nothing is ever committed.
     #[must_use]
-    pub fn new(db: PgPool, lease: Lease, dry_run: bool, progress: watch::Sender<Value>) -> Self {
+    pub fn new(
+        db: PgPool,
+        lease: Lease,
+        lock_timeout: Duration,
+        dry_run: bool,
+        progress: watch::Sender<Value>,
+    ) -> Self {
         Self {
             db,
             lease,
+            lock_timeout,
             rehearsal: dry_run.then(Mutex::default),
             progress,
         }
@@ -60,6 +68,12 @@ impl Fence {
     #[must_use]
     pub fn run_id(&self) -> Uuid {
         self.lease.run_id
+    }
+
+    /// How long a batch waits for a lock.
+    #[must_use]
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// Begins a batch, with the lease renewed.
@@ -136,7 +150,7 @@ impl Fence {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, Stop> {
-        database::begin(&self.db, Bounds::BATCH)
+        database::begin(&self.db, TxLimits::batch(self.lock_timeout))
             .await
             .map_err(during("begin a batch"))
     }

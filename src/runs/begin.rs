@@ -12,7 +12,7 @@ use super::lease::{self, Held, Part};
 use super::ledger::{self, Entry};
 use super::record::{Record, Status};
 use super::{Answer, Call, Trigger, new_id, totals};
-use crate::database::{self, Bounds, Fault, Unnamed};
+use crate::database::{self, Fault, TxLimits, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Stop, during};
 
@@ -58,7 +58,7 @@ fn held_back(error: sqlx::Error) -> Stop {
 }
 
 async fn in_one_transaction(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Begun> {
-    let mut tx = database::begin(db, Bounds::DECISION).await?;
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let held = lease::lock(Unnamed(&mut tx), Part::of(call)).await?;
     let begun = decide(&mut tx, call, &held, ttl).await?;
     tx.commit().await?;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::publisher::Publisher;
 use super::record::{Record, Status};
 use super::{Call, Runner, Trigger};
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::{Job, Options, Stop, during};
 
 /// Runs in one chain at the most: an hour and a half of work, after which a
@@ -151,7 +151,7 @@ impl Runner {
     /// messages for ten minutes, and the ledger the runs they led to.
     pub(super) async fn note_published(&self, run_id: Uuid, message_ids: &[String]) {
         let noted = timeout(NOTE, async {
-            let mut tx = database::begin(&self.db, Bounds::DECISION).await?;
+            let mut tx = database::begin(&self.db, TxLimits::CONTROL).await?;
             note(Unnamed(&mut tx), run_id, message_ids).await?;
             tx.commit().await
         });

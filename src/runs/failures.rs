@@ -13,7 +13,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Runner;
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::{Job, Options, Stop, during};
 
 mod alert;
@@ -75,7 +75,7 @@ impl Runner {
     /// When the database cannot be written; the same call may come again.
     pub async fn note_failure(&self, failed: &Failed) -> Result<(Noted, String), Stop> {
         let noting = || during("note a failed message");
-        let mut tx = database::begin(&self.db, Bounds::DECISION)
+        let mut tx = database::begin(&self.db, TxLimits::CONTROL)
             .await
             .map_err(noting())?;
         let noted = async {

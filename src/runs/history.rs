@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Runner, Status};
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::{Job, Stop, during};
 
 /// A run, with all the ledger knows of it.
@@ -103,7 +103,7 @@ impl Runner {
     }
 
     pub(super) async fn reading(&self) -> Result<Transaction<'static, Postgres>, Stop> {
-        database::begin(&self.db, Bounds::READ)
+        database::begin(&self.db, TxLimits::READ)
             .await
             .map_err(during("begin to read"))
     }

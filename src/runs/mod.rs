@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::weekly_reports::links::Links;
 use crate::jobs::{Budget, Finish, Job, Options, Place, Stop, during};
 use crate::resend::Resend;
@@ -88,6 +88,8 @@ pub struct Settings {
     pub budget: Duration,
     /// How long a lease lasts without renewal.
     pub lease_ttl: Duration,
+    /// How long a batch waits for a lock.
+    pub lock_timeout: Duration,
 }
 
 /// Who asks for a run.
@@ -229,7 +231,7 @@ impl Runner {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn now(&self) -> Result<DateTime<Utc>, Stop> {
-        let mut tx = database::begin(&self.db, Bounds::READ)
+        let mut tx = database::begin(&self.db, TxLimits::READ)
             .await
             .map_err(during("begin to read"))?;
         sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)

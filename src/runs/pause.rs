@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::Runner;
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::{Job, Stop, during};
 
 /// The longest pause with an end, in words of Postgres.
@@ -49,7 +49,7 @@ impl Runner {
 }
 
 async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> sqlx::Result<bool> {
-    let mut tx = database::begin(db, Bounds::DECISION).await?;
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let written = sqlx::query!(
         "with paused as (
             insert into job_pauses as p (job, reason, paused_by, paused_at, until)
@@ -81,7 +81,7 @@ async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> 
 }
 
 async fn resume_job(db: &PgPool, job: &str, by: Option<&str>) -> sqlx::Result<bool> {
-    let mut tx = database::begin(db, Bounds::DECISION).await?;
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let written = sqlx::query!(
         "with resumed as (
             update job_pauses

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::Runner;
-use crate::database::{self, Bounds, MIGRATOR, Unnamed};
+use crate::database::{self, MIGRATOR, TxLimits, Unnamed};
 
 /// How long the database may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ impl Runner {
 }
 
 async fn applied(db: &PgPool) -> sqlx::Result<Vec<i64>> {
-    let mut tx = database::begin(db, Bounds::READ).await?;
+    let mut tx = database::begin(db, TxLimits::READ).await?;
     sqlx::query_scalar!("select version from _sqlx_migrations where success")
         .fetch_all(Unnamed(&mut tx))
         .await

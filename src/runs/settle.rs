@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::ledger;
 use super::record::{Record, Status};
 use super::{Call, failures, lease, totals};
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::fence::Lease;
 use crate::jobs::{Ended, Finish, Place, Stop, during};
 
@@ -48,7 +48,7 @@ async fn settle_once(
     ended: &Ended,
     place: &Place,
 ) -> sqlx::Result<Record> {
-    let mut tx = database::begin(db, Bounds::DECISION).await?;
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let still_ours = lease::free(Unnamed(&mut tx), lease).await?;
     let (status, error) = verdict(ended, still_ours);
     let settled = ledger::finish(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use super::rules::Rule;
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 use crate::jobs::{Stop, during};
 
 /// A hundred years. To keep something for ever, disable its policy.
@@ -91,7 +91,7 @@ pub enum Unchanged {
 pub async fn all(db: &PgPool) -> Result<Vec<Policy>, Stop> {
     let reading = during("read the retention policies");
     let read = async {
-        let mut tx = database::begin(db, Bounds::READ).await?;
+        let mut tx = database::begin(db, TxLimits::READ).await?;
         read(Unnamed(&mut tx)).await
     };
     let mut policies = read.await.map_err(reading)?;
@@ -115,7 +115,7 @@ pub async fn set(
     author: &Author,
 ) -> Result<Changed, Unchanged> {
     let changing = || during("change a retention policy");
-    let mut tx = database::begin(db, Bounds::DECISION)
+    let mut tx = database::begin(db, TxLimits::CONTROL)
         .await
         .map_err(changing())?;
     let before = lock(Unnamed(&mut tx), target).await.map_err(changing())?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::model::{DEFAULT, SIGNALS, Weights, probability};
 use super::weights::{self, Tested};
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 
 mod history;
 mod regression;
@@ -91,7 +91,7 @@ pub struct Score {
 /// # Errors
 /// When the database refuses.
 pub async fn gyms(db: &PgPool, which: Option<&str>) -> anyhow::Result<Vec<Gym>> {
-    let mut tx = database::begin(db, Bounds::READ).await.context("read")?;
+    let mut tx = database::begin(db, TxLimits::READ).await.context("read")?;
     sqlx::query_as!(
         Gym,
         "select id, slug
@@ -265,7 +265,7 @@ async fn store(
         fitted: (test.fitted.auc, test.fitted.brier),
         default: (test.default.auc, test.default.brier),
     };
-    let mut tx = database::begin(db, Bounds::DECISION)
+    let mut tx = database::begin(db, TxLimits::CONTROL)
         .await
         .context("begin to store")?;
     let version = weights::store(Unnamed(&mut tx), fitted.gym.id, weights, &tested, at)

@@ -12,7 +12,7 @@ use crate::runs::{Call, Trigger};
 /// A part of the settlement that may fail alone, and waits for nobody long.
 const ASIDE: &str = "savepoint mending;
      set local lock_timeout = '500ms'";
-/// Its end, with the patience of [`crate::database::Bounds::DECISION`] again.
+/// Its end, with the patience of [`crate::database::TxLimits::CONTROL`] again.
 const KEPT: &str = "release savepoint mending;
      set local lock_timeout = '4s'";
 /// Takes it back; the patience from before comes back by itself.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::facts::{self, Member};
 use super::super::model::Facts;
-use crate::database::{self, Bounds, Unnamed};
+use crate::database::{self, TxLimits, Unnamed};
 
 /// Members read at once, and at the most in one gym: more teach nothing new.
 const PAGE: usize = 1_000;
@@ -31,7 +31,7 @@ pub(super) async fn rows(
     gym: Uuid,
     moment: DateTime<Utc>,
 ) -> anyhow::Result<Vec<Row>> {
-    let mut tx = database::begin(db, Bounds::READ).await.context("read")?;
+    let mut tx = database::begin(db, TxLimits::READ).await.context("read")?;
     let members = members(Unnamed(&mut tx), gym, moment)
         .await
         .context("read the members of then")?;
@@ -43,7 +43,7 @@ pub(super) async fn rows(
     let mut rows = Vec::new();
     for page in members.chunks(PAGE) {
         // A transaction of its own, so that none lasts longer than a page.
-        let mut tx = database::begin(db, Bounds::READ).await.context("read")?;
+        let mut tx = database::begin(db, TxLimits::READ).await.context("read")?;
         let facts = facts::of_members(&mut tx, page, moment)
             .await
             .context("read what members did")?;
