@@ -10,7 +10,6 @@ use sqlx::PgPool;
 
 use super::Usage;
 use crate::config::Settings;
-use crate::database;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
 
 /// The width of the table, in characters.
@@ -115,8 +114,7 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
 }
 
 fn pool(settings: &Settings) -> anyhow::Result<PgPool> {
-    let database = settings.database()?;
-    Ok(database::pool(database.options, database.max_connections))
+    Ok(settings.database()?.pool())
 }
 
 fn in_words(policy: &Policy) -> String {

@@ -11,7 +11,7 @@ use crate::config::{Guard, Settings};
 use crate::engine::{Publisher, Runner};
 use crate::resend::Resend;
 use crate::stripe::Stripe;
-use crate::{database, http, jobs};
+use crate::{http, jobs};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -60,10 +60,9 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 /// # Errors
 /// When a setting is wrong.
 pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
-    let database = settings.database()?;
     Ok(Runner {
         jobs: jobs::ALL,
-        db: database::pool(database.options, database.max_connections),
+        db: settings.database()?.pool(),
         stripe: Stripe::new(settings.stripe()?)?,
         resend: Resend::new(settings.resend()?)?,
         links: settings.links()?,

@@ -9,9 +9,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{engine, outbound, stripe, telemetry};
+use crate::{database, engine, outbound, stripe, telemetry};
 
 mod guard;
 mod placeholder;
@@ -34,10 +35,21 @@ pub struct Database {
     pub direct: PgConnectOptions,
     /// Connections of this process.
     pub max_connections: u32,
+    /// How long a caller waits for a connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Database {
+    /// The pool for everything; connects at its first use.
+    #[must_use]
+    pub fn pool(self) -> PgPool {
+        database::pool(self.options, self.max_connections, self.acquire_timeout)
+    }
 }
 
 impl Settings {
-    /// `DATABASE_URL`, `DATABASE_DIRECT_URL`, `DATABASE_MAX_CONNECTIONS`.
+    /// `DATABASE_URL`, `DATABASE_DIRECT_URL`, `DATABASE_MAX_CONNECTIONS`,
+    /// `DATABASE_ACQUIRE_TIMEOUT_MS`.
     ///
     /// # Errors
     /// When one is wrong.
@@ -49,10 +61,12 @@ impl Settings {
             None => options.clone(),
         };
         let max_connections = self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?;
+        let acquire_timeout = self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?;
         Ok(Database {
             options,
             direct,
             max_connections,
+            acquire_timeout,
         })
     }
 
@@ -130,7 +144,7 @@ impl Settings {
         })
     }
 
-    /// `RUN_BUDGET_SECONDS`, `LEASE_TTL_SECONDS`.
+    /// `RUN_BUDGET_SECONDS`, `LEASE_TTL_SECONDS`, `DATABASE_LOCK_TIMEOUT_MS`.
     ///
     /// # Errors
     /// When one is wrong.
@@ -139,7 +153,13 @@ impl Settings {
         Ok(engine::Settings {
             budget: seconds(self.number("RUN_BUDGET_SECONDS", 50, 1..=3_600)?),
             lease_ttl: seconds(self.number("LEASE_TTL_SECONDS", 60, 1..=3_600)?),
+            lock_timeout: self.milliseconds("DATABASE_LOCK_TIMEOUT_MS", 3_000)?,
         })
+    }
+
+    fn milliseconds(&self, name: &str, default: u32) -> Read<Duration> {
+        let number = self.number(name, default, 50..=15_000)?;
+        Ok(Duration::from_millis(number.into()))
     }
 
     /// `LOG_FORMAT`, `RUST_LOG`, as `serve` reads them.

@@ -5,6 +5,7 @@
 //! callers send it inside a transaction. Owns no SQL but how a transaction
 //! begins; tables belong to `runs` and `jobs`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,7 +14,8 @@ use sqlx::postgres::{
     PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
 };
 use sqlx::{
-    Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr, Transaction,
+    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
+    Transaction,
 };
 
 pub mod checkup;
@@ -22,20 +24,17 @@ pub mod readiness;
 /// Every table of this service, embedded; applied by `migrate`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How long a request waits for a connection before the database counts as
-/// unreachable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a connection may have lain idle to be taken without a question.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A pool that connects at its first use, so that a database that is away
-/// keeps nobody from starting.
+/// keeps nobody from starting. A caller waits `acquire_timeout` for a
+/// connection before the database counts as unreachable.
 #[must_use]
-pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+pub fn pool(options: PgConnectOptions, max_connections: u32, acquire_timeout: Duration) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(acquire_timeout)
         .idle_timeout(Duration::from_mins(1))
         // Asking a connection whether it lives costs a round trip; one that
         // was used a moment ago does.
@@ -56,48 +55,52 @@ pub fn pooler_safe(options: PgConnectOptions) -> PgConnectOptions {
         .statement_cache_capacity(0)
 }
 
-/// How a transaction begins: with bounds on how long it waits for a lock, runs
+/// How a transaction begins: with limits on how long it waits for a lock, runs
 /// one statement, or lies idle. A process that is stopped so loses its locks.
-#[derive(Debug, Clone, Copy)]
-pub struct TxLimits(&'static str);
+#[derive(Debug, Clone)]
+pub struct TxLimits(Cow<'static, str>);
 
 impl TxLimits {
     /// For reading. Compiling a statement takes longer than running one of ours.
-    pub const READ: Self = Self(
+    pub const READ: Self = Self(Cow::Borrowed(
         "begin;
          set local statement_timeout = '20s';
          set local random_page_cost = 1.1;
          set local jit = off;
          set local idle_in_transaction_session_timeout = '20s'",
-    );
+    ));
 
     /// For the begin and the end of a run: durable before anybody hears of it.
-    pub const CONTROL: Self = Self(
+    pub const CONTROL: Self = Self(Cow::Borrowed(
         "begin;
          set local lock_timeout = '4s';
          set local statement_timeout = '5s';
          set local idle_in_transaction_session_timeout = '5s'",
-    );
+    ));
 
     /// For a batch. Its commit does not wait for the disk: a crash of Postgres
     /// may undo the last batches, whole and in order, and they are redone.
     /// The run's own settlement waits, and with it all that was written before.
-    pub const BATCH: Self = Self(
-        "begin;
-         set local lock_timeout = '3s';
-         set local statement_timeout = '20s';
-         set local random_page_cost = 1.1;
-         set local idle_in_transaction_session_timeout = '15s';
-         set local synchronous_commit = off",
-    );
+    #[must_use]
+    pub fn batch(lock_timeout: Duration) -> Self {
+        let lock_timeout = lock_timeout.as_millis();
+        Self(Cow::Owned(format!(
+            "begin;
+             set local lock_timeout = {lock_timeout};
+             set local statement_timeout = '20s';
+             set local random_page_cost = 1.1;
+             set local idle_in_transaction_session_timeout = '15s';
+             set local synchronous_commit = off"
+        )))
+    }
 }
 
-/// Begins a transaction within these bounds, in one message to the server.
+/// Begins a transaction within these limits, in one message to the server.
 ///
 /// # Errors
 /// When there is no connection to be had.
-pub async fn begin(db: &PgPool, bounds: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
-    db.begin_with(bounds.0).await
+pub async fn begin(db: &PgPool, limits: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
+    db.begin_with(AssertSqlSafe(limits.0)).await
 }
 
 /// What an error of the database asks of its caller.
@@ -141,7 +144,7 @@ pub fn fault(error: &sqlx::Error) -> Fault {
 }
 
 /// Whether a statement was ended for taking longer than its transaction's
-/// bounds allow.
+/// limits allow.
 #[must_use]
 pub fn took_too_long(error: &sqlx::Error) -> bool {
     error

@@ -60,7 +60,13 @@ impl Runner {
     /// Publishes the shards that `call` asks for.
     pub(super) async fn fan_out(&self, call: &Call, started: &Started, count: u32) -> JobOutcome {
         let progress = watch::Sender::default();
-        let fence = Fence::new(self.db.clone(), started.lease.clone(), false, progress);
+        let fence = Fence::new(
+            self.db.clone(),
+            started.lease.clone(),
+            self.settings.lock_timeout,
+            false,
+            progress,
+        );
         let mut results = Results::default();
         let published = fence.with_heartbeat(self.publish_all(call, started, count, &mut results));
         let end = published.await.flatten().map(|()| Completion::Done);

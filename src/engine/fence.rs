@@ -9,6 +9,8 @@
 //! In a dry run the same batches are savepoints of one transaction that is
 //! rolled back in the end; the lease is then renewed outside it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
@@ -24,6 +26,7 @@ use crate::database::{self, TxLimits, Unprepared};
 pub struct Fence {
     db: PgPool,
     lease: Lease,
+    lock_timeout: Duration,
     rehearsal: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
     progress: watch::Sender<Value>,
 }
@@ -31,10 +34,17 @@ pub struct Fence {
 impl Fence {
     /// A fence around `lease`; with `dry_run` nothing is ever committed.
     #[must_use]
-    pub fn new(db: PgPool, lease: Lease, dry_run: bool, progress: watch::Sender<Value>) -> Self {
+    pub fn new(
+        db: PgPool,
+        lease: Lease,
+        lock_timeout: Duration,
+        dry_run: bool,
+        progress: watch::Sender<Value>,
+    ) -> Self {
         Self {
             db,
             lease,
+            lock_timeout,
             rehearsal: dry_run.then(Mutex::default),
             progress,
         }
@@ -44,6 +54,12 @@ impl Fence {
     #[must_use]
     pub fn run_id(&self) -> Uuid {
         self.lease.run_id
+    }
+
+    /// How long a batch waits for a lock.
+    #[must_use]
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// Begins a batch, with the lease renewed.
@@ -120,7 +136,7 @@ impl Fence {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, JobError> {
-        database::begin(&self.db, TxLimits::BATCH)
+        database::begin(&self.db, TxLimits::batch(self.lock_timeout))
             .await
             .map_err(context("begin a batch"))
     }

@@ -59,6 +59,8 @@ pub struct Settings {
     pub budget: Duration,
     /// How long a lease lasts without renewal.
     pub lease_ttl: Duration,
+    /// How long a batch waits for a lock.
+    pub lock_timeout: Duration,
 }
 
 impl Runner {

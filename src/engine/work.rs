@@ -25,6 +25,7 @@ impl Runner {
         let fence = Fence::new(
             self.db.clone(),
             started.lease.clone(),
+            self.settings.lock_timeout,
             call.options.dry_run,
             progress.clone(),
         );

@@ -1,17 +1,19 @@
 //! What stays of an erasure: how many rows of which table, and an alert when
 //! a policy fails. Neither names anybody.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::Result;
 
 use super::rules::{Rule, Span};
 use crate::database::Unprepared;
 
-/// How long a batch's statements may wait and take, as Postgres writes it.
+/// How long a batch's statements may wait and take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    pub(crate) for_locks: &'static str,
-    pub(crate) for_statements: &'static str,
+    pub(crate) for_locks: Duration,
+    pub(crate) for_statements: Duration,
 }
 
 /// Opens a batch: bounds its statements, and says whether any legal hold is
@@ -32,8 +34,8 @@ pub(crate) async fn open(
                        or until > $3
                ) as "any_held!"
         "#,
-        patience.for_locks,
-        patience.for_statements,
+        patience.for_locks.as_millis().to_string(),
+        patience.for_statements.as_millis().to_string(),
         now,
     )
     .fetch_one(db)

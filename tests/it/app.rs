@@ -41,6 +41,17 @@ impl App {
         Self::with(&[]).await
     }
 
+    /// Whose database refuses every connection.
+    pub(crate) async fn without_a_database() -> Self {
+        let away = ("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none");
+        Self::with(&[away, ("DATABASE_ACQUIRE_TIMEOUT_MS", "100")]).await
+    }
+
+    /// Whose batches wait for a lock no longer than it takes to see that they do.
+    pub(crate) async fn impatient() -> Self {
+        Self::with(&[("DATABASE_LOCK_TIMEOUT_MS", "200")]).await
+    }
+
     /// With these settings added or replaced; an empty value unsets.
     pub(crate) async fn with(changes: &[(&str, &str)]) -> Self {
         let database = Database::new().await;

@@ -141,7 +141,11 @@ async fn logged(app: &App, target: &str) -> i64 {
 
 /// Ten rows of every target that are past their keeping, and two that are not.
 async fn a_backlog() -> App {
-    let app = a_gym().await;
+    backlog_of(App::new().await).await
+}
+
+async fn backlog_of(app: App) -> App {
+    let app = in_a_gym(app).await;
     fill(&app, 10).await;
     app
 }

@@ -1,12 +1,12 @@
 //! The databases of the tests: one private Postgres per test binary, one
-//! database per test, made from a migrated template; optionally all of it
-//! behind a PgBouncer in transaction mode.
+//! database per test, made from a migrated template and dropped after it;
+//! optionally all of it behind a PgBouncer in transaction mode.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use jarvis_cron::cli::migrate;
@@ -15,6 +15,7 @@ use jarvis_cron::demo::postgres::account::Account;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use tokio::sync::oneshot;
 
 /// A database of its own for one test.
 pub(crate) struct Database {
@@ -23,6 +24,7 @@ pub(crate) struct Database {
     pub(crate) direct_url: String,
     /// What the service is given: through the pooler where there is one.
     pub(crate) url: String,
+    name: String,
 }
 
 impl Database {
@@ -31,12 +33,8 @@ impl Database {
         let server = server();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}_{number}", std::process::id());
-        let mut admin = PgConnection::connect(&server.admin).await.unwrap();
         let create = format!("create database {name} template {}", server.template);
-        sqlx::raw_sql(AssertSqlSafe(create))
-            .execute(&mut admin)
-            .await
-            .unwrap();
+        server.maker.ask(create).await.unwrap().unwrap();
         let direct_url = at(&server.admin, &name);
         let url = match &server.pooler {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
@@ -50,6 +48,18 @@ impl Database {
             direct,
             direct_url,
             url,
+            name,
+        }
+    }
+}
+
+impl Drop for Database {
+    /// The next test reuses the memory. A failed test leaves its database to
+    /// be looked at, where the server stays.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let drop = format!("drop database if exists {} with (force)", self.name);
+            let _ = server().dropper.ask(drop);
         }
     }
 }
@@ -62,7 +72,13 @@ struct Server {
     pooler: Option<Pooler>,
     admin: String,
     template: String,
+    maker: Clerk,
+    dropper: Clerk,
 }
+
+/// A connection in a thread of its own, because it outlives the runtimes of
+/// the tests; does what it is asked one after the other.
+struct Clerk(mpsc::Sender<(String, oneshot::Sender<sqlx::Result<()>>)>);
 
 struct Pooler {
     port: u16,
@@ -91,8 +107,9 @@ impl Server {
             (None, url)
         } else {
             let programs = Programs::find(&settings).unwrap();
-            let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            let postgres = PrivatePostgres::start(&programs, home, Auth::Trust)
+            let home = std::env::var_os("TEST_POSTGRES_HOME")
+                .map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+            let postgres = PrivatePostgres::start(&programs, &home, Auth::Trust)
                 .await
                 .unwrap();
             let url = postgres.url("postgres");
@@ -110,9 +127,37 @@ impl Server {
         Self {
             _postgres: postgres,
             pooler,
+            maker: Clerk::start(admin.clone()),
+            dropper: Clerk::start(admin.clone()),
             admin,
             template,
         }
+    }
+}
+
+impl Clerk {
+    fn start(admin: String) -> Self {
+        let (orders, ordered) = mpsc::channel::<(String, oneshot::Sender<_>)>();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let connection = PgConnection::connect(&admin);
+            let mut connection = runtime.block_on(connection).unwrap();
+            for (sql, done) in ordered {
+                let sent = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection);
+                let _ = done.send(runtime.block_on(sent).map(|_| ()));
+            }
+        });
+        Self(orders)
+    }
+
+    /// An answer comes once it is done; it is done without anybody waiting, too.
+    fn ask(&self, sql: String) -> oneshot::Receiver<sqlx::Result<()>> {
+        let (done, answer) = oneshot::channel();
+        self.0.send((sql, done)).unwrap();
+        answer
     }
 }
 

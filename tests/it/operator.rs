@@ -219,7 +219,7 @@ async fn what_is_read_cannot_be_posted() {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_said_so() {
-    let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
+    let app = App::without_a_database().await;
     for route in ROUTES.iter().chain(&PAGES[..3]) {
         let reply = read(&app, route).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{route}");

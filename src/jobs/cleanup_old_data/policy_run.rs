@@ -3,6 +3,8 @@
 //! Owns the walk; what a failure means stands in [`falter`]. A row that
 //! somebody else holds costs the policy its haste for the rest of the run.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +18,8 @@ mod on_failure;
 
 /// A first try gives way to whoever holds a row.
 const HASTY: Patience = Patience {
-    for_locks: "100ms",
-    for_statements: "20s",
-};
-/// Rows that are held are passed, so this is the wait for whole tables.
-const CAREFUL: Patience = Patience {
-    for_locks: "3s",
-    for_statements: "20s",
+    for_locks: Duration::from_millis(100),
+    for_statements: Duration::from_secs(20),
 };
 /// A policy at work.
 pub(super) struct PolicyRun {
@@ -205,7 +202,11 @@ impl PolicyRun {
     ) -> Result<Step, JobError> {
         self.reached = None;
         let mut span = self.span.clone();
-        let patience = if span.careful { CAREFUL } else { HASTY };
+        let mut patience = HASTY;
+        if span.careful {
+            // Rows that are held are passed, so this is the wait for whole tables.
+            patience.for_locks = ctx.fence.lock_timeout();
+        }
         span.size = span.size.min(self.left.try_into().unwrap_or(i64::MAX));
         span.samples = results.room_for_samples(self.rule.target, ctx.options.dry_run);
         span.any_held = erasure_log::open(batch.db()?, patience, span.now)

@@ -3,6 +3,8 @@
 //! The first are known from the walk. The second lie beyond it, and counting
 //! them reads no row that was erased; what takes too long is not counted.
 
+use std::time::Duration;
+
 use super::Results;
 use super::policy_run::PolicyRun;
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -11,8 +13,8 @@ use crate::retention::rules::Reach;
 
 /// Counting comes after the work and must not make the answer late.
 const COUNTING: Patience = Patience {
-    for_locks: "100ms",
-    for_statements: "400ms",
+    for_locks: Duration::from_millis(100),
+    for_statements: Duration::from_millis(400),
 };
 
 impl PolicyRun {

@@ -3,7 +3,9 @@
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
-use super::{GYM, JOB, MEMBER, TARGETS, a_backlog, a_gym, counts, left, rows_of};
+use super::{
+    GYM, JOB, MEMBER, TARGETS, a_backlog, a_gym, backlog_of, counts, in_a_gym, left, rows_of,
+};
 use crate::app::App;
 
 /// Somebody at work on what the statement touches.
@@ -104,7 +106,7 @@ async fn a_member_who_is_just_coming_back_is_not_anonymised() {
 
 #[tokio::test]
 async fn a_table_that_somebody_holds_costs_its_own_policy_only() {
-    let app = a_backlog().await;
+    let app = backlog_of(App::impatient().await).await;
     let ddl = somebody(&app, "lock table kiosk_heartbeats in access exclusive mode").await;
 
     let reply = app.deliver(JOB).await;
@@ -131,7 +133,7 @@ async fn a_table_that_somebody_holds_costs_its_own_policy_only() {
 #[case::a_log_line("system_logs")]
 #[tokio::test]
 async fn a_member_whose_traces_somebody_holds_keeps_no_other_from_going(#[case] table: &str) {
-    let app = a_gym().await;
+    let app = in_a_gym(App::impatient().await).await;
     app.execute(&rows_of("members", "(now() - interval '5 years')", 20))
         .await;
     let held = "(select id from members where status = 'cancelled' order by id limit 1)";

@@ -112,7 +112,7 @@ async fn a_run_that_lost_its_lease_after_the_cancel_leaves_the_truth_to_the_next
 
 #[tokio::test]
 async fn a_row_that_somebody_holds_keeps_no_other_waiting() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     let held = app.intent_of("no order", 9, OPEN, Some(OPEN)).await;
     app.intent_of("no order", 8, OPEN, Some(OPEN)).await;
     let mut webhook = app.db.begin().await.unwrap();

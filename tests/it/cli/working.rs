@@ -148,7 +148,13 @@ async fn a_database_that_is_away_exits_1_and_shows_no_password(#[case] arguments
         .unwrap();
     let url = format!("postgres://jarvis:hunter2@{closed}/jarvis");
     let done = run(
-        &with(&Settings::new(), &[("DATABASE_URL", &url)]),
+        &with(
+            &Settings::new(),
+            &[
+                ("DATABASE_URL", &url),
+                ("DATABASE_ACQUIRE_TIMEOUT_MS", "100"),
+            ],
+        ),
         arguments,
     )
     .await;

@@ -8,6 +8,8 @@ fn a_variable_that_is_set_but_empty_is_wrong_and_not_unset(
         "DATABASE_URL",
         "DATABASE_DIRECT_URL",
         "DATABASE_MAX_CONNECTIONS",
+        "DATABASE_ACQUIRE_TIMEOUT_MS",
+        "DATABASE_LOCK_TIMEOUT_MS",
         "HOST",
         "PORT",
         "PUBLIC_URL",
@@ -112,6 +114,8 @@ fn a_secret_that_is_none_is_refused(
 #[case::no_connections("DATABASE_MAX_CONNECTIONS", "0")]
 #[case::one_connection("DATABASE_MAX_CONNECTIONS", "1")]
 #[case::many_connections("DATABASE_MAX_CONNECTIONS", "12345")]
+#[case::no_patience("DATABASE_ACQUIRE_TIMEOUT_MS", "0")]
+#[case::wait_for_locks_for_ever("DATABASE_LOCK_TIMEOUT_MS", "12345678")]
 #[case::publishable_key("STRIPE_SECRET_KEY", "pk_live_5Tz8Qw1Rk7")]
 #[case::plain_http("STRIPE_API_BASE", "http://api.stripe.com")]
 #[case::plain_http_in_the_house("STRIPE_API_BASE", "http://10.0.0.7:12111")]

@@ -119,7 +119,7 @@ async fn a_member_whom_the_database_refuses_spoils_no_other() {
 
 #[tokio::test]
 async fn a_row_that_somebody_holds_waits_for_the_next_run() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     crowd(&app, 3).await;
     app.deliver(CHURN).await;
     app.execute(

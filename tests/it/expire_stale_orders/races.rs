@@ -124,7 +124,7 @@ async fn an_order_that_somebody_else_holds_is_left_to_the_next_run() {
 
 #[tokio::test]
 async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     let held = app.stale_order().await;
     let free = app.stale_order().await;
     let mut checkout = app.db.begin().await.unwrap();
@@ -147,7 +147,7 @@ async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm(
 
 #[tokio::test]
 async fn an_intent_that_somebody_else_holds_keeps_only_its_own_order() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     let (held, intent) = app
         .stale_order_with_intent("requires_action", Some("requires_action"))
         .await;

@@ -55,7 +55,7 @@ async fn a_gym_with_unreadable_hours_is_an_error_and_left_alone() {
 
 #[tokio::test]
 async fn a_kiosk_that_somebody_holds_for_long_keeps_only_its_own_gym() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     let (one, other) = (app.gym(ALWAYS).await, app.gym(ALWAYS).await);
     let held = app.kiosk(one, "online", "2 hours").await;
     let free = app.kiosk(other, "online", "2 hours").await;
@@ -81,7 +81,7 @@ async fn a_kiosk_that_somebody_holds_for_long_keeps_only_its_own_gym() {
 
 #[tokio::test]
 async fn an_alert_that_somebody_holds_keeps_only_its_own_gym() {
-    let app = App::new().await;
+    let app = App::impatient().await;
     let (one, other) = (app.gym(ALWAYS).await, app.gym(ALWAYS).await);
     let held = app.kiosk(one, "offline", "10 days").await;
     let free = app.kiosk(other, "offline", "10 days").await;

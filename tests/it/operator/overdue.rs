@@ -177,7 +177,7 @@ async fn it_says_nothing_that_is_not_for_everybody() {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_not_well() {
-    let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
+    let app = App::without_a_database().await;
     let reply = health(&app).await;
     assert_eq!(reply.outcome(), (503, "unknown"));
     assert_eq!(reply.body["database"], "unreachable");

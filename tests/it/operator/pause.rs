@@ -285,7 +285,7 @@ async fn what_cannot_be_told_to_the_audit_trail_is_not_done() {
 
 #[tokio::test]
 async fn while_the_database_is_away_nothing_is_promised() {
-    let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
+    let app = App::without_a_database().await;
     let reply = pause(&app, "{}").await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     let retry_after = |headers: &HeaderMap| headers.contains_key("retry-after");

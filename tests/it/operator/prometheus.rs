@@ -230,7 +230,7 @@ async fn silence_pauses_and_alerts_are_figures_too() {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_a_figure() {
-    let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
+    let app = App::without_a_database().await;
     let samples = scrape(&app).await;
     assert_eq!(value(&samples, "up", &[]), Some(0.0));
     assert_eq!(samples.len(), 1);

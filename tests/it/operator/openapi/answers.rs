@@ -156,7 +156,7 @@ async fn what_operators_change_keeps_to_it() {
 #[tokio::test]
 async fn answers_without_a_database_keep_to_it() {
     let document = document(&App::new().await).await;
-    let app = App::with(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]).await;
+    let app = App::without_a_database().await;
     keeps_to(
         &document,
         "post",
