@@ -123,21 +123,22 @@ async fn a_backlog_of_one_policy_starves_no_other() {
     let app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
     let app = in_a_gym(app).await;
     let old = "(now() - interval '5 years' - n * interval '1 minute')";
-    app.execute(&rows_of("conversation_events", old, 20_000))
+    app.execute(&rows_of("conversation_events", old, 5_000))
         .await;
     app.execute(&rows_of("job_runs", old, 3)).await;
 
     let reply = app.operate(JOB, "batch_size=1").await;
 
     assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
-    assert_eq!(counts(&reply, "job_runs"), json!([3, 0, 0]));
-    let erased = of(&reply, "conversation_events")["affected"]
-        .as_i64()
-        .unwrap();
-    assert!(erased < 20_000);
+    let affected = |target| of(&reply, target)["affected"].as_i64().unwrap();
+    let (erased, other) = (affected("conversation_events"), affected("job_runs"));
+    assert!((1..5_000).contains(&erased), "{reply:?}");
+    // Turn by turn, however many turns there was time for.
+    assert!(other >= (erased - 1).min(3), "{reply:?}");
+    assert_eq!(counts(&reply, "job_runs"), json!([other, 3 - other, 0]));
     assert_eq!(
         of(&reply, "conversation_events")["remaining"],
-        20_000 - erased
+        5_000 - erased
     );
 }
 
