@@ -248,3 +248,14 @@ async fn who_and_why_are_kept_with_an_operators_run() {
         json!([{ "trigger": "operator", "actor": "zoé", "reason": "après l'incident" }])
     );
 }
+
+#[tokio::test]
+async fn a_begin_that_would_fail_again_is_not_asked_to_come_again() {
+    let app = App::new().await;
+    app.execute("alter table job_leases rename to gone").await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.status, 500, "{reply:?}");
+    assert!(!reply.headers.contains_key("retry-after"));
+}

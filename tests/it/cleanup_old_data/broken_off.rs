@@ -99,6 +99,29 @@ async fn a_run_that_has_lost_its_lease_erases_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_run_whose_connection_is_cut_may_come_again_and_gives_up_no_policy() {
+    let app = a_gym().await;
+    app.execute(&rows_of("conversation_events", OLD, 10)).await;
+    let mut desk = app.db.begin().await.unwrap();
+    sqlx::query("lock table conversation_events in exclusive mode")
+        .execute(&mut *desk)
+        .await
+        .unwrap();
+
+    let cut = async {
+        let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'";
+        until("the run is cut off", async || app.count(cut).await > 0).await;
+        desk.rollback().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(app.deliver(JOB), cut);
+
+    assert_eq!(reply.outcome(), (503, "failed"), "{reply:?}");
+    let next = app.deliver(JOB).await;
+    assert_eq!(counts(&next, "conversation_events"), json!([10, 0, 0]));
+}
+
+#[tokio::test]
 async fn two_deliveries_at_once_erase_every_row_once() {
     let app = a_gym().await;
     app.execute(&rows_of("conversation_events", OLD, 30_000))

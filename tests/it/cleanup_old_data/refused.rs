@@ -48,3 +48,27 @@ async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
         json!([alert(target, "open", 1, &Value::Null)])
     );
 }
+
+#[rstest]
+#[case::by_a_rule_of_the_data("23514", (200, "succeeded"))]
+#[case::by_a_fault_of_ours("42P01", (500, "failed"))]
+#[tokio::test]
+async fn an_alert_that_is_refused_ends_the_run_only_by_a_fault_of_ours(
+    #[case] code: &str,
+    #[case] outcome: (u16, &str),
+) {
+    let app = a_gym().await;
+    app.execute(&format!(
+        "update retention_policies set keep_days = 0 where target = 'visits';
+         create function no() returns trigger language plpgsql as
+             $$ begin raise exception 'no alert' using errcode = '{code}'; end $$;
+         create trigger no before insert on alerts for each row execute function no()"
+    ))
+    .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(reply.outcome(), outcome, "{reply:?}");
+    assert_eq!(reply.results()["policies_failed"], 1);
+    assert_eq!(alerts(&app).await, json!([]));
+}
