@@ -9,6 +9,7 @@ use super::{Usage, progress, serve};
 use crate::churn::fit::{self, Fitted};
 use crate::config::Settings;
 use crate::telemetry;
+use crate::views::Views;
 
 /// What is done with the churn model.
 #[derive(Debug, Subcommand)]
@@ -50,7 +51,7 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let as_of = as_of.as_deref().map(moment).transpose()?;
     let runner = serve::runner(settings)?;
     telemetry::init(settings.logs_for_people()?);
-    let now = runner.now().await?;
+    let now = Views::of(&runner).now().await?;
     if as_of.is_some_and(|moment| moment > now) {
         return Err(Usage("--as-of lies in the future".into()).into());
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::options::OptionArgs;
 use super::{Usage, progress, serve};
 use crate::config::Settings;
-use crate::engine::{Answer, Call, Caller, Continuation, Record, Status, Trigger};
+use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, counts};
 use crate::telemetry;
 
 /// Runs the job and prints its run as JSON.
@@ -57,24 +57,19 @@ pub(super) async fn run(
         .await;
     drop(progress);
     shown.await?;
-    let (record, continuation) = match answer.map_err(anyhow::Error::new)? {
+    let (run, continuation) = match answer.map_err(anyhow::Error::new)? {
         Answer::FutureMoment => return Err(Usage("--as-of lies in the future".into()).into()),
         Answer::Settled {
-            record,
-            continuation,
-            ..
+            run, continuation, ..
         }
-        | Answer::Replayed {
-            record,
-            continuation,
-        } => (record, continuation),
-        Answer::StillRunning(record) => (record, None),
+        | Answer::Replayed { run, continuation } => (run, continuation),
+        Answer::StillRunning(run) => (run, None),
     };
-    println!("{:#}", in_full(&record));
+    println!("{:#}", in_full(&run));
     if let Some(Continuation::Not(why)) = continuation {
         eprintln!("{}", why.sentence());
     }
-    let is_done = matches!(record.status, Status::Succeeded | Status::Partial);
+    let is_done = matches!(run.status, Status::Succeeded | Status::Partial);
     Ok(if is_done {
         ExitCode::SUCCESS
     } else {
@@ -86,22 +81,22 @@ pub(super) async fn run(
 async fn show(job: &'static str, mut seen: watch::Receiver<Value>) {
     let spinner = progress::waiting(job);
     while seen.changed().await.is_ok() {
-        let counts = progress::counts(&seen.borrow_and_update());
+        let counts = counts(&seen.borrow_and_update());
         spinner.set_message(format!("{job}: {counts}"));
     }
     spinner.finish_and_clear();
 }
 
-fn in_full(record: &Record) -> Value {
+fn in_full(run: &Run) -> Value {
     json!({
-        "job": record.job,
-        "status": record.status.name(),
-        "run_id": record.run_id,
-        "message": record.message(),
-        "dry_run": record.dry_run,
-        "started_at": record.started_at,
-        "duration_ms": record.duration_ms(),
-        "results": record.results,
-        "error": record.error,
+        "job": run.job,
+        "status": run.status.name(),
+        "run_id": run.id,
+        "message": run.message(),
+        "dry_run": run.dry_run,
+        "started_at": run.started_at,
+        "duration_ms": run.duration_ms.unwrap_or_default(),
+        "results": run.results,
+        "error": run.error,
     })
 }

@@ -1,25 +1,23 @@
-//! The way to Postgres: the pool, unnamed statements, and what an error means.
+//! The way to Postgres: the pool, and how a transaction begins.
 //!
 //! Promises that every statement works behind a transaction-mode pooler:
 //! sent through [`Unprepared`] it leaves no prepared statement behind, and
-//! callers send it inside a transaction. Owns no SQL but how a transaction
-//! begins; tables belong to `runs` and `jobs`.
+//! callers send it inside a transaction. Owns no table.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use sqlx::postgres::{
-    PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
-};
-use sqlx::{
-    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-    Transaction,
-};
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Transaction};
 
 pub mod checkup;
+mod fault;
 pub mod readiness;
+mod unprepared;
+
+pub use fault::{Fault, fault, took_too_long};
+pub use unprepared::Unprepared;
 
 /// Every table of this service, embedded; applied by `migrate`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -27,9 +25,9 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// How long a connection may have lain idle to be taken without a question.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A pool that connects at its first use, so that a database that is away
-/// keeps nobody from starting. A caller waits `acquire_timeout` for a
-/// connection before the database counts as unreachable.
+/// A pool that connects at its first use, so that the process starts although
+/// the database is away. A caller waits `acquire_timeout` for a connection
+/// before the database counts as unreachable.
 #[must_use]
 pub fn pool(options: PgConnectOptions, max_connections: u32, acquire_timeout: Duration) -> PgPool {
     PgPoolOptions::new()
@@ -70,7 +68,8 @@ impl TxLimits {
          set local idle_in_transaction_session_timeout = '20s'",
     ));
 
-    /// For the begin and the end of a run: durable before anybody hears of it.
+    /// For the begin and the end of a run: durable before the caller
+    /// gets an answer.
     pub const CONTROL: Self = Self(Cow::Borrowed(
         "begin;
          set local lock_timeout = '4s';
@@ -103,121 +102,12 @@ pub async fn begin(db: &PgPool, limits: TxLimits) -> sqlx::Result<Transaction<'s
     db.begin_with(AssertSqlSafe(limits.0)).await
 }
 
-/// What an error of the database asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nobody can work now; the same call may pass later.
-    Unreachable,
-    /// Somebody else held a row; the same call may pass at once.
-    Contended,
-    /// The data itself is refused; the same call will fail again.
-    Data,
-    /// A fault of ours.
-    Other,
-}
-
-/// Reads an error by its SQLSTATE class:
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-#[must_use]
-pub fn fault(error: &sqlx::Error) -> Fault {
-    use sqlx::Error;
-    let code = match error {
-        Error::Database(database) => database.code().unwrap_or_default(),
-        Error::Io(_)
-        | Error::Tls(_)
-        | Error::PoolTimedOut
-        | Error::PoolClosed
-        | Error::WorkerCrashed
-        | Error::BeginFailed
-        | Error::Protocol(_) => return Fault::Unreachable,
-        _ => return Fault::Other,
-    };
-    match code.as_ref() {
-        "40001" | "40P01" | "55P03" => Fault::Contended,
-        // A read-only answer is a replica that has not been promoted yet; a
-        // statement that took too long (57014) may be quicker later.
-        "25006" | "25P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
-        code if code.starts_with("08") || code.starts_with("53") => Fault::Unreachable,
-        code if code.starts_with("22") || code.starts_with("23") || code == "P0001" => Fault::Data,
-        _ => Fault::Other,
-    }
-}
-
-/// Whether a statement was ended for taking longer than its transaction's
-/// limits allow.
-#[must_use]
-pub fn took_too_long(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| error.code().as_deref() == Some("57014"))
-}
-
-/// A connection that sends every statement unnamed.
+/// The moment it is, on the database's clock.
 ///
-/// Named statements belong to one server connection, and a transaction-mode
-/// pooler hands the next transaction another one.
-#[derive(Debug)]
-pub struct Unprepared<'c>(pub &'c mut PgConnection);
-
-struct Once<E>(E);
-
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Once<E> {
-    fn sql(self) -> SqlStr {
-        self.0.sql()
-    }
-
-    fn statement(&self) -> Option<&PgStatement> {
-        self.0.statement()
-    }
-
-    fn take_arguments(
-        &mut self,
-    ) -> Result<Option<sqlx::postgres::PgArguments>, sqlx::error::BoxDynError> {
-        self.0.take_arguments()
-    }
-
-    fn persistent(&self) -> bool {
-        false
-    }
-}
-
-impl<'c> Executor<'c> for Unprepared<'c> {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.0.fetch_many(Once(query))
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.0.fetch_optional(Once(query))
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        self.0.prepare_with(sql, parameters)
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        self.0.describe(sql)
-    }
+/// # Errors
+/// When the database cannot be read.
+pub async fn now(db: Unprepared<'_>) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(db)
+        .await
 }

@@ -69,7 +69,7 @@ pub async fn commit_in_parts<W: BatchWork>(
             return Ok(Completion::WorkLeft);
         }
         let tries = if is_whole { TRIES } else { 1 };
-        match commit_patiently(ctx, work, part, tries, results).await {
+        match commit_with_retries(ctx, work, part, tries, results).await {
             Err(error) if part.len() > 1 && error.took_too_long() => {
                 let (first, second) = part.split_at(part.len() / 2);
                 waiting.extend([second, first]);
@@ -90,7 +90,7 @@ pub async fn commit_in_parts<W: BatchWork>(
 }
 
 /// Tries again while another transaction holds a row.
-async fn commit_patiently<W: BatchWork>(
+async fn commit_with_retries<W: BatchWork>(
     ctx: &JobContext,
     work: &W,
     items: &[W::Item],

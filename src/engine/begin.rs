@@ -1,5 +1,5 @@
 //! The begin of a run: one transaction that decides, under the lock of the
-//! lease, whether this call runs, was done before, or has to stay out.
+//! lease, whether this call runs, is answered by an earlier run, or is skipped.
 
 use std::time::Duration;
 
@@ -8,23 +8,20 @@ use serde_json::Value;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::Lease;
-use super::lease::{self, Held, Part};
+use super::lease::{self, Lease, LeaseState, Part};
 use super::ledger::{self, Entry};
-use super::run::{Record, Status};
-use super::{Answer, Call, Trigger, new_id, totals};
+use super::{Answer, Call, JobError, Run, Status, Trigger, context, new_id, totals};
 use crate::database::{self, Fault, TxLimits, Unprepared};
-use crate::engine::{JobError, context};
 
 /// How long all of it may take; a dead connection gives no answer at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was decided.
-pub(super) enum Begun {
+/// What was decided about a call.
+pub(super) enum Decision {
     /// The lease is taken; the job may run.
-    Started(Started),
+    Run(Started),
     /// Nothing is to be run.
-    Answered(Box<Answer>),
+    Answer(Box<Answer>),
 }
 
 /// A run that may begin.
@@ -38,9 +35,9 @@ pub(super) struct Started {
 }
 
 /// Decides about `call`, and writes the decision into the ledger.
-pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Begun, JobError> {
-    match tokio::time::timeout(PATIENCE, in_one_transaction(db, call, ttl)).await {
-        Ok(begun) => begun.map_err(held_back),
+pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Decision, JobError> {
+    match tokio::time::timeout(TIMEOUT, decide_and_commit(db, call, ttl)).await {
+        Ok(decision) => decision.map_err(begin_error),
         Err(_) => Err(JobError::Unreachable(anyhow::anyhow!(
             "begin a run: no answer in time"
         ))),
@@ -49,115 +46,110 @@ pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Beg
 
 /// A batch that keeps the lease locked, its process frozen or its statement
 /// slow, is no failure of this call: it may come again later.
-fn held_back(error: sqlx::Error) -> JobError {
+fn begin_error(error: sqlx::Error) -> JobError {
     let is_contended = database::fault(&error) == Fault::Contended;
     match context("begin a run")(error) {
         JobError::Failed(error) if is_contended => JobError::Unreachable(error),
-        stop => stop,
+        error => error,
     }
 }
 
-async fn in_one_transaction(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Begun> {
+async fn decide_and_commit(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Decision> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let held = lease::lock(Unprepared(&mut tx), Part::of(call)).await?;
-    let begun = decide(&mut tx, call, &held, ttl).await?;
+    let lease = lease::lock(Unprepared(&mut tx), Part::of(call)).await?;
+    let decision = decide(&mut tx, call, &lease, ttl).await?;
     tx.commit().await?;
-    Ok(begun)
+    Ok(decision)
 }
 
 async fn decide(
     tx: &mut Transaction<'static, Postgres>,
     call: &Call,
-    held: &Held,
+    lease: &LeaseState,
     ttl: Duration,
-) -> sqlx::Result<Begun> {
-    let attempt = match seen_before(tx, call, held).await? {
-        Before::Never => 1,
-        Before::MayRetry { attempts } => attempts + 1,
-        Before::IsAtWork(record) => return Ok(answered(Answer::StillRunning(record))),
-        Before::Spent(record) => {
+) -> sqlx::Result<Decision> {
+    let attempt = match previous_run(tx, call, lease).await? {
+        PreviousRun::None => 1,
+        PreviousRun::Retryable { attempts } => attempts + 1,
+        PreviousRun::Running(run) => return Ok(answer(Answer::StillRunning(run))),
+        PreviousRun::Final(run) => {
             let continuation = None;
-            return Ok(answered(Answer::Replayed {
-                record,
-                continuation,
-            }));
+            return Ok(answer(Answer::Replayed { run, continuation }));
         }
     };
-    let now = clock(Unprepared(tx)).await?;
+    let now = database::now(Unprepared(tx)).await?;
     if call.options.as_of.is_some_and(|moment| moment > now) {
-        return Ok(answered(Answer::FutureMoment));
+        return Ok(answer(Answer::FutureMoment));
     }
     let now = call.options.as_of.unwrap_or(now);
-    if paused(Unprepared(tx), call.job.name).await? {
+    if is_paused(Unprepared(tx), call.job.name).await? {
         return skip(tx, call, attempt, "paused").await;
     }
     let part = Part::of(call);
-    if held.is_alive
+    if lease.is_alive
         || lease::is_divided_otherwise(Unprepared(tx), part).await?
         || !lease::end_other_divisions(Unprepared(tx), part).await?
     {
-        return match in_the_way(tx, call).await? {
-            Some(record) => Ok(answered(Answer::StillRunning(record))),
+        return match blocking_run(tx, call).await? {
+            Some(run) => Ok(answer(Answer::StillRunning(run))),
             None => skip(tx, call, attempt, "already_running").await,
         };
     }
     start(tx, call, attempt, now, ttl).await
 }
 
-/// The live run for which the rest of a run, or a shard, has to wait. Nobody
-/// else comes for that: QStash brings it again where that run will not do it.
-async fn in_the_way(
+/// The live run for which the rest of a run, or a shard, has to wait. No tick
+/// asks for that work: QStash delivers it again where that run does not do it.
+async fn blocking_run(
     tx: &mut Transaction<'static, Postgres>,
     call: &Call,
-) -> sqlx::Result<Option<Record>> {
+) -> sqlx::Result<Option<Run>> {
     if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
         return Ok(None);
     }
-    match lease::in_the_way(Unprepared(tx), call).await? {
-        Some(id) => ledger::by_id(Unprepared(tx), id).await,
+    match lease::blocking_run(Unprepared(tx), call).await? {
+        Some(id) => Run::find(Unprepared(tx), id).await,
         None => Ok(None),
     }
 }
 
 /// What became of this call before.
-enum Before {
-    Never,
-    MayRetry { attempts: i32 },
-    IsAtWork(Record),
-    Spent(Record),
+enum PreviousRun {
+    None,
+    Retryable { attempts: i32 },
+    Running(Run),
+    Final(Run),
 }
 
 /// A spent token never runs twice, whatever the message id says, because the
 /// message id is not signed. A message runs again only after a failure.
-async fn seen_before(
+async fn previous_run(
     tx: &mut Transaction<'static, Postgres>,
     call: &Call,
-    held: &Held,
-) -> sqlx::Result<Before> {
-    let is_at_work = |record: &Record| {
-        record.status == Status::Running && held.is_alive && held.run_id == Some(record.run_id)
-    };
+    lease: &LeaseState,
+) -> sqlx::Result<PreviousRun> {
+    let is_running =
+        |run: &Run| run.status == Status::Running && lease.is_alive && lease.run_id == Some(run.id);
     if let Some(jti) = &call.caller.jti
-        && let Some(record) = ledger::by_jti(Unprepared(tx), jti).await?
+        && let Some(run) = ledger::by_jti(Unprepared(tx), jti).await?
     {
-        let again = if is_at_work(&record) {
-            Before::IsAtWork
+        return Ok(if is_running(&run) {
+            PreviousRun::Running(run)
         } else {
-            Before::Spent
-        };
-        return Ok(again(record));
+            PreviousRun::Final(run)
+        });
     }
     let Some(message) = &call.caller.message_id else {
-        return Ok(Before::Never);
+        return Ok(PreviousRun::None);
     };
-    let Some(record) = ledger::by_message(Unprepared(tx), call.job.name, message).await? else {
-        return Ok(Before::Never);
+    let Some(run) = ledger::by_message(Unprepared(tx), call.job.name, message).await? else {
+        return Ok(PreviousRun::None);
     };
-    Ok(match record.status {
-        _ if is_at_work(&record) => Before::IsAtWork(record),
-        status if status.is_final_for_its_message() => Before::Spent(record),
-        _ => Before::MayRetry {
-            attempts: record.attempt,
+    Ok(match run.status {
+        _ if is_running(&run) => PreviousRun::Running(run),
+        status if status.is_final_for_its_message() => PreviousRun::Final(run),
+        _ => PreviousRun::Retryable {
+            attempts: run.attempt,
         },
     })
 }
@@ -168,7 +160,7 @@ async fn start(
     attempt: i32,
     now: DateTime<Utc>,
     ttl: Duration,
-) -> sqlx::Result<Begun> {
+) -> sqlx::Result<Decision> {
     let part = Part::of(call);
     for run_id in ledger::abandon(Unprepared(tx), part).await? {
         log(tx, call, run_id).await?;
@@ -185,7 +177,7 @@ async fn start(
     };
     ledger::insert(Unprepared(tx), call, &entry).await?;
     let checkpoint = ledger::checkpoint_before(Unprepared(tx), id).await?;
-    Ok(Begun::Started(Started {
+    Ok(Decision::Run(Started {
         lease,
         now,
         checkpoint,
@@ -197,7 +189,7 @@ async fn skip(
     call: &Call,
     attempt: i32,
     reason: &'static str,
-) -> sqlx::Result<Begun> {
+) -> sqlx::Result<Decision> {
     let id = new_id();
     let entry = Entry {
         id,
@@ -207,40 +199,29 @@ async fn skip(
         skipped_because: Some(reason),
     };
     ledger::insert(Unprepared(tx), call, &entry).await?;
-    let record = log(tx, call, id).await?;
+    let run = log(tx, call, id).await?;
     totals::count(Unprepared(tx), call.job).await?;
-    tracing::info!(job = call.job.name, run_id = %id, reason, "run skipped");
-    Ok(answered(Answer::Settled {
-        record,
+    tracing::info!(job = call.job.name, run_id = %id, reason, "Skipped the run");
+    Ok(answer(Answer::Settled {
+        run,
         unreachable: false,
         continuation: None,
     }))
 }
 
 /// Reads a row back and writes its line in `system_logs`.
-async fn log(
-    tx: &mut Transaction<'static, Postgres>,
-    call: &Call,
-    id: Uuid,
-) -> sqlx::Result<Record> {
-    let record = ledger::by_id(Unprepared(tx), id)
-        .await?
-        .ok_or(sqlx::Error::RowNotFound)?;
-    ledger::log(Unprepared(tx), call.job.log_type, &record).await?;
-    Ok(record)
+async fn log(tx: &mut Transaction<'static, Postgres>, call: &Call, id: Uuid) -> sqlx::Result<Run> {
+    let run = Run::find(Unprepared(tx), id).await?;
+    let run = run.ok_or(sqlx::Error::RowNotFound)?;
+    ledger::log(Unprepared(tx), call.job.log_type, &run).await?;
+    Ok(run)
 }
 
-fn answered(answer: Answer) -> Begun {
-    Begun::Answered(Box::new(answer))
+fn answer(answer: Answer) -> Decision {
+    Decision::Answer(Box::new(answer))
 }
 
-async fn clock(db: Unprepared<'_>) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
-        .fetch_one(db)
-        .await
-}
-
-async fn paused(db: Unprepared<'_>, job: &str) -> sqlx::Result<bool> {
+async fn is_paused(db: Unprepared<'_>, job: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
         select exists (

@@ -1,7 +1,7 @@
 //! How long a run may begin new work.
 //!
 //! Measured on the monotonic clock, so that a clock that jumps neither ends
-//! a run nor lets it go on for ever. Spent early when the process is asked
+//! a run nor lets it run for ever. Spent early when the process is asked
 //! to stop.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// and a platform that stops us within ten seconds.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// The time a run has, and the word that the process is to stop.
+/// The time a run has, and whether the process is to stop.
 #[derive(Debug, Clone)]
 pub struct Budget {
     until: Instant,
@@ -47,7 +47,7 @@ impl Budget {
     /// Waits for the moment at which an answer from outside is no longer
     /// waited for: a little after the budget was spent, or after the process
     /// was asked to stop.
-    pub async fn patience_ends(&self) {
+    pub async fn grace_ends(&self) {
         tokio::select! {
             () = tokio::time::sleep_until(self.until) => {}
             () = self.stop.cancelled() => {}

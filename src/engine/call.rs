@@ -1,6 +1,6 @@
 //! A call for a run: who asks for what, and what became of it.
 
-use super::{Continuation, Job, Options, Record};
+use super::{Continuation, Job, Options, Run};
 
 /// Who asks for a run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +45,10 @@ pub struct Call {
 /// What became of a call.
 #[derive(Debug)]
 pub enum Answer {
-    /// It ran, or was skipped; this is how it stands in the ledger.
+    /// It ran, or was skipped.
     Settled {
-        /// The run.
-        record: Record,
+        /// The run, as the ledger has it.
+        run: Run,
         /// Whether the database or Stripe was away, so that a later try may pass.
         unreachable: bool,
         /// Whether the rest of a partial run was asked for.
@@ -57,12 +57,12 @@ pub enum Answer {
     /// It had been settled before; nothing ran.
     Replayed {
         /// The run.
-        record: Record,
+        run: Run,
         /// Whether the rest of a partial run was asked for, then or now.
         continuation: Option<Continuation>,
     },
-    /// The same delivery is being worked on right now.
-    StillRunning(Record),
+    /// The same delivery is running, or a run that it has to wait for.
+    StillRunning(Run),
     /// It asks for a moment that has not come.
     FutureMoment,
 }

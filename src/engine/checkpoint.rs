@@ -2,8 +2,8 @@
 //!
 //! A job that finds its work by the state of its rows needs none: what is
 //! done is not found again. One that walks past rows which look the same
-//! afterwards leaves its place here, and a continuation begins there. Owns
-//! nothing but the handing over; the ledger keeps it.
+//! afterwards saves its checkpoint here, and a continuation begins there. Only hands it
+//! over; the ledger keeps it.
 
 use std::sync::{Mutex, PoisonError};
 

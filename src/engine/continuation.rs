@@ -3,9 +3,9 @@
 //! A partial run is settled first, and then one message asks for its rest,
 //! with the same options. QStash knows the message by the run's id, and the
 //! ledger by the message's, so that a redelivery publishes it once more only
-//! where nobody knows of it. Promises that a chain ends: a link that changed
-//! nothing is the last, and so is the [`MOST_LINKS`]th. Nothing here may keep
-//! an answer waiting: where there is no time, the next tick goes on.
+//! where neither knows it. Promises that a chain ends: a link that changed
+//! nothing is the last, and so is the [`MAX_CHAIN_LENGTH`]th. Nothing here may
+//! delay an answer for long: where there is no time, the next tick continues.
 
 use std::time::Duration;
 
@@ -13,20 +13,17 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::publisher::Publisher;
-use super::run::{Record, Status};
-use super::{Call, Runner, Trigger};
+use super::{Call, Job, JobError, Options, Publisher, Run, Runner, Status, Trigger, context};
 use crate::database::{self, TxLimits, Unprepared};
-use crate::engine::{Job, JobError, Options, context};
 
-/// Runs in one chain at the most: an hour and a half of work, after which a
-/// tick has to go on, and somebody may ask why.
-pub const MOST_LINKS: i32 = 100;
+/// Runs in one chain at the most: an hour and a half of work, after which the
+/// next tick has to continue, and an operator may ask why.
+pub const MAX_CHAIN_LENGTH: i32 = 100;
 /// How long QStash may take, when there is time, and when there is none.
-const PATIENCE: Duration = Duration::from_secs(3);
-const IMPATIENCE: Duration = Duration::from_millis(500);
-/// How long noting it may take; QStash's deduplication stands in for the note.
-const NOTE: Duration = Duration::from_secs(1);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(3);
+const LATE_PUBLISH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long noting it may take; without the note, QStash deduplicates.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether the rest of a partial run was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +33,13 @@ pub enum Continuation {
         /// By this message; unknown when only the run that it led to is.
         message_id: Option<String>,
     },
-    /// It was not: the next tick of the schedule goes on.
-    Not(WhyNot),
+    /// It was not: the next tick of the schedule continues.
+    Not(NotContinued),
 }
 
 /// Why the rest was not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhyNot {
+pub enum NotContinued {
     /// Nothing was changed that could be continued.
     DryRun,
     /// A person at a command line sees that work is left.
@@ -57,10 +54,10 @@ pub enum WhyNot {
     Unpublished,
 }
 
-impl WhyNot {
+impl NotContinued {
     /// The reason for programs, in snake case.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::DryRun => "dry_run",
             Self::ByHand => "by_hand",
@@ -77,47 +74,47 @@ impl WhyNot {
         match self {
             Self::DryRun => "a dry run is not continued".to_owned(),
             Self::ByHand => {
-                "a run from the command line is not continued: run it again, or the next tick goes on".to_owned()
+                "a run from the command line is not continued: run it again, or the next tick continues".to_owned()
             }
-            Self::NoToken => "the next tick goes on: QSTASH_TOKEN is not set".to_owned(),
+            Self::NoToken => "the next tick continues: QSTASH_TOKEN is not set".to_owned(),
             Self::NoProgress => {
-                "the next tick goes on: this run made no progress, and its continuation would make none".to_owned()
+                "the next tick continues: this run made no progress, and its continuation would make none".to_owned()
             }
             Self::Capped => {
-                format!("the next tick goes on: a chain has {MOST_LINKS} runs at the most")
+                format!("the next tick continues: a chain has {MAX_CHAIN_LENGTH} runs at the most")
             }
             Self::Unpublished => {
-                "the next tick goes on: no continuation could be published, the log has the cause".to_owned()
+                "the next tick continues: no continuation could be published, the log has the cause".to_owned()
             }
         }
     }
 }
 
 impl Runner {
-    /// Sees to it that the rest of a partial run is asked for, once; done by
-    /// `latest`, or a moment later. `None` when there is no rest.
-    pub(super) async fn go_on(
+    /// Asks for the rest of a partial run, once; answers by `latest`, or a
+    /// moment later. `None` when there is no rest.
+    pub(super) async fn continue_run(
         &self,
         call: &Call,
-        record: &Record,
+        run: &Run,
         latest: Instant,
     ) -> Option<Continuation> {
-        if record.status != Status::Partial {
+        if run.status != Status::Partial {
             return None;
         }
-        if record.is_continued {
-            let message_id = record.published.first().cloned();
+        if run.is_continued() {
+            let message_id = run.published.first().cloned();
             return Some(Continuation::Published { message_id });
         }
-        let publisher = match self.may_go_on(call, record) {
+        let publisher = match self.may_continue(call, run) {
             Ok(publisher) => publisher,
             Err(why) => return Some(Continuation::Not(why)),
         };
         let left = latest.saturating_duration_since(Instant::now());
-        let asked = publish(publisher, call.job, record);
-        let cause = match timeout(left.clamp(IMPATIENCE, PATIENCE), asked).await {
+        let asked = publish(publisher, call.job, run);
+        let cause = match timeout(left.clamp(LATE_PUBLISH_TIMEOUT, PUBLISH_TIMEOUT), asked).await {
             Ok(Ok(message_id)) => {
-                self.note_published(record.run_id, std::slice::from_ref(&message_id))
+                self.note_published(run.id, std::slice::from_ref(&message_id))
                     .await;
                 let message_id = Some(message_id);
                 return Some(Continuation::Published { message_id });
@@ -125,24 +122,24 @@ impl Runner {
             Ok(Err(cause)) => format!("{cause:#}"),
             Err(_) => "QStash did not answer in time".to_owned(),
         };
-        let (job, run_id) = (call.job.name, record.run_id);
-        tracing::warn!(job, %run_id, cause, "no continuation was published");
-        Some(Continuation::Not(WhyNot::Unpublished))
+        let (job, run_id) = (call.job.name, run.id);
+        tracing::warn!(job, %run_id, cause, "Failed to publish a continuation");
+        Some(Continuation::Not(NotContinued::Unpublished))
     }
 
-    fn may_go_on(&self, call: &Call, record: &Record) -> Result<&Publisher, WhyNot> {
-        if record.dry_run {
-            return Err(WhyNot::DryRun);
+    fn may_continue(&self, call: &Call, run: &Run) -> Result<&Publisher, NotContinued> {
+        if run.dry_run {
+            return Err(NotContinued::DryRun);
         }
         if call.caller.trigger == Trigger::Cli {
-            return Err(WhyNot::ByHand);
+            return Err(NotContinued::ByHand);
         }
-        let publisher = self.publisher.as_ref().ok_or(WhyNot::NoToken)?;
-        if !has_come_further(call.job, record) {
-            return Err(WhyNot::NoProgress);
+        let publisher = self.publisher.as_ref().ok_or(NotContinued::NoToken)?;
+        if !made_progress(call.job, run) {
+            return Err(NotContinued::NoProgress);
         }
-        if record.chain_position >= MOST_LINKS {
-            return Err(WhyNot::Capped);
+        if run.chain_position >= MAX_CHAIN_LENGTH {
+            return Err(NotContinued::Capped);
         }
         Ok(publisher)
     }
@@ -150,7 +147,7 @@ impl Runner {
     /// Notes what a run published. Without the note QStash still knows the
     /// messages for ten minutes, and the ledger the runs they led to.
     pub(super) async fn note_published(&self, run_id: Uuid, message_ids: &[String]) {
-        let noted = timeout(NOTE, async {
+        let noted = timeout(NOTE_TIMEOUT, async {
             let mut tx = database::begin(&self.db, TxLimits::CONTROL).await?;
             note(Unprepared(&mut tx), run_id, message_ids).await?;
             tx.commit().await
@@ -160,25 +157,22 @@ impl Runner {
             Ok(Err(error)) => context("note a message")(error),
             Err(_) => JobError::Unreachable(anyhow::anyhow!("note a message: no answer in time")),
         };
-        tracing::warn!(%run_id, ?message_ids, %error, "a message was published and not noted");
+        tracing::warn!(%run_id, ?message_ids, %error, "Failed to note a published message");
     }
 }
 
-/// Whether a run did something that the next need not do again: a count of
-/// its job's, or another place to go on from than it had begun at.
-fn has_come_further(job: &Job, record: &Record) -> bool {
-    let counts = job
-        .totals
-        .iter()
-        .filter_map(|kind| record.results.get(kind));
+/// Whether a run did something that the next need not do again: one of its
+/// job's counts is not zero, or its checkpoint moved.
+fn made_progress(job: &Job, run: &Run) -> bool {
+    let counts = job.totals.iter().filter_map(|kind| run.results.get(kind));
     let mut counts = counts.filter_map(Value::as_f64);
-    record.has_moved || counts.any(|count| count > 0.0)
+    run.checkpoint_moved || counts.any(|count| count > 0.0)
 }
 
-async fn publish(publisher: &Publisher, job: &Job, record: &Record) -> anyhow::Result<String> {
-    let mut options: Options = serde_json::from_value(record.options.clone())?;
-    options.continuation_of = Some(record.run_id);
-    let deduplication_id = format!("continuation-{}", record.run_id);
+async fn publish(publisher: &Publisher, job: &Job, run: &Run) -> anyhow::Result<String> {
+    let mut options: Options = serde_json::from_value(run.options.clone())?;
+    options.continuation_of = Some(run.id);
+    let deduplication_id = format!("continuation-{}", run.id);
     let message = publisher.message(job, &options, deduplication_id)?;
     Ok(publisher.client.publish(&message).await?.message_id)
 }

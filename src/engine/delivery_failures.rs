@@ -1,33 +1,34 @@
-//! What QStash has given up on, and the alert that stands until it works again.
+//! What QStash has given up on, and the alert that is open until it works again.
 //!
 //! Owns `delivery_failures` and the alerts of kind `schedule_failing`.
-//! Promises that a message counts once however often it is told of; that the
-//! first success of the same schedule ends the alert, in the transaction that
-//! settles it; and that a message told of after such a success opens none.
-//! A callback and a settlement of one job are decided one after the other.
+//! Promises that a message counts once however often QStash reports it; that
+//! the first success of the same schedule resolves the alert, in the
+//! transaction that settles it; and that a message reported after such a
+//! success opens none. A callback and a settlement of one job are decided one
+//! after the other.
 //!
-//! A success mends what it covers: that of a shard not the failure of another
-//! shard of the same division, and that of a run which only hands out shards
-//! nothing but another such run's. A dry run, failing or not, proves nothing.
+//! A success resolves the failures in its scope: a shard's success resolves no
+//! failure of another shard of the same division, and the success of a fan-out
+//! parent only failures of fan-out parents. A dry run proves nothing.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
-use super::Runner;
+use super::{Job, JobError, Options, Runner, context};
 use crate::database::{self, TxLimits, Unprepared};
-use crate::engine::{Job, JobError, Options, context};
 
 mod alert;
 mod attribution;
 mod rows;
 
-pub(super) use alert::mend;
+pub(super) use alert::resolve_after_success;
 
 /// The kind of the alert, the first part of its key.
 const KIND: &str = "schedule_failing";
 
 /// A message that QStash has given up on, as far as it is known.
 #[derive(Debug, Clone)]
-pub struct Failed {
+pub struct FailedMessage {
     /// Its id, the same over all its deliveries.
     pub message_id: String,
     /// The job it was for.
@@ -52,77 +53,79 @@ pub struct Failed {
     pub due_at: Option<DateTime<Utc>>,
 }
 
-/// What a failed message meant.
+/// What came of a failed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
+pub enum Recorded {
     /// An alert was opened.
-    Opened,
+    Created,
     /// The alert was open; this is one more message.
-    Bumped,
-    /// It has worked since; nobody need be told.
-    Mended,
-    /// It only rehearsed; nobody need be told.
-    Rehearsed,
-    /// It was known.
-    Known,
+    Repeated,
+    /// The schedule has succeeded since: no alert.
+    AlreadyRecovered,
+    /// It was a dry run: no alert.
+    DryRun,
+    /// It was recorded before.
+    Duplicate,
 }
 
 impl Runner {
-    /// Writes down a failed message, and opens or bumps the alert; answers
-    /// what came of it, and the schedule whose alert that is.
+    /// Records a failed message, and opens the alert or counts it there;
+    /// answers what came of it, and the schedule that the alert is about.
     ///
     /// # Errors
     /// When the database cannot be written; the same call may come again.
-    pub async fn note_failure(&self, failed: &Failed) -> Result<(Noted, String), JobError> {
-        let noting = || context("note a failed message");
-        let mut tx = database::begin(&self.db, TxLimits::CONTROL)
-            .await
-            .map_err(noting())?;
-        let noted = async {
-            one_after_the_other(Unprepared(&mut tx), failed.job).await?;
-            let schedule = failed.counts_for(Unprepared(&mut tx)).await?;
-            let noted = match rows::insert(Unprepared(&mut tx), failed, &schedule).await? {
-                None => return Ok((Noted::Known, schedule)),
-                Some(row) if row.is_mended => Noted::Mended,
-                Some(_) if failed.shape().dry_run => Noted::Rehearsed,
-                Some(_) => alert::open(Unprepared(&mut tx), failed, &schedule).await?,
-            };
-            rows::log(Unprepared(&mut tx), failed, &schedule, noted).await?;
-            Ok((noted, schedule))
+    pub async fn record_failure(
+        &self,
+        failed: &FailedMessage,
+    ) -> Result<(Recorded, String), JobError> {
+        let recorded = async {
+            let mut tx = database::begin(&self.db, TxLimits::CONTROL).await?;
+            let recorded = record(&mut tx, failed).await?;
+            tx.commit().await?;
+            Ok(recorded)
         };
-        let noted = noted.await.map_err(noting())?;
-        tx.commit().await.map_err(noting())?;
-        Ok(noted)
+        recorded.await.map_err(context("record a failed message"))
     }
 }
 
-impl Noted {
-    /// The word for it, in answers and logs.
+async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
+    lock(Unprepared(db), failed.job).await?;
+    let schedule = failed.counts_for(Unprepared(db)).await?;
+    let recorded = match rows::insert(Unprepared(db), failed, &schedule).await? {
+        None => return Ok((Recorded::Duplicate, schedule)),
+        Some(row) if row.has_recovered => Recorded::AlreadyRecovered,
+        Some(_) if failed.scope().dry_run => Recorded::DryRun,
+        Some(_) => alert::open(Unprepared(db), failed, &schedule).await?,
+    };
+    rows::log(Unprepared(db), failed, &schedule, recorded).await?;
+    Ok((recorded, schedule))
+}
+
+impl Recorded {
+    /// The word for it in answers and logs, as it was published first.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Opened => "opened",
-            Self::Bumped => "bumped",
-            Self::Mended => "mended",
-            Self::Rehearsed => "rehearsed",
-            Self::Known => "known",
+            Self::Created => "opened",
+            Self::Repeated => "bumped",
+            Self::AlreadyRecovered => "mended",
+            Self::DryRun => "rehearsed",
+            Self::Duplicate => "known",
         }
     }
 }
 
-impl Failed {
-    /// The schedule whose alert this message opens.
+impl FailedMessage {
+    /// The schedule that the alert of this message is about.
     async fn counts_for(&self, db: Unprepared<'_>) -> sqlx::Result<String> {
         let continues = self.options.as_ref().and_then(|it| it.continuation_of);
-        let whose =
-            attribution::whose(db, self.job, self.schedule_id.as_deref(), continues).await?;
-        Ok(whose.schedule_id)
+        let schedule_id = self.schedule_id.as_deref();
+        let attribution = attribution::of(db, self.job, schedule_id, continues).await?;
+        Ok(attribution.schedule_id)
     }
 
-    fn shape(&self) -> Shape {
-        self.options
-            .as_ref()
-            .map_or_else(|| Shape::of(&Options::default()), Shape::of)
+    fn scope(&self) -> Scope {
+        Scope::of(self.options.as_ref().unwrap_or(&Options::default()))
     }
 
     fn title(&self) -> String {
@@ -143,28 +146,28 @@ impl Failed {
 }
 
 /// Which part of a job a message is about.
-struct Shape {
+struct Scope {
     shard: i32,
     shards: i32,
-    hands_out: bool,
+    is_fan_out: bool,
     dry_run: bool,
 }
 
-impl Shape {
+impl Scope {
     fn of(options: &Options) -> Self {
         let (shard, shards) = options.shard_of();
         Self {
             shard,
             shards,
-            hands_out: options.fan_out.is_some(),
+            is_fan_out: options.fan_out.is_some(),
             dry_run: options.dry_run,
         }
     }
 }
 
-/// Holds back whoever else decides about this job's failures until the
-/// transaction ends: neither would see what the other is about to commit.
-async fn one_after_the_other(db: Unprepared<'_>, job: &Job) -> sqlx::Result<()> {
+/// Lets no other transaction decide about this job's failures until this one
+/// ends: neither would see what the other is about to commit.
+async fn lock(db: Unprepared<'_>, job: &Job) -> sqlx::Result<()> {
     sqlx::query!(
         "select pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, 0))",
         KIND,

@@ -2,14 +2,14 @@
 
 use crate::database::{self, Fault};
 
-/// Why a job could not go on.
+/// Why a job could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Another run holds the lease now; nothing of the open batch was kept.
-    #[error("the lease was lost to another run")]
+    #[error("another run has taken the lease: see what that run did")]
     Fenced,
     /// The database or Stripe cannot be reached; a later call may pass.
-    #[error("unreachable: {0:#}")]
+    #[error("unreachable, try again later: {0:#}")]
     Unreachable(anyhow::Error),
     /// Anything else.
     #[error("{0:#}")]
@@ -29,8 +29,8 @@ impl JobError {
         }
     }
 
-    /// Whether doing the rows of a batch one by one may tell the good from the
-    /// bad.
+    /// Whether doing the rows of a batch one by one may separate the good from
+    /// the bad.
     #[must_use]
     pub fn is_about_rows(&self) -> bool {
         matches!(self.fault(), Fault::Data | Fault::Contended)
@@ -51,7 +51,7 @@ impl JobError {
 
 /// What was being done when the database refused, in one sentence.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {}", in_short(error))]
+#[error("{what}: {}", cause(error))]
 struct Refused {
     what: &'static str,
     error: sqlx::Error,
@@ -71,12 +71,14 @@ pub fn context(what: &'static str) -> impl FnOnce(sqlx::Error) -> JobError {
     }
 }
 
-/// The server's own words, where it had any.
-fn in_short(error: &sqlx::Error) -> String {
+/// The server's own words, where it sent any.
+fn cause(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
-        sqlx::Error::PoolTimedOut => "no connection to the database was to be had".to_owned(),
-        sqlx::Error::Io(error) => format!("the connection to the database broke off: {error}"),
+        sqlx::Error::PoolTimedOut => {
+            "no connection in time: check that the database answers, or raise DATABASE_MAX_CONNECTIONS".to_owned()
+        }
+        sqlx::Error::Io(error) => format!("the connection to the database was lost: {error}"),
         error => error.to_string(),
     }
 }

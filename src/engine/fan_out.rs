@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::begin::Started;
-use super::publisher::Publisher;
-use super::{Call, Runner};
-use crate::database::Unprepared;
-use crate::engine::options::Shard;
-use crate::engine::{Completion, Fence, Job, JobError, JobOutcome, Options, context};
+use super::options::Shard;
+use super::{
+    Call, Completion, Fence, Job, JobError, JobOutcome, Options, Publisher, Runner, context,
+};
+use crate::database::{self, TxLimits, Unprepared};
 use crate::qstash::client::{Failure, Message, Published};
 
 /// How long QStash may take.
-const PATIENCE: Duration = Duration::from_secs(25);
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What a run that fans out did.
 #[derive(Debug, Default, Serialize)]
@@ -32,7 +32,7 @@ struct Results {
     shards_published: usize,
     /// Those shards.
     shards: Vec<Sent>,
-    /// Those that it would not take.
+    /// Those that QStash refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Refused>,
 }
@@ -98,26 +98,16 @@ impl Runner {
         results.shards = known.iter().map(|shard| earlier[shard].clone()).collect();
         let messages: anyhow::Result<Vec<Message>> = missing
             .iter()
-            .map(|index| {
-                message(
-                    publisher,
-                    call,
-                    started,
-                    Shard {
-                        index: *index,
-                        count,
-                    },
-                )
-            })
+            .map(|&index| message(publisher, call, started, Shard { index, count }))
             .collect();
         let messages = messages.map_err(JobError::Failed)?;
         if messages.is_empty() {
             return Ok(());
         }
-        let answers = tokio::time::timeout(PATIENCE, publisher.client.batch(&messages))
+        let answers = tokio::time::timeout(TIMEOUT, publisher.client.batch(&messages))
             .await
             .map_err(|_| JobError::Unreachable(anyhow::anyhow!("QStash did not answer in time")))?
-            .map_err(stop)?;
+            .map_err(publish_error)?;
         results.add(missing, answers)
     }
 
@@ -126,8 +116,11 @@ impl Runner {
         let Some(message_id) = &call.caller.message_id else {
             return Ok(BTreeMap::new());
         };
-        let mut tx = self.reading().await?;
-        let tries = shards_of_tries(Unprepared(&mut tx), call.job, message_id)
+        let tries = async {
+            let mut tx = database::begin(&self.db, TxLimits::READ).await?;
+            shards_of_tries(Unprepared(&mut tx), call.job, message_id).await
+        };
+        let tries = tries
             .await
             .map_err(context("read what was published before"))?;
         let shards = tries
@@ -141,7 +134,7 @@ impl Runner {
 }
 
 impl Results {
-    /// Sorts QStash's answers; fails when one shard was not taken.
+    /// Adds QStash's answers; fails when it refused one shard.
     fn add(
         &mut self,
         shards: Vec<u16>,
@@ -164,7 +157,7 @@ impl Results {
             }
         }
         self.shards.sort_by_key(|published| published.shard);
-        first.map_or(Ok(()), |failure| Err(stop(failure)))
+        first.map_or(Ok(()), |failure| Err(publish_error(failure)))
     }
 }
 
@@ -182,15 +175,15 @@ fn message(
         continuation_of: Some(run_id),
         ..call.options.clone()
     };
-    let asked_by = call.caller.message_id.clone();
-    let asked_by = asked_by.unwrap_or_else(|| run_id.to_string());
+    let requested_by = call.caller.message_id.clone();
+    let requested_by = requested_by.unwrap_or_else(|| run_id.to_string());
     let Shard { index, count } = shard;
-    let deduplication_id = format!("shard-{index}-of-{count}-{asked_by}");
+    let deduplication_id = format!("shard-{index}-of-{count}-{requested_by}");
     publisher.message(call.job, &options, deduplication_id)
 }
 
-/// A later try may pass where nobody answered, or not clearly.
-fn stop(failure: Failure) -> JobError {
+/// A later try may pass where there was no answer, or no clear one.
+fn publish_error(failure: Failure) -> JobError {
     match failure {
         Failure::Unreachable { .. } | Failure::Limited { .. } | Failure::Unclear { .. } => {
             JobError::Unreachable(failure.into())
@@ -201,7 +194,7 @@ fn stop(failure: Failure) -> JobError {
 
 fn no_publisher() -> JobError {
     JobError::Failed(anyhow::anyhow!(
-        "fan_out needs QSTASH_TOKEN, which is not set"
+        "fan_out needs QSTASH_TOKEN: set it, or leave fan_out out"
     ))
 }
 

@@ -4,7 +4,7 @@
 //! lease with its epoch and last notes the results so far in the run's own
 //! row, so that the ledger counts exactly what was committed, whenever the
 //! process dies. A runner whose epoch is no longer the lease's cannot renew,
-//! and so cannot commit. Taking and freeing the lease is not its business.
+//! and so cannot commit. Does not take or free the lease.
 //!
 //! In a dry run the same batches are savepoints of one transaction that is
 //! rolled back in the end; the lease is then renewed outside it.
@@ -17,8 +17,7 @@ use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
-use super::lease::{self, Lease};
-use super::{JobError, context, ledger};
+use super::{JobError, Lease, context, lease, ledger};
 use crate::database::{self, TxLimits, Unprepared};
 
 /// The only way a job commits.
@@ -27,7 +26,7 @@ pub struct Fence {
     db: PgPool,
     lease: Lease,
     lock_timeout: Duration,
-    rehearsal: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
+    dry_run: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
     progress: watch::Sender<Value>,
 }
 
@@ -45,7 +44,7 @@ impl Fence {
             db,
             lease,
             lock_timeout,
-            rehearsal: dry_run.then(Mutex::default),
+            dry_run: dry_run.then(Mutex::default),
             progress,
         }
     }
@@ -67,27 +66,20 @@ impl Fence {
     /// # Errors
     /// [`JobError::Fenced`] when another run has taken the lease.
     pub async fn batch(&self) -> Result<Batch<'_>, JobError> {
-        let Some(rehearsal) = &self.rehearsal else {
+        let Some(dry_run) = &self.dry_run else {
             return Ok(Batch {
                 fence: self,
-                ground: Ground::Real(self.renewed().await?),
+                tx: BatchTx::Real(self.renewed().await?),
             });
         };
         self.renew().await?;
-        let mut outer = rehearsal.lock().await;
+        let mut outer = dry_run.lock().await;
         if outer.is_none() {
             *outer = Some(self.begin().await?);
         }
-        let mut ground = Ground::Rehearsed(outer);
-        ground
-            .connection()?
-            .execute("savepoint batch")
-            .await
-            .map_err(context("begin a batch"))?;
-        Ok(Batch {
-            fence: self,
-            ground,
-        })
+        let mut tx = BatchTx::DryRun(outer);
+        tx.execute("savepoint batch", "begin a batch").await?;
+        Ok(Batch { fence: self, tx })
     }
 
     /// Renews the lease in a transaction of its own.
@@ -119,7 +111,7 @@ impl Fence {
         };
         tokio::select! {
             worked = work => Ok(worked),
-            stop = heartbeat => Err(stop),
+            error = heartbeat => Err(error),
         }
     }
 
@@ -147,23 +139,28 @@ impl Fence {
 #[derive(Debug)]
 pub struct Batch<'f> {
     fence: &'f Fence,
-    ground: Ground<'f>,
+    tx: BatchTx<'f>,
 }
 
 #[derive(Debug)]
-enum Ground<'f> {
+enum BatchTx<'f> {
     Real(Transaction<'static, Postgres>),
-    Rehearsed(MutexGuard<'f, Option<Transaction<'static, Postgres>>>),
+    DryRun(MutexGuard<'f, Option<Transaction<'static, Postgres>>>),
 }
 
-impl Ground<'_> {
+impl BatchTx<'_> {
     fn connection(&mut self) -> Result<&mut PgConnection, JobError> {
         match self {
             Self::Real(tx) => Ok(tx),
-            Self::Rehearsed(tx) => tx
-                .as_deref_mut()
-                .ok_or_else(|| JobError::Failed(anyhow::anyhow!("the rehearsal has ended"))),
+            Self::DryRun(tx) => tx.as_deref_mut().ok_or_else(|| {
+                JobError::Failed(anyhow::anyhow!("the transaction of the dry run has ended"))
+            }),
         }
+    }
+
+    async fn execute(&mut self, sql: &'static str, what: &'static str) -> Result<(), JobError> {
+        let done = self.connection()?.execute(sql).await;
+        done.map(drop).map_err(context(what))
     }
 }
 
@@ -173,7 +170,7 @@ impl Batch<'_> {
     /// # Errors
     /// When a dry run's transaction has broken off.
     pub fn db(&mut self) -> Result<Unprepared<'_>, JobError> {
-        self.ground.connection().map(Unprepared)
+        self.tx.connection().map(Unprepared)
     }
 
     /// Commits the batch, and with it the run's results so far.
@@ -184,21 +181,16 @@ impl Batch<'_> {
         let results = serde_json::to_value(results).map_err(|error| {
             JobError::Failed(anyhow::Error::new(error).context("write results"))
         })?;
-        match &mut self.ground {
-            Ground::Rehearsed(_) => {
-                let connection = self.ground.connection()?;
-                connection
-                    .execute("release savepoint batch")
-                    .await
-                    .map_err(context("end a batch"))?;
+        match self.tx {
+            BatchTx::DryRun(_) => {
+                self.tx
+                    .execute("release savepoint batch", "end a batch")
+                    .await?
             }
-            Ground::Real(tx) => {
-                ledger::note_results(Unprepared(tx), self.fence.run_id(), &results)
+            BatchTx::Real(mut tx) => {
+                ledger::note_results(Unprepared(&mut tx), self.fence.run_id(), &results)
                     .await
                     .map_err(context("note results"))?;
-                let Ground::Real(tx) = self.ground else {
-                    return Ok(());
-                };
                 tx.commit().await.map_err(context("commit a batch"))?;
             }
         }
@@ -206,23 +198,19 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Takes the batch back. A real one would be taken back by being
-    /// dropped; a savepoint needs to be told.
+    /// Undoes the batch. A dropped transaction is rolled back by itself, a
+    /// savepoint is not.
     ///
     /// # Errors
     /// When the database is gone.
     pub async fn undo(mut self) -> Result<(), JobError> {
-        if let Ground::Rehearsed(_) = self.ground {
-            let connection = self.ground.connection()?;
-            connection
-                .execute("rollback to savepoint batch")
-                .await
-                .map_err(context("undo a batch"))?;
-            return Ok(());
+        match self.tx {
+            BatchTx::DryRun(_) => {
+                self.tx
+                    .execute("rollback to savepoint batch", "undo a batch")
+                    .await
+            }
+            BatchTx::Real(tx) => tx.rollback().await.map_err(context("undo a batch")),
         }
-        let Ground::Real(tx) = self.ground else {
-            return Ok(());
-        };
-        tx.rollback().await.map_err(context("undo a batch"))
     }
 }

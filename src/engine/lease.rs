@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::Call;
 use crate::database::Unprepared;
 
-/// The shard of a run that only publishes: its shards may begin beside it.
-pub(super) const PUBLISHING: i32 = -1;
+/// The shard of a run that fans out: its own shards may begin beside it.
+const FAN_OUT: i32 = -1;
 
 /// A lease held: the right to work on one shard of one job, while it lasts.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Part {
     /// What `call` works on.
     pub(super) fn of(call: &Call) -> Self {
         let (shard, count) = match call.options.fan_out {
-            Some(count) => (PUBLISHING, i32::try_from(count).unwrap_or(i32::MAX)),
+            Some(count) => (FAN_OUT, i32::try_from(count).unwrap_or(i32::MAX)),
             None => call.options.shard_of(),
         };
         Self {
@@ -59,9 +59,9 @@ impl Part {
     }
 }
 
-/// The lease as it stands, locked until the transaction ends.
+/// The state of a lease, locked until the transaction ends.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LeaseState {
     /// The run that took it last.
     pub(super) run_id: Option<Uuid>,
     /// Whether that run may still be at work.
@@ -69,7 +69,7 @@ pub(super) struct Held {
 }
 
 /// Locks the lease of a part, so that two calls are decided one after the other.
-pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<Held> {
+pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<LeaseState> {
     let Unprepared(connection) = db;
     sqlx::query!(
         "insert into job_leases (job, shard, epoch, expires_at)
@@ -94,7 +94,7 @@ pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<Held> {
     .fetch_one(Unprepared(connection))
     .await?;
     sqlx::query_as!(
-        Held,
+        LeaseState,
         r#"
         select run_id,
                expires_at > clock_timestamp() as "is_alive!"
@@ -226,9 +226,9 @@ pub(super) async fn free(db: Unprepared<'_>, lease: &Lease) -> Result<bool> {
     Ok(freed.rows_affected() == 1)
 }
 
-/// The live run that keeps `call` from its rows, where it will not do its
-/// work: a rehearsal, a part, a replay, or a run of less.
-pub(super) async fn in_the_way(db: Unprepared<'_>, call: &Call) -> Result<Option<Uuid>> {
+/// The live run that keeps `call` from its rows, where it will not do the work
+/// of `call`: a dry run, a shard, a replay, or a run with a narrower scope.
+pub(super) async fn blocking_run(db: Unprepared<'_>, call: &Call) -> Result<Option<Uuid>> {
     let part = Part::of(call);
     let alive = sqlx::query!(
         r#"
@@ -238,7 +238,7 @@ pub(super) async fn in_the_way(db: Unprepared<'_>, call: &Call) -> Result<Option
                and (r.options ? 'force' or not $4)
                and (r.shard_count = 1
                     or r.shard = -1
-                    or (r.shard = $2 and r.shard_count = $3)) as "does_it_all!"
+                    or (r.shard = $2 and r.shard_count = $3)) as "covers_call!"
           from job_runs r
           join job_leases l
             on l.job = r.job
@@ -257,5 +257,5 @@ pub(super) async fn in_the_way(db: Unprepared<'_>, call: &Call) -> Result<Option
     )
     .fetch_optional(db)
     .await?;
-    Ok(alive.filter(|run| !run.does_it_all).map(|run| run.id))
+    Ok(alive.filter(|run| !run.covers_call).map(|run| run.id))
 }

@@ -7,18 +7,17 @@ use serde_json::{Value, json};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::Call;
 use super::lease::Part;
-use super::run::{Record, Status};
+use super::{Call, Run, Status};
 use crate::database::Unprepared;
 
 /// The run that spent this token.
-pub(super) async fn by_jti(db: Unprepared<'_>, jti: &str) -> Result<Option<Record>> {
+pub(super) async fn by_jti(db: Unprepared<'_>, jti: &str) -> Result<Option<Run>> {
     let id = sqlx::query_scalar!("select id from job_runs where signature_jti = $1", jti)
         .fetch_optional(Unprepared(db.0))
         .await?;
     match id {
-        Some(id) => by_id(db, id).await,
+        Some(id) => Run::find(db, id).await,
         None => Ok(None),
     }
 }
@@ -28,7 +27,7 @@ pub(super) async fn by_message(
     db: Unprepared<'_>,
     job: &str,
     message: &str,
-) -> Result<Option<Record>> {
+) -> Result<Option<Run>> {
     let id = sqlx::query_scalar!(
         "select id
            from job_runs
@@ -42,50 +41,9 @@ pub(super) async fn by_message(
     .fetch_optional(Unprepared(db.0))
     .await?;
     match id {
-        Some(id) => by_id(db, id).await,
+        Some(id) => Run::find(db, id).await,
         None => Ok(None),
     }
-}
-
-/// A run by its id.
-pub(super) async fn by_id(db: Unprepared<'_>, id: Uuid) -> Result<Option<Record>> {
-    let row = sqlx::query!(
-        r#"
-        select id, job, status, options, dry_run, message_id, attempt, started_at, finished_at,
-               results, error, chain_position, published,
-               published <> '{}' or exists (
-                   select from job_runs c
-                    where c.continuation_of = r.id
-               ) as "is_continued!",
-               place is not null and place is distinct from (
-                   select p.place
-                     from job_runs p
-                    where p.id = r.continuation_of
-               ) as "has_moved!"
-          from job_runs r
-         where id = $1
-        "#,
-        id,
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(|row| Record {
-        run_id: row.id,
-        job: row.job,
-        status: Status::named(&row.status),
-        dry_run: row.dry_run,
-        message_id: row.message_id,
-        attempt: row.attempt,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-        results: row.results,
-        error: row.error,
-        options: row.options,
-        chain_position: row.chain_position,
-        published: row.published,
-        is_continued: row.is_continued,
-        has_moved: row.has_moved,
-    }))
 }
 
 /// What a new row begins as.
@@ -258,25 +216,25 @@ pub(super) async fn note_results(db: Unprepared<'_>, run_id: Uuid, results: &Val
 }
 
 /// Writes the run's line in `system_logs`; a dry run has none.
-pub(super) async fn log(db: Unprepared<'_>, log_type: &str, record: &Record) -> Result<()> {
-    if record.dry_run {
+pub(super) async fn log(db: Unprepared<'_>, log_type: &str, run: &Run) -> Result<()> {
+    if run.dry_run {
         return Ok(());
     }
     let details = json!({
-        "job": record.job,
-        "status": record.status.name(),
-        "duration_ms": record.duration_ms(),
-        "results": record.results,
-        "error": record.error,
+        "job": run.job,
+        "status": run.status.name(),
+        "duration_ms": run.duration_ms,
+        "results": run.results,
+        "error": run.error,
     });
     sqlx::query!(
         r#"insert into system_logs ("timestamp", log_type, level, message, details, run_id)
            values (clock_timestamp(), $1, $2, $3, $4, $5)"#,
         log_type,
-        record.status.level(),
-        record.message(),
+        run.status.level(),
+        run.message(),
         details,
-        record.run_id,
+        run.id,
     )
     .execute(db)
     .await?;

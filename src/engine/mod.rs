@@ -1,11 +1,11 @@
 //! The engine: begin -> job -> settle.
 //!
-//! Owns the life of one run: the ledger, the lease, the fence and what a
-//! caller is told; the messages by which a run goes on or is divided; what
+//! Owns the life of one run: the ledger, the lease, the fence and the answer
+//! to the caller; the messages by which a run is continued or divided; what
 //! QStash gave up on ([`delivery_failures`]); and pauses. Promises that a run
-//! goes on when its caller hangs up, that a panic of the job is settled like
-//! any failure, and that what is settled is durable before anyone hears of
-//! it. Knows no job and no HTTP: the jobs are handed over as a [`Registry`].
+//! is finished when its caller hangs up, that a panic of the job is settled
+//! like any failure, and that what is settled is durable before the caller
+//! gets an answer. Knows no job and no HTTP: the jobs come as a [`Registry`].
 
 use uuid::Uuid;
 
@@ -36,14 +36,14 @@ pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};
 pub use checkpoint::Checkpoint;
 pub use context::JobContext;
-pub use continuation::{Continuation, MOST_LINKS, WhyNot};
+pub use continuation::{Continuation, MAX_CHAIN_LENGTH, NotContinued};
 pub use error::{JobError, context};
 pub use fence::{Batch, Fence};
 pub use job::{Completion, Job, JobOutcome, Registry, with_json_results};
 pub use lease::Lease;
 pub use options::Options;
 pub use publisher::Publisher;
-pub use run::{Record, Status};
+pub use run::{Run, Status, counts, one_line};
 pub use runner::{OVERTIME, Runner, Settings};
 
 /// A new id for a run; ids sort by the time they were made.

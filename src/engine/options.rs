@@ -1,8 +1,8 @@
 //! What a caller may ask of a job: one set of options for all of them.
 //!
 //! Read from the JSON body and the query string alike. An unknown option is
-//! refused, and so is one that the job at hand has no use for: an option that
-//! is silently ignored would be a promise not kept.
+//! refused, and so is one that the job has no use for: an option that is
+//! silently ignored would be a promise not kept.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -13,9 +13,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The rows of one batch, when the caller names no number, are the job's own
-/// choice; this is the most it may be.
-const MOST_ROWS_PER_BATCH: u32 = 10_000;
+/// The most rows of one batch; the job chooses when the caller does not.
+const MAX_BATCH_SIZE: u32 = 10_000;
 /// The rows a dry run looks at when the caller names no limit.
 const DRY_RUN_LIMIT: u64 = 10_000;
 /// How many shards a run may be divided into: more than a message each for
@@ -49,7 +48,7 @@ pub struct Options {
     /// Divide the work among that many runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<u32>,
-    /// Do it although it was done.
+    /// Do the work again although it was done before.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
     /// The run whose rest this one does; set by the service itself.
@@ -61,7 +60,7 @@ pub struct Options {
 ///
 /// Written `{"index": 0, "count": 4}` in JSON, `0/4` in a query string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "WrittenShard")]
+#[serde(try_from = "ShardInput")]
 pub struct Shard {
     /// From 0.
     pub index: u16,
@@ -75,22 +74,22 @@ impl Options {
     ///
     /// # Errors
     /// A sentence for the caller.
-    pub fn read(body: &[u8], query: &str) -> Result<Self, Unreadable> {
+    pub fn read(body: &[u8], query: &str) -> Result<Self, OptionsError> {
         let mut given = match body.trim_ascii() {
             b"" => Map::new(),
             body => object(body)?,
         };
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
-            .map_err(|error| Unreadable::Option(format!("the query is unreadable: {error}")))?;
+            .map_err(|error| OptionsError::Option(format!("the query is unreadable: {error}")))?;
         for (name, value) in pairs {
             if given.insert(name.clone(), typed(value)).is_some() {
-                return Err(Unreadable::Option(format!(
+                return Err(OptionsError::Option(format!(
                     "the option {name} is given twice"
                 )));
             }
         }
         serde_json::from_value(Value::Object(given))
-            .map_err(|error| Unreadable::Option(error.to_string()))
+            .map_err(|error| OptionsError::Option(error.to_string()))
     }
 
     /// Rows per batch: as asked, or the job's own choice.
@@ -138,8 +137,8 @@ impl Options {
         self.check_fan_out()?;
         match (self.batch_size, self.limit) {
             (Some(0), _) => Err("batch_size must be at least 1".to_owned()),
-            (Some(size), _) if size > MOST_ROWS_PER_BATCH => {
-                Err(format!("batch_size must be at most {MOST_ROWS_PER_BATCH}"))
+            (Some(size), _) if size > MAX_BATCH_SIZE => {
+                Err(format!("batch_size must be at most {MAX_BATCH_SIZE}"))
             }
             (_, Some(0)) => Err("limit must be at least 1".to_owned()),
             _ => Ok(()),
@@ -157,7 +156,7 @@ impl Options {
         let reason = if self.shard.is_some() {
             "shard: a shard is not divided again"
         } else if self.dry_run {
-            "dry_run: a dry run publishes nothing; rehearse the whole, or one shard"
+            "dry_run: a dry run publishes nothing; leave fan_out out, or give one shard"
         } else if self.continuation_of.is_some() {
             "continuation_of: a continuation does the rest of one run"
         } else {
@@ -177,7 +176,7 @@ impl Options {
 
 /// Why options could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum OptionsError {
     /// The body is no JSON object.
     #[error("{0}")]
     Json(String),
@@ -188,7 +187,7 @@ pub enum Unreadable {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenShard {
+enum ShardInput {
     Text(String),
     Fields(ShardFields),
 }
@@ -200,16 +199,16 @@ struct ShardFields {
     count: u16,
 }
 
-impl TryFrom<WrittenShard> for Shard {
+impl TryFrom<ShardInput> for Shard {
     type Error = String;
 
-    fn try_from(written: WrittenShard) -> Result<Self, String> {
-        match written {
-            WrittenShard::Text(text) => text.parse(),
-            WrittenShard::Fields(ShardFields { index, count }) if index < count => {
+    fn try_from(input: ShardInput) -> Result<Self, String> {
+        match input {
+            ShardInput::Text(text) => text.parse(),
+            ShardInput::Fields(ShardFields { index, count }) if index < count => {
                 Ok(Self { index, count })
             }
-            WrittenShard::Fields(_) => Err("shard.index must be below shard.count".to_owned()),
+            ShardInput::Fields(_) => Err("shard.index must be below shard.count".to_owned()),
         }
     }
 }
@@ -222,22 +221,22 @@ impl FromStr for Shard {
         let (index, count) = text.split_once('/').ok_or_else(how)?;
         let index = index.parse().map_err(|_| how())?;
         let count = count.parse().map_err(|_| how())?;
-        Self::try_from(WrittenShard::Fields(ShardFields { index, count }))
+        Self::try_from(ShardInput::Fields(ShardFields { index, count }))
     }
 }
 
 /// The fields of a JSON object, none of them given twice.
-fn object(body: &[u8]) -> Result<Map<String, Value>, Unreadable> {
+fn object(body: &[u8]) -> Result<Map<String, Value>, OptionsError> {
     let given: Value = serde_json::from_slice(body)
-        .map_err(|error| Unreadable::Json(format!("the body is not JSON: {error}")))?;
+        .map_err(|error| OptionsError::Json(format!("the body is not JSON: {error}")))?;
     let Value::Object(given) = given else {
-        return Err(Unreadable::Json(
+        return Err(OptionsError::Json(
             "the body must be a JSON object".to_owned(),
         ));
     };
     // A map keeps the last of two equal names; the options themselves refuse.
     serde_json::from_slice::<Options>(body)
-        .map_err(|error| Unreadable::Option(error.to_string()))?;
+        .map_err(|error| OptionsError::Option(error.to_string()))?;
     Ok(given)
 }
 

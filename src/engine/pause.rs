@@ -1,27 +1,26 @@
 //! Pausing a job, and resuming it.
 //!
-//! Owns who writes `job_pauses`; the begin of a run reads it. Each change and
+//! The one writer of `job_pauses`; the begin of a run reads it. Each change and
 //! its row in `audit_events` are one statement, so that neither is without
 //! the other, however often and however concurrently it is asked for. A pause
-//! that is over stays as a row with its end, because nobody waits for the
-//! ticks that fell into it.
+//! that is over stays as a row with its end, because the ticks that fell into
+//! it are not expected.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::Runner;
+use super::{Job, JobError, Runner, context};
 use crate::database::{self, TxLimits, Unprepared};
-use crate::engine::{Job, JobError, context};
 
-/// The longest pause with an end, in words of Postgres.
-pub const LONGEST: &str = "1 year";
+/// The longest pause with an end, as an interval of Postgres.
+const MAX_PAUSE: &str = "1 year";
 
-/// A pause, as it is asked for.
+/// A pause to be written.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct NewPause {
     /// Why.
     pub reason: Option<String>,
-    /// Until when; unset, until somebody resumes the job.
+    /// Until when; unset, until an operator resumes the job.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -34,12 +33,11 @@ impl Runner {
     pub async fn pause(
         &self,
         job: &Job,
-        pause: &Wanted,
+        pause: &NewPause,
         by: Option<&str>,
     ) -> Result<bool, JobError> {
-        pause_job(&self.db, job.name, pause, by)
-            .await
-            .map_err(context("pause the job"))
+        let paused = write_pause(&self.db, job.name, pause, by).await;
+        paused.map_err(context("pause the job"))
     }
 
     /// Ends the pause of `job`; `false` when there was none.
@@ -47,13 +45,17 @@ impl Runner {
     /// # Errors
     /// When the database cannot be written.
     pub async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
-        resume_job(&self.db, job.name, by)
-            .await
-            .map_err(context("resume the job"))
+        let resumed = end_pause(&self.db, job.name, by).await;
+        resumed.map_err(context("resume the job"))
     }
 }
 
-async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> sqlx::Result<bool> {
+async fn write_pause(
+    db: &PgPool,
+    job: &str,
+    pause: &NewPause,
+    by: Option<&str>,
+) -> sqlx::Result<bool> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let written = sqlx::query!(
         "with paused as (
@@ -77,7 +79,7 @@ async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> 
         pause.reason,
         by,
         pause.until,
-        LONGEST,
+        MAX_PAUSE,
     )
     .execute(Unprepared(&mut tx))
     .await?;
@@ -85,7 +87,7 @@ async fn pause_job(db: &PgPool, job: &str, pause: &Wanted, by: Option<&str>) -> 
     Ok(written.rows_affected() == 1)
 }
 
-async fn resume_job(db: &PgPool, job: &str, by: Option<&str>) -> sqlx::Result<bool> {
+async fn end_pause(db: &PgPool, job: &str, by: Option<&str>) -> sqlx::Result<bool> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let written = sqlx::query!(
         "with resumed as (

@@ -1,12 +1,12 @@
 //! Messages of our own: what this service asks QStash to deliver to it.
 //!
 //! Owns how such a message is made: to the job's own route, delivered as the
-//! job's deployed schedule says. What is published, and when, is decided by
-//! those who publish.
+//! job's deployed schedule says. What is published, and when, is decided in
+//! `continuation` and `fan_out`.
 
 use anyhow::Context;
 
-use crate::engine::{Job, Options};
+use super::{Job, Options};
 use crate::qstash::client::{Client, Message, Settings};
 use crate::qstash::delivery::Destination;
 use crate::qstash::schedules::Schedules;

@@ -1,13 +1,23 @@
-//! A run as the ledger has it, and as people read it.
+//! A run as the ledger has it, and its results as one line.
+//!
+//! Owns how a run is read: one select for the engine, the views and the
+//! answers. Writes nothing; that is [`super::ledger`]'s.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
+use sqlx::Result;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::database::Unprepared;
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
-    /// At work, or dead and not yet found out.
+    /// At work, or dead and not yet found.
     Running,
     /// All work is done.
     Succeeded,
@@ -15,7 +25,7 @@ pub enum Status {
     Partial,
     /// Nothing ran: another run was alive, or the job is paused.
     Skipped,
-    /// It could not go on.
+    /// It could not continue.
     Failed,
     /// It lost its lease, and committed nothing after that.
     Fenced,
@@ -23,80 +33,143 @@ pub enum Status {
     Abandoned,
 }
 
-/// A run as the ledger has it.
-#[derive(Debug, Clone)]
-pub struct Record {
+/// A run, with all the ledger knows of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Run {
     /// The run.
-    pub run_id: Uuid,
+    #[serde(rename = "run_id")]
+    pub id: Uuid,
     /// Its job.
     pub job: String,
-    /// How it stands.
+    /// Its shard, 0 when the work was not divided, -1 when it only divided it.
+    pub shard: i32,
+    /// How many shards there are.
+    pub shard_count: i32,
+    /// Its state.
+    #[schema(inline)]
     pub status: Status,
-    /// Whether it only rehearsed.
-    pub dry_run: bool,
-    /// QStash's message, if it came from there.
+    /// Which way the call came: `qstash`, `operator` or `cli`.
+    pub trigger: String,
+    /// Who called, as they say.
+    pub actor: Option<String>,
+    /// Why, as they say.
+    pub reason: Option<String>,
+    /// QStash's message.
     pub message_id: Option<String>,
+    /// The schedule it came from.
+    pub schedule_id: Option<String>,
     /// From 1; counts the runs of one message.
     pub attempt: i32,
-    /// On the database's clock.
-    pub started_at: DateTime<Utc>,
-    /// On the database's clock; unset while running.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// What was done; only what was committed counts.
-    pub results: Value,
-    /// Why it could not go on.
-    pub error: Option<String>,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
     /// What was asked of it.
+    #[schema(value_type = Object)]
     pub options: Value,
+    /// The run whose rest, or whose shard, this one does.
+    pub continuation_of: Option<Uuid>,
     /// Which link of a chain of continuations it is, from 1.
     pub chain_position: i32,
     /// QStash's ids of the messages that it published.
     pub published: Vec<String>,
-    /// Whether a message or a run shows that its rest was asked for.
-    pub is_continued: bool,
-    /// Whether it stopped elsewhere than it had begun.
-    pub has_moved: bool,
+    /// The runs that its messages led to, skipped ones and retries included.
+    pub children: Vec<Uuid>,
+    /// On the database's clock.
+    pub started_at: DateTime<Utc>,
+    /// On the database's clock; unset while running.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Milliseconds from begin to settle; unset while running.
+    pub duration_ms: Option<i64>,
+    /// What it committed.
+    #[schema(value_type = Object)]
+    pub results: Value,
+    /// Why it could not continue.
+    pub error: Option<String>,
+    /// Whether its checkpoint differs from the one it began at.
+    #[serde(skip)]
+    pub(super) checkpoint_moved: bool,
 }
 
-impl Record {
-    /// Milliseconds from begin to settle, 0 while running.
-    #[must_use]
-    pub fn duration_ms(&self) -> i64 {
-        self.finished_at.map_or(0, |finished| {
-            (finished - self.started_at).num_milliseconds()
-        })
+impl Run {
+    /// These runs, the latest first.
+    pub(crate) async fn of_ids(db: Unprepared<'_>, ids: &[Uuid]) -> Result<Vec<Self>> {
+        sqlx::query_as!(
+            Self,
+            r#"
+            select id, job, shard, shard_count, status as "status: Status", trigger, actor, reason,
+                   message_id, schedule_id, attempt, dry_run, options, continuation_of,
+                   chain_position, published,
+                   array(
+                       select c.id
+                         from job_runs c
+                        where c.continuation_of = r.id
+                       union
+                       select c.id
+                         from job_runs c
+                        where c.message_id = any(r.published)
+                          and c.job = r.job
+                        order by id
+                   ) as "children!",
+                   started_at, finished_at,
+                   trunc(extract(epoch from finished_at - started_at) * 1000)::bigint as duration_ms,
+                   results, error,
+                   place is not null and place is distinct from (
+                       select p.place
+                         from job_runs p
+                        where p.id = r.continuation_of
+                   ) as "checkpoint_moved!"
+              from job_runs r
+             where id = any($1)
+             order by started_at desc, id desc
+            "#,
+            ids,
+        )
+        .fetch_all(db)
+        .await
+    }
+
+    /// The run of that id.
+    pub(crate) async fn find(db: Unprepared<'_>, id: Uuid) -> Result<Option<Self>> {
+        Ok(Self::of_ids(db, &[id]).await?.pop())
+    }
+
+    /// Whether a message or a run shows that its rest was asked for.
+    pub(super) fn is_continued(&self) -> bool {
+        !self.published.is_empty() || !self.children.is_empty()
     }
 
     /// The run in one line: its counts that are not zero.
     #[must_use]
     pub fn message(&self) -> String {
-        let counts: Vec<String> = match &self.results {
-            Value::Object(results) => results
-                .iter()
-                .filter_map(|(name, value)| match value {
-                    Value::Number(count) if count.as_f64() != Some(0.0) => {
-                        Some(format!("{name} {count}"))
-                    }
-                    Value::String(reason) => Some(reason.clone()),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
-        let counts = if counts.is_empty() {
-            "nothing to do".to_owned()
-        } else {
-            counts.join(", ")
-        };
-        let rehearsed = if self.dry_run { " (dry run)" } else { "" };
+        let counts = counts(&self.results);
+        let (job, status) = (&self.job, self.status.name());
+        let dry_run = if self.dry_run { " (dry run)" } else { "" };
         match self.status {
-            Status::Running => format!("{} is still running{rehearsed}", self.job),
-            Status::Failed | Status::Fenced | Status::Abandoned if counts == "nothing to do" => {
-                format!("{} {}{rehearsed}", self.job, self.status.name())
-            }
-            status => format!("{} {}{rehearsed}: {counts}", self.job, status.name()),
+            Status::Running => format!("{job} is still running{dry_run}"),
+            _ if !counts.is_empty() => format!("{job} {status}{dry_run}: {counts}"),
+            _ if self.status.is_failure() => format!("{job} {status}{dry_run}"),
+            _ => format!("{job} {status}{dry_run}: nothing to do"),
         }
     }
+}
+
+/// The counts of a run that are not zero, and its texts, in one line.
+#[must_use]
+pub fn counts(results: &Value) -> String {
+    one_line(results, |name, value| {
+        value.is_number().then(|| format!("{name} {value}"))
+    })
+}
+
+/// The results of a run in one line: its texts, and of everything else that is
+/// not zero what `entry` makes of it.
+pub fn one_line(results: &Value, entry: impl Fn(&str, &Value) -> Option<String>) -> String {
+    let entries = results.as_object().into_iter().flatten();
+    let entries = entries.filter_map(|(name, value)| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(count) if count.as_f64() == Some(0.0) => None,
+        _ => entry(name, value),
+    });
+    entries.collect::<Vec<_>>().join(", ")
 }
 
 impl Status {
@@ -125,6 +198,12 @@ impl Status {
         }
     }
 
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// Whether a redelivery of its message is answered from the ledger
     /// instead of running again.
     #[must_use]
@@ -132,15 +211,10 @@ impl Status {
         matches!(self, Self::Succeeded | Self::Partial | Self::Skipped)
     }
 
-    /// The status of that name, if there is one.
+    /// Whether the run could not do its work.
     #[must_use]
-    pub fn find(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == word)
-    }
-
-    /// The status of a row. The check on the column keeps other words out.
-    pub(super) fn named(word: &str) -> Self {
-        Self::find(word).unwrap_or(Self::Abandoned)
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Fenced | Self::Abandoned)
     }
 
     /// The word in `system_logs.level`.

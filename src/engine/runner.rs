@@ -1,26 +1,22 @@
-//! The life of one run: begin, work, settle, go on.
+//! The life of one run: begin, work, settle, continue.
 //!
-//! Promises that a run goes on when its caller hangs up, and that what is
-//! settled is durable before the caller hears of it.
+//! Promises that a run is finished when its caller hangs up, and that what is
+//! settled is durable before the caller gets an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::begin::{self, Begun};
+use super::begin::{self, Decision};
 use super::settle;
-use super::{
-    Answer, Budget, Call, Checkpoint, Completion, JobError, Publisher, Record, Registry, context,
-};
-use crate::database::{self, TxLimits, Unprepared};
+use super::{Answer, Budget, Call, Checkpoint, Completion, JobError, Publisher, Registry, Run};
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
@@ -78,7 +74,7 @@ impl Runner {
             .await
             .unwrap_or_else(|error| {
                 Err(JobError::Failed(
-                    anyhow::Error::new(error).context("the run's task broke off"),
+                    anyhow::Error::new(error).context("the task of the run panicked"),
                 ))
             })
     }
@@ -96,8 +92,8 @@ impl Runner {
         let budget = Budget::new(self.settings.budget, self.stop.clone());
         let latest = Instant::now() + self.settings.budget + OVERTIME;
         let started = match begin::begin(&self.db, &call, self.settings.lease_ttl).await? {
-            Begun::Answered(answer) => return Ok(self.replayed(&call, *answer, latest).await),
-            Begun::Started(started) => started,
+            Decision::Answer(answer) => return Ok(self.replayed(&call, *answer, latest).await),
+            Decision::Run(started) => started,
         };
         let job = call.job.name;
         let span = tracing::info_span!("run", job, run_id = %started.lease.run_id);
@@ -107,13 +103,13 @@ impl Runner {
                 None => self.work(&call, &started, budget, progress).await,
             }
         };
-        let (ended, checkpoint): (_, Arc<Checkpoint>) = work.instrument(span).await;
-        let record = settle::settle(&self.db, &call, &started.lease, &ended, &checkpoint).await?;
-        log(&record, &ended.end);
-        let unreachable = matches!(ended.end, Err(JobError::Unreachable(_)));
-        let continuation = self.go_on(&call, &record, latest).await;
+        let (outcome, checkpoint): (_, Arc<Checkpoint>) = work.instrument(span).await;
+        let run = settle::settle(&self.db, &call, &started.lease, &outcome, &checkpoint).await?;
+        log(&run, &outcome.end);
+        let unreachable = matches!(outcome.end, Err(JobError::Unreachable(_)));
+        let continuation = self.continue_run(&call, &run, latest).await;
         Ok(Answer::Settled {
-            record,
+            run,
             unreachable,
             continuation,
         })
@@ -122,49 +118,22 @@ impl Runner {
     /// A process that was killed after it had settled a partial run may not
     /// have asked for the rest; the redelivery does.
     async fn replayed(&self, call: &Call, answer: Answer, latest: Instant) -> Answer {
-        let Answer::Replayed { record, .. } = answer else {
+        let Answer::Replayed { run, .. } = answer else {
             return answer;
         };
-        let continuation = self.go_on(call, &record, latest).await;
-        Answer::Replayed {
-            record,
-            continuation,
-        }
-    }
-
-    /// A transaction for reading; dropped, it is rolled back.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, JobError> {
-        database::begin(&self.db, TxLimits::READ)
-            .await
-            .map_err(context("begin to read"))
-    }
-
-    /// The moment it is, on the database's clock.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub async fn now(&self) -> Result<DateTime<Utc>, JobError> {
-        let mut tx = database::begin(&self.db, TxLimits::READ)
-            .await
-            .map_err(context("begin to read"))?;
-        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
-            .fetch_one(Unprepared(&mut tx))
-            .await
-            .map_err(context("read the clock"))
+        let continuation = self.continue_run(call, &run, latest).await;
+        Answer::Replayed { run, continuation }
     }
 }
 
 /// One event per run, with everything to find it by.
-fn log(record: &Record, end: &Result<Completion, JobError>) {
-    let (job, run_id, results) = (&record.job, record.run_id, &record.results);
-    let (status, attempt) = (record.status.name(), record.attempt);
-    let (message_id, duration_ms) = (record.message_id.as_deref(), record.duration_ms());
+fn log(run: &Run, end: &Result<Completion, JobError>) {
+    let (job, run_id, results) = (&run.job, run.id, &run.results);
+    let (status, attempt) = (run.status.name(), run.attempt);
+    let (message_id, duration_ms) = (run.message_id.as_deref(), run.duration_ms);
     if let Err(error) = end {
-        tracing::error!(job, %run_id, message_id, attempt, status, duration_ms, %results, %error, "run stopped");
+        tracing::error!(job, %run_id, message_id, attempt, status, duration_ms, %results, %error, "Failed to finish the run");
     } else {
-        tracing::info!(job, %run_id, message_id, attempt, status, duration_ms, %results, "run settled");
+        tracing::info!(job, %run_id, message_id, attempt, status, duration_ms, %results, "Settled the run");
     }
 }

@@ -1,17 +1,16 @@
 //! The end of a run: outcome, results, log line, totals and lease in one transaction,
-//! durable before anybody hears of it.
+//! durable before the caller gets an answer.
 
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
 use sqlx::PgPool;
 
-use super::Lease;
-use super::ledger;
-use super::run::{Record, Status};
-use super::{Call, delivery_failures, lease, totals};
+use super::{
+    Call, Checkpoint, Completion, JobError, JobOutcome, Lease, Run, Status, context,
+    delivery_failures, lease, ledger, totals,
+};
 use crate::database::{self, TxLimits, Unprepared};
-use crate::engine::{Checkpoint, Completion, JobError, JobOutcome, context};
 
 /// How long one try may take; a dead connection gives no answer at all.
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -24,19 +23,19 @@ pub(super) async fn settle(
     db: &PgPool,
     call: &Call,
     lease: &Lease,
-    ended: &JobOutcome,
+    outcome: &JobOutcome,
     checkpoint: &Checkpoint,
-) -> Result<Record, JobError> {
-    let patient = ConstantBuilder::default()
+) -> Result<Run, JobError> {
+    let retries = ConstantBuilder::default()
         .with_delay(Duration::from_secs(1))
         .with_max_times(TRIES - 1);
     let settle = || async {
         let settled =
-            tokio::time::timeout(TIMEOUT, settle_once(db, call, lease, ended, checkpoint)).await;
+            tokio::time::timeout(TIMEOUT, settle_once(db, call, lease, outcome, checkpoint)).await;
         settled.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     };
     settle
-        .retry(patient)
+        .retry(retries)
         .await
         .map_err(context("settle the run"))
 }
@@ -45,41 +44,40 @@ async fn settle_once(
     db: &PgPool,
     call: &Call,
     lease: &Lease,
-    ended: &JobOutcome,
+    outcome: &JobOutcome,
     checkpoint: &Checkpoint,
-) -> sqlx::Result<Record> {
+) -> sqlx::Result<Run> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let still_ours = lease::free(Unprepared(&mut tx), lease).await?;
-    let (status, error) = verdict(ended, still_ours);
+    let is_still_ours = lease::free(Unprepared(&mut tx), lease).await?;
+    let (status, error) = final_status(outcome, is_still_ours);
     let settled = ledger::finish(
         Unprepared(&mut tx),
         lease.run_id,
         status,
-        &ended.results,
+        &outcome.results,
         error,
         checkpoint.latest().filter(|_| status == Status::Partial),
     )
     .await?;
-    let record = ledger::by_id(Unprepared(&mut tx), lease.run_id)
-        .await?
-        .ok_or(sqlx::Error::RowNotFound)?;
+    let run = Run::find(Unprepared(&mut tx), lease.run_id).await?;
+    let run = run.ok_or(sqlx::Error::RowNotFound)?;
     // An earlier try whose answer was lost had settled it already.
     if settled {
-        ledger::log(Unprepared(&mut tx), call.job.log_type, &record).await?;
+        ledger::log(Unprepared(&mut tx), call.job.log_type, &run).await?;
         totals::count(Unprepared(&mut tx), call.job).await?;
-        if record.status == Status::Succeeded {
-            delivery_failures::mend(Unprepared(&mut tx), call, lease.run_id).await?;
+        if run.status == Status::Succeeded {
+            delivery_failures::resolve_after_success(Unprepared(&mut tx), call, run.id).await?;
         }
     }
     tx.commit().await?;
-    Ok(record)
+    Ok(run)
 }
 
-fn verdict(ended: &JobOutcome, still_ours: bool) -> (Status, Option<String>) {
-    match &ended.end {
+fn final_status(outcome: &JobOutcome, is_still_ours: bool) -> (Status, Option<String>) {
+    match &outcome.end {
         Err(JobError::Fenced) => (Status::Fenced, Some(JobError::Fenced.to_string())),
-        _ if !still_ours => (Status::Fenced, Some(JobError::Fenced.to_string())),
-        Err(stop) => (Status::Failed, Some(stop.to_string())),
+        _ if !is_still_ours => (Status::Fenced, Some(JobError::Fenced.to_string())),
+        Err(error) => (Status::Failed, Some(error.to_string())),
         Ok(Completion::Done) => (Status::Succeeded, None),
         Ok(Completion::WorkLeft) => (Status::Partial, None),
     }

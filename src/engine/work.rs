@@ -8,8 +8,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::begin::Started;
-use super::{Call, OVERTIME, Runner};
-use crate::engine::{Budget, Checkpoint, Fence, JobContext, JobError, JobOutcome};
+use super::{Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, OVERTIME, Runner};
 
 impl Runner {
     /// Lets the job work; what its batches noted counts, however it ends. Its
@@ -52,20 +51,20 @@ impl Runner {
         let run = call.job.run;
         let mut task = tokio::spawn(async move { run(&ctx).await }.in_current_span());
         // What its batches noted is committed, and so it counts.
-        let broken_off = |stop| JobOutcome {
+        let stopped = |error| JobOutcome {
             results: progress.borrow().clone(),
-            end: Err(stop),
+            end: Err(error),
         };
         let overtime = self.settings.budget + OVERTIME;
         match tokio::time::timeout(overtime, &mut task).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(panic)) => broken_off(JobError::Failed(
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => stopped(JobError::Failed(
                 anyhow::Error::new(panic).context("the job panicked"),
             )),
             Err(_) => {
                 task.abort();
-                let stuck = "the job did not end in time: does the database still answer?";
-                broken_off(JobError::Unreachable(anyhow::anyhow!(stuck)))
+                let error = "the job did not end in time: check that the database answers";
+                stopped(JobError::Unreachable(anyhow::anyhow!(error)))
             }
         }
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::guard::Verified;
 use super::refusal::RETRY_AFTER;
 use super::{App, Refusal};
-use crate::engine::options::Unreadable;
-use crate::engine::{Answer, Call, Continuation, Record, Status, Trigger};
+use crate::engine::options::OptionsError;
+use crate::engine::{Answer, Call, Continuation, Run, Status, Trigger};
 use crate::engine::{Job, JobError, Options};
 
 /// Runs the job that the path names, for whoever the guard let through.
@@ -55,8 +55,8 @@ fn options(request: &Verified, job: &Job) -> Result<Options, Refusal> {
         return Err(Refusal::content_type());
     }
     let options = Options::read(&request.body, &request.query).map_err(|error| match error {
-        Unreadable::Json(message) => Refusal::bad_json(message),
-        Unreadable::Option(message) => Refusal::bad_option(message),
+        OptionsError::Json(message) => Refusal::bad_json(message),
+        OptionsError::Option(message) => Refusal::bad_option(message),
     })?;
     options
         .check(job.name, job.accepts)
@@ -72,27 +72,24 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn respond(answer: Answer, trigger: Trigger) -> Result<Response, Refusal> {
-    let (record, status, word, continuation) = match answer {
+    let (run, status, word, continuation) = match answer {
         Answer::FutureMoment => {
             let message = "as_of lies in the future: a moment can be replayed, not foretold";
             return Err(Refusal::bad_option(message.to_owned()).to(trigger));
         }
-        Answer::Replayed {
-            record,
-            continuation,
-        } => (record, StatusCode::OK, "replayed", continuation),
-        Answer::StillRunning(record) => (record, StatusCode::CONFLICT, "running", None),
+        Answer::Replayed { run, continuation } => (run, StatusCode::OK, "replayed", continuation),
+        Answer::StillRunning(run) => (run, StatusCode::CONFLICT, "running", None),
         Answer::Settled {
-            record,
+            run,
             unreachable,
             continuation,
         } => {
-            let status = status_of(&record, unreachable, trigger);
-            let word = record.status.name();
-            (record, status, word, continuation)
+            let status = status_of(&run, unreachable, trigger);
+            let word = run.status.name();
+            (run, status, word, continuation)
         }
     };
-    let mut body = body(&record, status, word, trigger);
+    let mut body = body(&run, status, word, trigger);
     if let Some(continuation) = continuation {
         say(&mut body, continuation);
     }
@@ -115,10 +112,10 @@ fn respond(answer: Answer, trigger: Trigger) -> Result<Response, Refusal> {
 
 /// QStash retries what is not 2xx, so it hears of a failure only where a
 /// retry is wanted; an operator hears of everything that is not a success.
-fn status_of(record: &Record, unreachable: bool, trigger: Trigger) -> StatusCode {
-    match record.status {
+fn status_of(run: &Run, unreachable: bool, trigger: Trigger) -> StatusCode {
+    match run.status {
         Status::Skipped if trigger == Trigger::Qstash => StatusCode::OK,
-        Status::Skipped if reason(record) == Some("paused") => StatusCode::LOCKED,
+        Status::Skipped if reason(run) == Some("paused") => StatusCode::LOCKED,
         Status::Skipped | Status::Fenced => StatusCode::CONFLICT,
         Status::Failed if unreachable => StatusCode::SERVICE_UNAVAILABLE,
         Status::Failed | Status::Abandoned => StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,23 +123,23 @@ fn status_of(record: &Record, unreachable: bool, trigger: Trigger) -> StatusCode
     }
 }
 
-fn body(record: &Record, status: StatusCode, word: &str, trigger: Trigger) -> Value {
+fn body(run: &Run, status: StatusCode, word: &str, trigger: Trigger) -> Value {
     let mut body = json!({
-        "success": status.is_success() && !is_failure(record),
-        "job": record.job,
+        "success": status.is_success() && !run.status.is_failure(),
+        "job": run.job,
         "status": word,
-        "run_id": record.run_id,
-        "message": record.message(),
-        "dry_run": record.dry_run,
-        "started_at": record.started_at,
-        "duration_ms": record.duration_ms(),
-        "results": record.results,
+        "run_id": run.id,
+        "message": run.message(),
+        "dry_run": run.dry_run,
+        "started_at": run.started_at,
+        "duration_ms": run.duration_ms.unwrap_or_default(),
+        "results": run.results,
     });
-    if let Some(reason) = reason(record) {
+    if let Some(reason) = reason(run) {
         body["code"] = reason.into();
     }
     // Errors can quote rows; the ledger has them for everybody else.
-    if let (Some(error), Trigger::Operator) = (&record.error, trigger) {
+    if let (Some(error), Trigger::Operator) = (&run.error, trigger) {
         body["error"] = error.as_str().into();
     }
     body
@@ -160,23 +157,15 @@ fn say(body: &mut Value, continuation: Continuation) {
             let message = body["message"].as_str().unwrap_or_default();
             body["message"] = format!("{message}; {}", why.sentence()).into();
             body["continued"] = false.into();
-            body["not_continued"] = why.word().into();
+            body["not_continued"] = why.name().into();
         }
     }
 }
 
-/// Whether it could not go on; a replay tells so too.
-fn is_failure(record: &Record) -> bool {
-    matches!(
-        record.status,
-        Status::Failed | Status::Fenced | Status::Abandoned
-    )
-}
-
 /// Why a run was skipped.
-fn reason(record: &Record) -> Option<&str> {
-    match record.status {
-        Status::Skipped => record.results.get("reason")?.as_str(),
+fn reason(run: &Run) -> Option<&str> {
+    match run.status {
+        Status::Skipped => run.results.get("reason")?.as_str(),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::guard::FromScheduler;
 use super::{App, Refusal};
-use crate::engine::delivery_failures::{Failed, Noted};
+use crate::engine::delivery_failures::{FailedMessage, Recorded};
 use crate::engine::{Job, JobError, Options, Registry};
 use crate::qstash::callback::Callback;
 use crate::qstash::schedules::Schedules;
@@ -28,10 +28,10 @@ pub(super) async fn note(
     let callback = Callback::read(&request.body)
         .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
     let failed = failed(&app, callback)?;
-    let noted = app.runner.note_failure(&failed).await;
+    let noted = app.runner.record_failure(&failed).await;
     let (noted, schedule_id) = noted.map_err(unwritten)?;
     let (job, message_id, alert) = (failed.job.name, &failed.message_id, noted.name());
-    if matches!(noted, Noted::Opened | Noted::Bumped) {
+    if matches!(noted, Recorded::Created | Recorded::Repeated) {
         tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
     } else {
         tracing::info!(job, message_id, schedule_id, alert, "QStash had given up");
@@ -46,14 +46,14 @@ pub(super) async fn note(
     })))
 }
 
-fn failed(app: &App, callback: Callback) -> Result<Failed, Refusal> {
+fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
     let public_url = app.guard.verification.as_ref();
     let public_url = public_url.map(|verification| verification.public_url.as_str());
     let job =
         job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(app, &callback))?;
     let conceal = |text: String| app.guard.conceal(&text);
     let options = options(&callback);
-    Ok(Failed {
+    Ok(FailedMessage {
         message_id: callback.message_id,
         job,
         schedule_id: callback.schedule_id,
@@ -121,13 +121,13 @@ fn beginning(text: &str) -> String {
     text.chars().take(MOST_RESPONSE).collect()
 }
 
-fn in_words(noted: Noted) -> &'static str {
+fn in_words(noted: Recorded) -> &'static str {
     match noted {
-        Noted::Opened => "the alert schedule_failing is open until the schedule succeeds again",
-        Noted::Bumped => "the alert schedule_failing was open already",
-        Noted::Mended => "no alert: the schedule has succeeded since",
-        Noted::Rehearsed => "no alert: it was a dry run",
-        Noted::Known => "known already; nothing was changed",
+        Recorded::Created => "the alert schedule_failing is open until the schedule succeeds again",
+        Recorded::Repeated => "the alert schedule_failing was open already",
+        Recorded::AlreadyRecovered => "no alert: the schedule has succeeded since",
+        Recorded::DryRun => "no alert: it was a dry run",
+        Recorded::Duplicate => "known already; nothing was changed",
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
 /// `GET /health/schedules`: the scheduler calls every job at its times. What
 /// nobody can say, because the database is away, is not well either.
 pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let jobs = match tokio::time::timeout(PATIENCE, app.runner.punctuality()).await {
+    let jobs = match tokio::time::timeout(PATIENCE, app.views.punctuality()).await {
         Ok(Ok(jobs)) => jobs,
         Ok(Err(stop)) => return unknown(&app, &stop.to_string()).await,
         Err(_) => return unknown(&app, "no answer in time").await,

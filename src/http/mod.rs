@@ -35,6 +35,7 @@ use axum::routing::{get, post};
 
 use crate::config;
 use crate::engine::{Job, Runner};
+use crate::views::Views;
 
 mod cron;
 mod desk;
@@ -57,6 +58,7 @@ use refusal::Refusal;
 #[derive(Debug, Clone)]
 pub struct App {
     runner: Runner,
+    views: Views,
     guard: Arc<config::Guard>,
 }
 
@@ -94,6 +96,7 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .layer(axum::middleware::from_fn(requests::identify))
         .with_state(App {
+            views: Views::of(&runner),
             runner,
             guard: Arc::new(guard),
         })

@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -23,10 +22,9 @@ use uuid::Uuid;
 use super::guard::Operator;
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::engine::Status;
-use crate::engine::{Job, JobError, Registry};
-use crate::views::history::{Page, Run};
-use crate::views::punctuality::Punctuality;
+use crate::engine::{Job, JobError, Registry, Run, Status};
+use crate::views::history::Page;
+use crate::views::overview::Figures;
 use crate::views::standing::Standing;
 use crate::views::totals::Totals;
 
@@ -36,46 +34,36 @@ const MOST_RUNS: u16 = 200;
 
 /// `GET /api/jobs`.
 pub(super) async fn jobs(_: Operator, State(app): State<App>) -> Result<Json<Value>, Refusal> {
-    let (at, jobs) = statuses(&app).await?;
-    Ok(Json(json!({ "at": at, "jobs": jobs })))
+    let figures = app.views.figures().await.map_err(unread)?;
+    let jobs = statuses_of(app.runner.jobs, &figures);
+    Ok(Json(json!({ "at": figures.at, "jobs": jobs })))
 }
 
-/// How every job stands, in the order of the registry, and at which moment.
-pub(super) async fn statuses(app: &App) -> Result<(DateTime<Utc>, Vec<JobStatus>), Refusal> {
-    let (now, standings) = app.runner.standings().await.map_err(unread)?;
-    let punctuality = app.runner.punctuality().await.map_err(unread)?;
-    Ok((
-        now,
-        statuses_of(app.runner.jobs, now, &standings, &punctuality),
-    ))
+/// How every job stands, in the order of the registry.
+pub(super) fn statuses_of(jobs: Registry, figures: &Figures) -> Vec<JobStatus> {
+    jobs.iter().map(|job| status_of(job, figures)).collect()
 }
 
-/// The same, from what was read already.
-pub(super) fn statuses_of(
-    jobs: Registry,
-    now: DateTime<Utc>,
-    standings: &BTreeMap<String, Standing>,
-    punctuality: &[Punctuality],
-) -> Vec<JobStatus> {
-    let status = |job: &Job| {
-        let standing = standings.get(job.name).cloned().unwrap_or_default();
-        let punctual = punctuality.iter().find(|of| of.job == job.name);
-        JobStatus::of(job, standing, punctual, now)
-    };
-    jobs.iter().map(status).collect()
+/// How one job stands.
+pub(super) fn status_of(job: &Job, figures: &Figures) -> JobStatus {
+    let standing = figures.standings.get(job.name).cloned().unwrap_or_default();
+    let punctual = figures.punctuality.iter().find(|of| of.job == job.name);
+    JobStatus::of(job, standing, punctual, figures.at)
 }
 
 /// `GET /api/jobs/metrics`.
 pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Json<Value>, Refusal> {
-    let mut totals = app.runner.totals().await.map_err(unread)?;
-    let (now, mut standings) = app.runner.standings().await.map_err(unread)?;
-    let alerts_open = app.runner.open_alerts().await.map_err(unread)?;
+    let mut figures = app.views.figures().await.map_err(unread)?;
     let over_all_jobs = |kind: &str| -> i64 {
-        let of_job = totals.values().filter_map(|totals| totals.counts.get(kind));
-        of_job.sum()
+        let totals = figures.totals.values();
+        totals.filter_map(|totals| totals.counts.get(kind)).sum()
     };
+    let mut alerts_open: BTreeMap<&str, i64> = BTreeMap::new();
+    for open in &figures.alerts_open {
+        *alerts_open.entry(&open.kind).or_default() += open.alerts;
+    }
     let mut answer = json!({
-        "at": now,
+        "at": figures.at,
         "payments_expired_total": over_all_jobs("orders_expired"),
         "payment_intents_canceled_total": over_all_jobs("payment_intents_canceled"),
         "stock_released_total": over_all_jobs("stock_released"),
@@ -86,9 +74,9 @@ pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Json<
         "alerts_open": alerts_open,
     });
     let jobs = app.runner.jobs.iter().map(|job| {
-        let totals = totals.remove(job.name).unwrap_or_default();
-        let standing = standings.remove(job.name).unwrap_or_default();
-        (job.name.to_owned(), figures(job, totals, standing))
+        let totals = figures.totals.remove(job.name).unwrap_or_default();
+        let standing = figures.standings.remove(job.name).unwrap_or_default();
+        (job.name.to_owned(), figures_of(job, totals, standing))
     });
     answer["jobs"] = jobs.collect();
     Ok(Json(answer))
@@ -119,7 +107,7 @@ pub(super) async fn page_of_runs(
         limit: page.limit + 1,
         ..page
     };
-    let runs = app.runner.runs_of(job, wanted).await.map_err(unread)?;
+    let runs = app.views.runs_of(job, wanted).await.map_err(unread)?;
     let mut runs = runs.ok_or_else(|| {
         Refusal::bad_option("before must be the id of a run of this job".to_owned())
     })?;
@@ -142,14 +130,14 @@ pub(super) async fn run(
 ) -> Result<Json<Run>, Refusal> {
     let id: Option<Uuid> = path.ok().and_then(|Path(id)| id.parse().ok());
     let run = match id {
-        Some(id) => app.runner.run(id).await.map_err(unread)?,
+        Some(id) => app.views.run(id).await.map_err(unread)?,
         None => None,
     };
     run.map(Json).ok_or_else(Refusal::unknown_run)
 }
 
 /// The figures of one job; times in milliseconds.
-fn figures(job: &Job, totals: Totals, standing: Standing) -> Value {
+fn figures_of(job: &Job, totals: Totals, standing: Standing) -> Value {
     let mut counts = totals.counts;
     for kind in job.totals {
         counts.entry((*kind).to_owned()).or_default();

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 
 use super::cron::is_json;
 use super::guard::{Acting, MOST_TEXT};
-use super::operator::{statuses, unread};
+use super::operator::{status_of, unread};
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::engine::pause::Wanted;
+use crate::engine::pause::NewPause;
 use crate::engine::{Job, JobError};
 
 /// Why a job is to be paused, and until when. Both may be left out.
@@ -48,7 +48,7 @@ pub(super) async fn pause(
         return Err(Refusal::bad_option(message.to_owned()));
     }
     tracing::warn!(job = job.name, actor, reason = wanted.reason, until = ?wanted.until, "job paused");
-    standing(&app, job).await
+    status(&app, job).await
 }
 
 /// `DELETE /api/jobs/{job}/pause`.
@@ -62,7 +62,7 @@ pub(super) async fn resume(
     if app.runner.resume(job, actor).await.map_err(unwritten)? {
         tracing::warn!(job = job.name, actor, "job resumed");
     }
-    standing(&app, job).await
+    status(&app, job).await
 }
 
 fn named(app: &App, path: Result<Path<String>, PathRejection>) -> Result<&'static Job, Refusal> {
@@ -70,16 +70,12 @@ fn named(app: &App, path: Result<Path<String>, PathRejection>) -> Result<&'stati
     app.job(&name)
 }
 
-async fn standing(app: &App, job: &Job) -> Result<Json<JobStatus>, Refusal> {
-    let (_, statuses) = statuses(app).await?;
-    statuses
-        .into_iter()
-        .find(|status| status.job == job.name)
-        .map(Json)
-        .ok_or_else(|| Refusal::unknown_job(app.runner.jobs))
+async fn status(app: &App, job: &Job) -> Result<Json<JobStatus>, Refusal> {
+    let figures = app.views.figures().await.map_err(unread)?;
+    Ok(Json(status_of(job, &figures)))
 }
 
-fn wanted(acting: &Acting) -> Result<Wanted, Refusal> {
+fn wanted(acting: &Acting) -> Result<NewPause, Refusal> {
     let request = match acting.body.trim_ascii() {
         b"" => PauseRequest::default(),
         _ if !is_json(&acting.headers) => return Err(Refusal::content_type()),
@@ -90,7 +86,7 @@ fn wanted(acting: &Acting) -> Result<Wanted, Refusal> {
         let message = format!("reason must be a text of at most {MOST_TEXT} characters");
         return Err(Refusal::bad_option(message));
     }
-    Ok(Wanted {
+    Ok(NewPause {
         reason: reason
             .filter(|reason| !reason.is_empty())
             .map(str::to_owned),

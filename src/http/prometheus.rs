@@ -25,7 +25,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// `GET /metrics`. A database that is away is a figure too, `up` 0, because a
 /// scraper throws away what comes with a 503.
 pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
-    let figures = match app.runner.figures().await {
+    let figures = match app.views.figures().await {
         Ok(figures) => Some(figures),
         Err(JobError::Unreachable(cause)) => {
             tracing::warn!(%cause, "the figures cannot be read");

@@ -53,7 +53,7 @@ pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Res
                 .ok_or_else(|| Refusal::bad_option("lang must be fr or en".to_owned()))?,
         ),
     };
-    let mut tx = app.runner.reading().await.map_err(unread)?;
+    let mut tx = app.views.reading().await.map_err(unread)?;
     let report = stored::find(&mut tx, &slug, week).await.map_err(unread)?;
     drop(tx);
     let report = report.ok_or_else(Refusal::unknown_report)?;

@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::engine::Job;
+use crate::engine::{Job, Run};
 use crate::qstash::schedules::Schedules;
-use crate::views::history::Run;
 use crate::views::punctuality::Punctuality;
 use crate::views::standing::{Pause, Standing};
 

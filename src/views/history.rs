@@ -1,69 +1,15 @@
 //! The runs as operators read them: those of a job, page by page, and one.
-//!
-//! Read only, each question in one short transaction. How a run came about
-//! and ended is [`super::ledger`]'s business.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::Value;
-use sqlx::PgConnection;
-use utoipa::ToSchema;
+use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
+use super::Views;
 use crate::database::Unprepared;
-use crate::engine::{Job, JobError, Runner, Status, context};
+use crate::engine::{Job, JobError, Run, Status, context};
 
-/// A run, with all the ledger knows of it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Run {
-    /// The run.
-    #[serde(rename = "run_id")]
-    pub id: Uuid,
-    /// Its job.
-    pub job: String,
-    /// Its shard, 0 when the work was not divided, -1 when it only divided it.
-    pub shard: i32,
-    /// How many shards there are.
-    pub shard_count: i32,
-    /// How it stands.
-    pub status: String,
-    /// Which way the call came: `qstash`, `operator` or `cli`.
-    pub trigger: String,
-    /// Who called, as they say.
-    pub actor: Option<String>,
-    /// Why, as they say.
-    pub reason: Option<String>,
-    /// QStash's message.
-    pub message_id: Option<String>,
-    /// The schedule it came from.
-    pub schedule_id: Option<String>,
-    /// From 1; counts the runs of one message.
-    pub attempt: i32,
-    /// Whether it only rehearsed.
-    pub dry_run: bool,
-    /// What was asked of it.
-    #[schema(value_type = Object)]
-    pub options: Value,
-    /// The run whose rest, or whose shard, this one does.
-    pub continuation_of: Option<Uuid>,
-    /// Which link of a chain of continuations it is, from 1.
-    pub chain_position: i32,
-    /// QStash's ids of the messages that it published.
-    pub published: Vec<String>,
-    /// The runs that its messages led to, skipped ones and retries included.
-    pub children: Vec<Uuid>,
-    /// On the database's clock.
-    pub started_at: DateTime<Utc>,
-    /// On the database's clock; unset while running.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// Milliseconds from begin to settle; unset while running.
-    pub duration_ms: Option<i64>,
-    /// What it committed.
-    #[schema(value_type = Object)]
-    pub results: Value,
-    /// Why it could not go on.
-    pub error: Option<String>,
-}
+/// How many continuations of a run are shown at the most.
+const CONTINUATIONS: i64 = 20;
 
 /// Which runs of a job are wanted, the latest first.
 #[derive(Debug, Clone, Copy)]
@@ -76,13 +22,17 @@ pub struct Page {
     pub limit: u16,
 }
 
-impl Runner {
+impl Views {
     /// Runs of `job`, the latest first; `None` when `page.before` is none of
     /// them.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_of(&self, job: &Job, page: Page) -> Result<Option<Vec<Run>>, JobError> {
+    pub async fn runs_of(
+        &self,
+        job: &Job,
+        page: Page,
+    ) -> std::result::Result<Option<Vec<Run>>, JobError> {
         let mut tx = self.reading().await?;
         runs_of(&mut tx, job, page)
             .await
@@ -93,56 +43,50 @@ impl Runner {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn run(&self, id: Uuid) -> Result<Option<Run>, JobError> {
+    pub async fn run(&self, id: Uuid) -> std::result::Result<Option<Run>, JobError> {
         let mut tx = self.reading().await?;
-        let found = runs(Unprepared(&mut tx), &[id])
+        Run::find(Unprepared(&mut tx), id)
             .await
-            .map_err(context("read the run"))?;
-        Ok(found.into_iter().next())
+            .map_err(context("read the run"))
+    }
+
+    /// The runs that continue this one, the latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn continuations_of(&self, run: Uuid) -> std::result::Result<Vec<Run>, JobError> {
+        let mut tx = self.reading().await?;
+        continuations(&mut tx, run)
+            .await
+            .map_err(context("read the continuations"))
     }
 }
 
-async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> sqlx::Result<Option<Vec<Run>>> {
+async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> Result<Option<Vec<Run>>> {
     let before = match page.before {
         None => None,
-        Some(id) => match runs(Unprepared(db), &[id]).await?.first() {
+        Some(id) => match Run::find(Unprepared(db), id).await? {
             Some(run) if run.job == job.name => Some((run.started_at, run.id)),
             _ => return Ok(None),
         },
     };
     let ids = ids_of(Unprepared(db), job.name, page, before).await?;
-    runs(Unprepared(db), &ids).await.map(Some)
+    Run::of_ids(Unprepared(db), &ids).await.map(Some)
 }
 
-/// These runs, the latest first.
-pub(super) async fn runs(db: Unprepared<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Run>> {
-    sqlx::query_as!(
-        Run,
-        r#"
-        select id, job, shard, shard_count, status, trigger, actor, reason, message_id, schedule_id,
-               attempt, dry_run, options, continuation_of, chain_position, published,
-               array(
-                   select c.id
-                     from job_runs c
-                    where c.continuation_of = r.id
-                   union
-                   select c.id
-                     from job_runs c
-                    where c.message_id = any(r.published)
-                      and c.job = r.job
-                    order by id
-               ) as "children!",
-               started_at, finished_at,
-               trunc(extract(epoch from finished_at - started_at) * 1000)::bigint as duration_ms,
-               results, error
-          from job_runs r
-         where id = any($1)
-         order by started_at desc, id desc
-        "#,
-        ids,
+async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
+    let ids = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          where continuation_of = $1
+          order by started_at desc, id desc
+          limit $2",
+        run,
+        CONTINUATIONS,
     )
-    .fetch_all(db)
-    .await
+    .fetch_all(Unprepared(db))
+    .await?;
+    Run::of_ids(Unprepared(db), &ids).await
 }
 
 async fn ids_of(
@@ -150,7 +94,7 @@ async fn ids_of(
     job: &str,
     page: Page,
     before: Option<(DateTime<Utc>, Uuid)>,
-) -> sqlx::Result<Vec<Uuid>> {
+) -> Result<Vec<Uuid>> {
     let (moment, id) = before.unzip();
     sqlx::query_scalar!(
         "select id

@@ -2,8 +2,7 @@
 //! each read in one transaction.
 //!
 //! Owns the lists that no other answer has: the latest runs of all jobs, the
-//! kinds of alerts that stand open, the latest weekly reports. Every list is bounded.
-//! Read only.
+//! kinds of open alerts, the latest weekly reports. Every list is bounded.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +10,32 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
-use super::history::{Run, runs};
+use super::Views;
 use super::punctuality::{Punctuality, punctuality};
 use super::standing::{Standing, standings};
 use super::totals::{self, Totals};
-use crate::database::Unprepared;
-use crate::engine::{JobError, Registry, Runner, context};
+use crate::database::{self, Unprepared};
+use crate::engine::{JobError, Registry, Run, context};
 use crate::reports::week::IsoWeek;
 
 /// How many rows a list has at the most.
 const RUNS: i64 = 15;
 const KINDS: i64 = 50;
 const REPORTS: i64 = 12;
-const CONTINUATIONS: i64 = 20;
 
 /// The figures of every job, and the alerts.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// The moment at which it was so.
+    /// The moment at which they were read.
     pub at: DateTime<Utc>,
-    /// How each job stands, by its name.
+    /// The standing of each job, by its name.
     pub standings: BTreeMap<String, Standing>,
     /// Whether each job is called at its times.
     pub punctuality: Vec<Punctuality>,
     /// What all runs of each job did together, by its name.
     pub totals: BTreeMap<String, Totals>,
-    /// What stands open, by kind and severity, the worst first.
-    pub alerts_open: Vec<Open>,
+    /// The open alerts, by kind and severity, the worst first.
+    pub alerts_open: Vec<OpenAlerts>,
 }
 
 /// All that the dashboard shows.
@@ -51,22 +49,22 @@ pub struct Overview {
     pub reports: Vec<Report>,
 }
 
-/// The alerts of a kind and severity that stand open.
+/// The open alerts of a kind and severity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenAlerts {
     /// What kind of trouble, in snake case.
     pub kind: String,
     /// `info`, `warning`, `high` or `critical`.
     pub severity: String,
     /// How many there are, acknowledged ones too.
     pub alerts: i64,
-    /// How many of them somebody has in hand.
+    /// How many of them an operator has acknowledged.
     pub acknowledged: i64,
     /// What the latest says, in a sentence for people.
     pub latest_title: String,
-    /// Since when the oldest stands open.
+    /// When the oldest was opened.
     pub oldest: DateTime<Utc>,
-    /// Since when the latest does.
+    /// When the latest was opened.
     pub latest: DateTime<Utc>,
 }
 
@@ -83,7 +81,7 @@ pub struct Report {
     pub generated_at: DateTime<Utc>,
 }
 
-impl Runner {
+impl Views {
     /// All that the dashboard shows.
     ///
     /// # Errors
@@ -105,52 +103,25 @@ impl Runner {
             .await
             .map_err(context("read the figures"))
     }
-
-    /// The runs that go on where this one ended, the latest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn continuations_of(&self, run: Uuid) -> std::result::Result<Vec<Run>, JobError> {
-        let mut tx = self.reading().await?;
-        continuations(&mut tx, run)
-            .await
-            .map_err(context("read the continuations"))
-    }
 }
 
 async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
     let latest = latest_runs(Unprepared(db)).await?;
     Ok(Overview {
         figures: figures(db, jobs).await?,
-        runs: runs(Unprepared(db), &latest).await?,
+        runs: Run::of_ids(Unprepared(db), &latest).await?,
         reports: reports(Unprepared(db)).await?,
     })
 }
 
 async fn figures(db: &mut PgConnection, jobs: Registry) -> Result<Figures> {
-    let (at, standings) = standings(db, jobs).await?;
     Ok(Figures {
-        at,
-        standings,
+        at: database::now(Unprepared(db)).await?,
+        standings: standings(db, jobs).await?,
         punctuality: punctuality(db, jobs).await?,
         totals: totals::of_every_job(db).await?,
         alerts_open: alerts_open(Unprepared(db)).await?,
     })
-}
-
-async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
-    let ids = sqlx::query_scalar!(
-        "select id
-           from job_runs
-          where continuation_of = $1
-          order by started_at desc, id desc
-          limit $2",
-        run,
-        CONTINUATIONS,
-    )
-    .fetch_all(Unprepared(db))
-    .await?;
-    runs(Unprepared(db), &ids).await
 }
 
 async fn latest_runs(db: Unprepared<'_>) -> Result<Vec<Uuid>> {
@@ -165,9 +136,9 @@ async fn latest_runs(db: Unprepared<'_>) -> Result<Vec<Uuid>> {
     .await
 }
 
-async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<Open>> {
+async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {
     sqlx::query_as!(
-        Open,
+        OpenAlerts,
         r#"
         select kind, severity, count(*) as "alerts!",
                count(*) filter (where status = 'acknowledged') as "acknowledged!",

@@ -6,15 +6,16 @@
 //! skipped: the scheduler is not silent. What an operator called, what this
 //! service sent to itself (continuations, shards) and dry runs do not count.
 //! Ticks are expected from the first migration on, and from the end of a
-//! pause on: nobody waits for what was not to run. Read only.
+//! pause on: the ticks of a pause are not expected.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, Result};
 use utoipa::ToSchema;
 
+use super::Views;
 use crate::database::Unprepared;
-use crate::engine::{JobError, Registry, Runner, context};
+use crate::engine::{JobError, Registry, context};
 use crate::qstash::schedules::{Schedule, Schedules};
 
 /// Whether a job is called at its times.
@@ -40,7 +41,7 @@ pub enum State {
     OnTime,
     /// It does not.
     Overdue,
-    /// The job is not to run, so nobody waits for it.
+    /// The job is not to run, so no call is expected.
     Paused,
 }
 
@@ -52,7 +53,7 @@ impl Punctuality {
     }
 }
 
-impl Runner {
+impl Views {
     /// Whether each scheduled job is called at its times.
     ///
     /// # Errors
@@ -145,7 +146,7 @@ async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>
                    and trigger = 'qstash'
                    and not dry_run
                    and not options ?| array['continuation_of', 'shard']
-                   -- Somebody at a command line played the scheduler.
+                   -- An operator at a command line played the scheduler.
                    and (message_id is null or message_id not like 'msg\_cli\_%')
                  order by started_at desc
                  limit 1) as at,

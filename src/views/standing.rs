@@ -1,28 +1,24 @@
-//! How each job stands, and what all its runs did together.
-//!
-//! Read only, each question in one short transaction.
+//! The standing of each job: its latest runs, and whether it is paused.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Result};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::history::{Run, runs};
-use super::totals::{self, Totals};
 use crate::database::Unprepared;
-use crate::engine::{JobError, Registry, Runner, context};
+use crate::engine::{Registry, Run};
 
-/// How a job stands.
+/// The latest runs of a job, and its pause.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     /// The latest run that was no dry run.
     pub last_run: Option<Run>,
     /// The latest that worked and is over: neither running nor skipped.
     pub last_executed: Option<Run>,
-    /// The latest that did all its work, and did not only hand it out.
+    /// The latest that did all its work, fan-out parents left out.
     pub last_success: Option<Run>,
     /// The pause in force.
     pub pause: Option<Pause>,
@@ -37,56 +33,19 @@ pub struct Pause {
     pub paused_by: Option<String>,
     /// Since when.
     pub paused_at: DateTime<Utc>,
-    /// Until when; unset, until somebody resumes it.
+    /// Until when; unset, until an operator resumes it.
     pub until: Option<DateTime<Utc>>,
 }
 
-impl Runner {
-    /// How every job stands, by its name, and the moment at which it does.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn standings(&self) -> Result<(DateTime<Utc>, BTreeMap<String, Standing>), JobError> {
-        let mut tx = self.reading().await?;
-        standings(&mut tx, self.jobs)
-            .await
-            .map_err(context("read how the jobs stand"))
-    }
-
-    /// What all runs of each job did together, by its name.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn totals(&self) -> Result<BTreeMap<String, Totals>, JobError> {
-        let mut tx = self.reading().await?;
-        totals::of_every_job(&mut tx)
-            .await
-            .map_err(context("read the totals"))
-    }
-
-    /// How many alerts stand open, by their kind; the acknowledged count too.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn open_alerts(&self) -> Result<BTreeMap<String, i64>, JobError> {
-        let mut tx = self.reading().await?;
-        open_alerts(Unprepared(&mut tx))
-            .await
-            .map_err(context("count the open alerts"))
-    }
-}
-
+/// The standing of every job, by its name.
 pub(super) async fn standings(
     db: &mut PgConnection,
     jobs: Registry,
-) -> sqlx::Result<(DateTime<Utc>, BTreeMap<String, Standing>)> {
+) -> Result<BTreeMap<String, Standing>> {
     let names: Vec<String> = jobs.iter().map(|job| job.name.to_owned()).collect();
-    let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
-        .fetch_one(Unprepared(db))
-        .await?;
     let latest = latest(Unprepared(db), &names).await?;
     let ids: Vec<Uuid> = latest.iter().flat_map(Latest::ids).collect();
-    let by_id: HashMap<Uuid, Run> = runs(Unprepared(db), &ids)
+    let by_id: HashMap<Uuid, Run> = Run::of_ids(Unprepared(db), &ids)
         .await?
         .into_iter()
         .map(|run| (run.id, run))
@@ -102,7 +61,7 @@ pub(super) async fn standings(
         };
         (latest.job, standing)
     });
-    Ok((now, standings.collect()))
+    Ok(standings.collect())
 }
 
 struct Latest {
@@ -120,7 +79,7 @@ impl Latest {
     }
 }
 
-async fn latest(db: Unprepared<'_>, jobs: &[String]) -> sqlx::Result<Vec<Latest>> {
+async fn latest(db: Unprepared<'_>, jobs: &[String]) -> Result<Vec<Latest>> {
     sqlx::query_as!(
         Latest,
         r#"
@@ -154,7 +113,7 @@ async fn latest(db: Unprepared<'_>, jobs: &[String]) -> sqlx::Result<Vec<Latest>
     .await
 }
 
-async fn pauses(db: Unprepared<'_>) -> sqlx::Result<HashMap<String, Pause>> {
+async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
         "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
            from job_pauses
@@ -173,18 +132,4 @@ async fn pauses(db: Unprepared<'_>) -> sqlx::Result<HashMap<String, Pause>> {
         (row.job, pause)
     });
     Ok(pauses.collect())
-}
-
-async fn open_alerts(db: Unprepared<'_>) -> sqlx::Result<BTreeMap<String, i64>> {
-    let rows = sqlx::query!(
-        r#"
-        select kind, count(*) as "open!"
-          from alerts
-         where status in ('open', 'acknowledged')
-         group by kind
-        "#
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.kind, row.open)).collect())
 }

@@ -1,4 +1,4 @@
-//! Totals as operators read them: what all runs of a job did together.
+//! Totals: what all runs of a job did together.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ pub struct Totals {
     pub counts: BTreeMap<String, i64>,
     /// How many runs ended in each status.
     pub runs: BTreeMap<String, i64>,
-    /// How long those took together that worked to some end, in milliseconds.
+    /// Milliseconds of all runs that were neither skipped nor abandoned.
     pub duration_ms: i64,
-    /// How many those were.
+    /// How many those runs were.
     pub worked: i64,
-    /// When the latest success ended that did work, and not only hand it out.
+    /// When the latest success ended, fan-out parents left out.
     pub last_success: Option<DateTime<Utc>>,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<Strin
             .await?;
     for row in runs {
         let of_job = totals.entry(row.job).or_default();
-        // An abandoned run was found over long after it had died.
+        // An abandoned run is found long after it had died.
         if !["abandoned", "skipped"].contains(&row.status.as_str()) {
             of_job.duration_ms += row.duration_ms;
             of_job.worked += row.runs;

@@ -188,15 +188,15 @@ async fn a_job_that_panics_is_settled_as_failed_and_frees_its_lease() {
         caller: Caller::default(),
     };
 
-    let Answer::Settled { record, .. } = app.runner.detached(call(false)).await.unwrap() else {
+    let Answer::Settled { run, .. } = app.runner.detached(call(false)).await.unwrap() else {
         panic!("not settled");
     };
-    assert_eq!(record.status, Status::Failed);
-    assert!(record.error.unwrap().contains("panicked"));
-    let Answer::Settled { record, .. } = app.runner.detached(call(true)).await.unwrap() else {
+    assert_eq!(run.status, Status::Failed);
+    assert!(run.error.unwrap().contains("panicked"));
+    let Answer::Settled { run, .. } = app.runner.detached(call(true)).await.unwrap() else {
         panic!("not settled");
     };
-    assert_eq!(record.status, Status::Succeeded);
+    assert_eq!(run.status, Status::Succeeded);
 }
 
 #[tokio::test]

@@ -1,26 +1,29 @@
-//! The alert `schedule_failing`: opened by a message, ended by a success.
+//! The alert `schedule_failing`: opened by a message, resolved by a success.
 
 use serde_json::json;
 use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
-use super::attribution::whose;
-use super::{Failed, KIND, Noted, Shape, one_after_the_other};
+use super::{FailedMessage, KIND, Recorded, Scope, attribution, lock};
 use crate::database::Unprepared;
 use crate::engine::{Call, Trigger};
 
-/// A part of the settlement that may fail alone, and waits for nobody long.
-const ASIDE: &str = "savepoint mending;
+/// A part of the settlement that may fail alone, and waits for no lock long.
+const SAVEPOINT: &str = "savepoint resolving;
      set local lock_timeout = '500ms'";
-/// Its end, with the patience of [`crate::database::TxLimits::CONTROL`] again.
-const KEPT: &str = "release savepoint mending;
+/// Its end, with the lock time-out of [`crate::database::TxLimits::CONTROL`].
+const RELEASE: &str = "release savepoint resolving;
      set local lock_timeout = '4s'";
-/// Takes it back; the patience from before comes back by itself.
-const UNDONE: &str = "rollback to savepoint mending;
-     release savepoint mending";
+/// Undoes it; the lock time-out from before comes back by itself.
+const ROLLBACK: &str = "rollback to savepoint resolving;
+     release savepoint resolving";
 
-/// Opens the alert, or bumps the one that is open.
-pub(super) async fn open(db: Unprepared<'_>, failed: &Failed, schedule: &str) -> Result<Noted> {
+/// Opens the alert, or counts one more occurrence of the open one.
+pub(super) async fn open(
+    db: Unprepared<'_>,
+    failed: &FailedMessage,
+    schedule: &str,
+) -> Result<Recorded> {
     let job = failed.job.name;
     let details = json!({
         "job": job,
@@ -36,8 +39,8 @@ pub(super) async fn open(db: Unprepared<'_>, failed: &Failed, schedule: &str) ->
             "Read the error of the last runs: GET /api/jobs/{job}/runs; each is at GET /api/runs/{{id}}"
         ),
         "No run there? Then nothing arrived: jarvis-cron doctor",
-        format!("Rehearse, then run by hand: POST /api/cron/{job}?dry_run=true"),
-        "Once it is mended, replay the message from QStash's DLQ, or wait for the next tick: the first success ends this alert",
+        format!("Try it with a dry run, then run it by hand: POST /api/cron/{job}?dry_run=true"),
+        "Once the cause is fixed, replay the message from QStash's DLQ, or wait for the next tick: the first success resolves this alert",
     ]);
     let occurrences = sqlx::query_scalar!(
         "insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
@@ -58,55 +61,60 @@ pub(super) async fn open(db: Unprepared<'_>, failed: &Failed, schedule: &str) ->
     .fetch_one(db)
     .await?;
     Ok(match occurrences {
-        1 => Noted::Opened,
-        _ => Noted::Bumped,
+        1 => Recorded::Created,
+        _ => Recorded::Repeated,
     })
 }
 
-/// Ends what the success of `call` has mended, in the transaction that settles
-/// it as `run_id`. Whoever is in the way does not keep the run from being
-/// settled: the next success ends it.
-pub(in crate::engine) async fn mend(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Result<()> {
+/// Resolves the failures that the success of `call` covers, in the transaction
+/// that settles it as `run_id`. Rows that another transaction holds do not keep
+/// the run from being settled: the next success resolves them.
+pub(in crate::engine) async fn resolve_after_success(
+    db: Unprepared<'_>,
+    call: &Call,
+    run_id: Uuid,
+) -> Result<()> {
     if call.caller.trigger != Trigger::Qstash || call.options.dry_run {
         return Ok(());
     }
     let Unprepared(connection) = db;
-    connection.execute(ASIDE).await?;
-    match end(Unprepared(connection), call, run_id).await {
-        Ok(()) => connection.execute(KEPT).await?,
+    connection.execute(SAVEPOINT).await?;
+    match resolve_covered(Unprepared(connection), call, run_id).await {
+        Ok(()) => connection.execute(RELEASE).await?,
         Err(Error::Database(error)) => {
             let (job, error) = (call.job.name, error.message());
-            tracing::warn!(job, %run_id, error, "left to the next success: ending schedule_failing");
-            connection.execute(UNDONE).await?
+            tracing::warn!(job, %run_id, error, "Failed to resolve schedule_failing: the next success does");
+            connection.execute(ROLLBACK).await?
         }
         Err(error) => return Err(error),
     };
     Ok(())
 }
 
-async fn end(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Result<()> {
-    let Unprepared(connection) = db;
-    one_after_the_other(Unprepared(connection), call.job).await?;
+async fn resolve_covered(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Result<()> {
+    let Unprepared(db) = db;
+    lock(Unprepared(db), call.job).await?;
     let schedule_id = call.caller.schedule_id.as_deref();
     let continues = call.options.continuation_of;
-    let whose = whose(Unprepared(connection), call.job, schedule_id, continues).await?;
-    if !whose.is_qstashs {
+    let attribution = attribution::of(Unprepared(db), call.job, schedule_id, continues).await?;
+    if !attribution.is_by_qstash {
         return Ok(());
     }
-    mark(Unprepared(connection), call, &whose.schedule_id, run_id).await?;
-    resolve(
-        Unprepared(connection),
-        call.job.name,
-        &whose.schedule_id,
-        run_id,
-    )
-    .await
+    let schedule = &attribution.schedule_id;
+    mark_recovered(Unprepared(db), call, schedule, run_id).await?;
+    resolve_alert(Unprepared(db), call.job.name, schedule, run_id).await
 }
 
-/// Marks the failed messages that this success covers: what failed after it
-/// had begun is not mended by it. Rows that somebody holds keep the alert open.
-async fn mark(db: Unprepared<'_>, call: &Call, schedule: &str, run_id: Uuid) -> Result<()> {
-    let shape = Shape::of(&call.options);
+/// Marks the failed messages in the scope of this success, but not those that
+/// failed after it had begun. A row that another transaction holds keeps the
+/// alert open.
+async fn mark_recovered(
+    db: Unprepared<'_>,
+    call: &Call,
+    schedule: &str,
+    run_id: Uuid,
+) -> Result<()> {
+    let scope = Scope::of(&call.options);
     sqlx::query!(
         "with covered as (
             select id
@@ -129,18 +137,18 @@ async fn mark(db: Unprepared<'_>, call: &Call, schedule: &str, run_id: Uuid) -> 
          where f.id = covered.id",
         schedule,
         run_id,
-        shape.shard,
-        shape.shards,
-        shape.hands_out,
+        scope.shard,
+        scope.shards,
+        scope.is_fan_out,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Ends the alert once nothing is left of what it was about. Somebody who
-/// looks at it right now holds nobody up: the next success ends it.
-async fn resolve(db: Unprepared<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
+/// Resolves the alert once no failure of its schedule is left. An alert that
+/// another transaction holds is left to the next success.
+async fn resolve_alert(db: Unprepared<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
     sqlx::query!(
         r#"
         with over as (

@@ -1,7 +1,8 @@
-//! Whose a message is, and a run: a schedule's, or an operator's.
+//! Which schedule a message or a run belongs to, and whether QStash began it.
 //!
 //! A continuation and a shard come from no schedule, but do the work of the
-//! one that began their chain. What comes from nowhere is the job's schedule's.
+//! one that began their chain. Any other message without a schedule belongs to
+//! the job's schedule.
 
 use sqlx::Result;
 use uuid::Uuid;
@@ -12,32 +13,32 @@ use crate::qstash::schedules::Schedules;
 
 /// What began a chain of one message or more.
 #[derive(Debug)]
-pub(super) struct Whose {
-    /// The schedule whose alert this is about.
+pub(super) struct Attribution {
+    /// The schedule that the alert is about.
     pub(super) schedule_id: String,
     /// Whether QStash began it, and no person.
-    pub(super) is_qstashs: bool,
+    pub(super) is_by_qstash: bool,
 }
 
-/// Whose a message of `schedule_id` is, delivered by QStash, that goes on
-/// where the run `continues` has stopped.
-pub(super) async fn whose(
+/// The attribution of a message of `schedule_id`, delivered by QStash, that
+/// continues the run `continues`.
+pub(super) async fn of(
     db: Unprepared<'_>,
     job: &Job,
     schedule_id: Option<&str>,
     continues: Option<Uuid>,
-) -> Result<Whose> {
-    let before = match (schedule_id, continues) {
+) -> Result<Attribution> {
+    let chain = match (schedule_id, continues) {
         (None, Some(id)) => chain_of(db, job, id).await?,
         _ => None,
     };
-    let (of_chain, is_qstashs) = match before {
-        Some(chain) => (chain.schedule_id, chain.is_qstashs),
+    let (schedule_id, is_by_qstash) = match chain {
+        Some(chain) => (chain.schedule_id, chain.is_by_qstash),
         None => (schedule_id.map(str::to_owned), true),
     };
-    Ok(Whose {
-        schedule_id: of_chain.unwrap_or_else(|| of_job(job).to_owned()),
-        is_qstashs,
+    Ok(Attribution {
+        schedule_id: schedule_id.unwrap_or_else(|| of_job(job).to_owned()),
+        is_by_qstash,
     })
 }
 
@@ -50,7 +51,7 @@ pub(super) fn of_job(job: &Job) -> &str {
 
 struct Chain {
     schedule_id: Option<String>,
-    is_qstashs: bool,
+    is_by_qstash: bool,
 }
 
 async fn chain_of(db: Unprepared<'_>, job: &Job, run_id: Uuid) -> Result<Option<Chain>> {
@@ -58,7 +59,7 @@ async fn chain_of(db: Unprepared<'_>, job: &Job, run_id: Uuid) -> Result<Option<
         Chain,
         r#"
         select coalesce(chain_schedule_id, schedule_id) as schedule_id,
-               coalesce(chain_trigger, trigger) = 'qstash' as "is_qstashs!"
+               coalesce(chain_trigger, trigger) = 'qstash' as "is_by_qstash!"
           from job_runs
          where id = $1
            and job = $2

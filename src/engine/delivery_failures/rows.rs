@@ -5,33 +5,33 @@ use serde_json::json;
 use sqlx::Result;
 
 use super::attribution::of_job;
-use super::{Failed, KIND, Noted};
+use super::{FailedMessage, KIND, Recorded};
 use crate::database::Unprepared;
 
 /// A row that was not there before.
-pub(super) struct Written {
+pub(super) struct NewRow {
     /// Whether a run has succeeded since.
-    pub(super) is_mended: bool,
+    pub(super) has_recovered: bool,
 }
 
 /// Writes the row, and whether a run has succeeded since the last attempt. That
-/// attempt is dated by the ledger; when it never came to that, by QStash, whose
-/// clock may be wrong: nobody tells of what is yet to come.
+/// attempt is dated by the ledger; where it has no run of the message, by
+/// QStash, but never later than now: its clock may be wrong.
 pub(super) async fn insert(
     db: Unprepared<'_>,
-    failed: &Failed,
+    failed: &FailedMessage,
     schedule: &str,
-) -> Result<Option<Written>> {
-    let shape = failed.shape();
+) -> Result<Option<NewRow>> {
+    let scope = failed.scope();
     sqlx::query_as!(
-        Written,
+        NewRow,
         r#"
         with attempt as (
             select least(coalesce(max(started_at), $14), clock_timestamp()) as failed_at
               from job_runs
              where message_id = $1
                and job = $2
-        ), mend as (
+        ), recovery as (
             select r.id, r.finished_at
               from job_runs r
              where r.job = $2
@@ -52,19 +52,19 @@ pub(super) async fn insert(
                                        dry_run, status, retried, max_retries, dlq_id, url, response,
                                        options, failed_at, received_at, mended_at, mended_by)
         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16,
-               attempt.failed_at, clock_timestamp(), mend.finished_at, mend.id
+               attempt.failed_at, clock_timestamp(), recovery.finished_at, recovery.id
           from attempt
-          left join mend on true
+          left join recovery on true
         on conflict (source_message_id) do nothing
-        returning mended_by is not null as "is_mended!"
+        returning mended_by is not null as "has_recovered!"
         "#,
         failed.message_id,
         failed.job.name,
         failed.schedule_id,
         schedule,
-        shape.shard,
-        shape.shards,
-        shape.dry_run,
+        scope.shard,
+        scope.shards,
+        scope.dry_run,
         failed.status,
         failed.retried,
         failed.max_retries,
@@ -74,18 +74,18 @@ pub(super) async fn insert(
         failed.due_at,
         of_job(failed.job),
         failed.options.as_ref().and_then(|options| serde_json::to_value(options).ok()),
-        shape.hands_out,
+        scope.is_fan_out,
     )
     .fetch_optional(db)
     .await
 }
 
-/// Tells the log of it.
+/// Writes the line in `system_logs`.
 pub(super) async fn log(
     db: Unprepared<'_>,
-    failed: &Failed,
+    failed: &FailedMessage,
     schedule: &str,
-    noted: Noted,
+    recorded: Recorded,
 ) -> Result<()> {
     let details = json!({
         "job": failed.job.name,
@@ -94,10 +94,10 @@ pub(super) async fn log(
         "status": failed.status,
         "retried": failed.retried,
         "dlq_id": failed.dlq_id,
-        "alert": noted.name(),
+        "alert": recorded.name(),
     });
-    let level = match noted {
-        Noted::Opened | Noted::Bumped => "error",
+    let level = match recorded {
+        Recorded::Created | Recorded::Repeated => "error",
         _ => "warning",
     };
     sqlx::query!(

@@ -10,17 +10,11 @@ use crate::engine::Registry;
 use crate::http::operator::statuses_of;
 use crate::http::status::JobStatus;
 use crate::qstash::schedules::Schedules;
-use crate::views::overview::{Figures, Open, Overview, Report};
+use crate::views::overview::{Figures, OpenAlerts, Overview, Report};
 
 pub(super) fn content(jobs: Registry, overview: &Overview) -> Markup {
-    let Figures {
-        at,
-        standings,
-        punctuality,
-        totals,
-        ..
-    } = &overview.figures;
-    let statuses = statuses_of(jobs, *at, standings, punctuality);
+    let Figures { at, totals, .. } = &overview.figures;
+    let statuses = statuses_of(jobs, &overview.figures);
     html! {
         header {
             p.kicker { "jarvis-cron" }
@@ -105,7 +99,7 @@ fn alerts(figures: &Figures) -> Markup {
     }
 }
 
-fn since(open: &Open, now: DateTime<Utc>) -> Markup {
+fn since(open: &OpenAlerts, now: DateTime<Utc>) -> Markup {
     html! {
         @if open.alerts == 1 {
             "opened " (distance(open.oldest, now))

@@ -124,7 +124,7 @@ fn last_run(status: &JobStatus, now: DateTime<Utc>) -> Markup {
     html! {
         @match &status.last_run {
             Some(run) => {
-                a href={ "/runs/" (run.id) } { (run.status) } " " (moment(run.started_at, now))
+                a href={ "/runs/" (run.id) } { (run.status.name()) } " " (moment(run.started_at, now))
                 @if run.finished_at.is_some() { ", " (took(run)) }
             }
             None => span.quiet { "never" },

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::guard::Operator;
-use super::operator::{RunsQuery, page_of_runs, statuses, unread};
+use super::operator::{RunsQuery, page_of_runs, status_of, unread};
 use super::{App, Refusal};
 
 mod index;
@@ -46,7 +46,7 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// `GET /`.
 pub(super) async fn index(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
-    let overview = app.runner.overview().await.map_err(unread)?;
+    let overview = app.views.overview().await.map_err(unread)?;
     Ok(page("Jobs", &index::content(app.runner.jobs, &overview)))
 }
 
@@ -60,12 +60,10 @@ pub(super) async fn job(
     let name = path.map(|Path(name)| name).unwrap_or_default();
     let job = app.job(&name)?;
     let page_of_runs = page_of_runs(&app, job, query).await?;
-    let (at, statuses) = statuses(&app).await?;
-    let totals = app.runner.totals().await.map_err(unread)?;
-    let status = statuses.into_iter().find(|status| status.job == job.name);
-    let status = status.ok_or_else(|| Refusal::unknown_job(app.runner.jobs))?;
-    let totals = totals.get(job.name).cloned().unwrap_or_default();
-    let content = job::content(&status, &totals, &page_of_runs, at);
+    let figures = app.views.figures().await.map_err(unread)?;
+    let status = status_of(job, &figures);
+    let totals = figures.totals.get(job.name).cloned().unwrap_or_default();
+    let content = job::content(&status, &totals, &page_of_runs, figures.at);
     Ok(page(job.name, &content))
 }
 
@@ -77,11 +75,11 @@ pub(super) async fn run(
 ) -> Result<Response, Refusal> {
     let id: Option<Uuid> = path.ok().and_then(|Path(id)| id.parse().ok());
     let id = id.ok_or_else(Refusal::unknown_run)?;
-    let run = app.runner.run(id).await.map_err(unread)?;
+    let run = app.views.run(id).await.map_err(unread)?;
     let run = run.ok_or_else(Refusal::unknown_run)?;
-    let continuations = app.runner.continuations_of(id).await.map_err(unread)?;
-    let now = app.runner.now().await.map_err(unread)?;
-    let title = format!("{} {}", run.job, run.status);
+    let continuations = app.views.continuations_of(id).await.map_err(unread)?;
+    let now = app.views.now().await.map_err(unread)?;
+    let title = format!("{} {}", run.job, run.status.name());
     Ok(page(&title, &run::content(&run, &continuations, now)))
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::words::{badge, clock, in_short, moment, moment_or, plain, took};
-use crate::views::history::Run;
+use crate::engine::Run;
 
 /// Runs as a table; on a phone each row is a block of its own.
 pub(super) fn table(runs: &[Run], with_job: bool, now: DateTime<Utc>) -> Markup {
@@ -40,7 +40,7 @@ fn row(run: &Run, with_job: bool, now: DateTime<Utc>) -> Markup {
                 }
             }
             @if with_job { td.job { a href={ "/jobs/" (run.job) } { (run.job) } } }
-            td { (badge(&run.status)) @if run.dry_run { " " span.quiet { "dry run" } } }
+            td { (badge(run.status.name())) @if run.dry_run { " " span.quiet { "dry run" } } }
             td { (called_by(run)) }
             td.number { (took(run)) }
             td.results {
@@ -59,7 +59,7 @@ pub(super) fn content(run: &Run, continuations: &[Run], now: DateTime<Utc>) -> M
         header {
             p.kicker { a href="/" { "jarvis-cron" } " · " a href={ "/jobs/" (run.job) } { (run.job) } }
             h1 { "Run of " (clock(run.started_at, now)) }
-            span.badges { (badge(&run.status)) @if run.dry_run { " " (badge("dry run")) } }
+            span.badges { (badge(run.status.name())) @if run.dry_run { " " (badge("dry run")) } }
         }
         main {
             @if let Some(error) = &run.error {
@@ -97,7 +97,7 @@ fn origin(run: &Run, now: DateTime<Utc>) -> Markup {
                 @if let Some(text) = text { dt { (name) } dd { (text) } }
             }
             dt { "Begun" } dd { (moment(run.started_at, now)) }
-            dt { "JobOutcome" } dd { (moment_or(run.finished_at, "not yet", now)) }
+            dt { "Ended" } dd { (moment_or(run.finished_at, "not yet", now)) }
             dt { "Took" } dd { (took(run)) }
             dt { "Attempt" } dd { (run.attempt) }
             @if run.shard != 0 { dt { "Shard" } dd { (run.shard) } }

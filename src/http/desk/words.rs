@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::engine::{Run, one_line};
 use crate::http::status::JobStatus;
 use crate::qstash::schedules::Schedules;
-use crate::views::history::Run;
 
 /// A moment on the clocks of the schedules' zone, and how far it is from now.
 pub(super) fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
@@ -91,7 +91,7 @@ pub(super) fn badges(status: &JobStatus) -> Markup {
             @if status.overdue { (badge("overdue")) " " }
             @if status.pause.is_some() { (badge("paused")) " " }
             @match last {
-                Some(run) => (badge(&run.status)),
+                Some(run) => (badge(run.status.name())),
                 None => (badge("never ran")),
             }
         }
@@ -100,31 +100,20 @@ pub(super) fn badges(status: &JobStatus) -> Markup {
 
 /// Whether somebody has to look at a job.
 pub(super) fn is_in_trouble(status: &JobStatus) -> bool {
-    let is_bad = |run: &Run| matches!(&*run.status, "failed" | "fenced" | "abandoned");
-    status.overdue || status.last_run.as_ref().is_some_and(is_bad)
+    let last_run = status.last_run.as_ref();
+    status.overdue || last_run.is_some_and(|run| run.status.is_failure())
 }
 
 /// What a run did, in one line: its counts that are not zero.
 pub(super) fn in_short(results: &Value) -> String {
-    let Value::Object(results) = results else {
-        return String::new();
-    };
-    let parts: Vec<String> = results
-        .iter()
-        .filter_map(|(name, value)| {
-            let value = match value {
-                Value::Number(number) if number.as_f64() != Some(0.0) => number.to_string(),
-                Value::Array(entries) if !entries.is_empty() => entries.len().to_string(),
-                Value::String(word) => return Some(plain(word)),
-                _ => return None,
-            };
-            Some(format!("{value} {}", plain(name)))
-        })
-        .collect();
-    match parts.is_empty() {
-        true if results.is_empty() => String::new(),
-        true => "nothing to do".to_owned(),
-        false => parts.join(", "),
+    let line = one_line(results, |name, value| match value {
+        Value::Number(number) => Some(format!("{number} {name}")),
+        Value::Array(entries) if !entries.is_empty() => Some(format!("{} {name}", entries.len())),
+        _ => None,
+    });
+    match results.as_object() {
+        Some(results) if line.is_empty() && !results.is_empty() => "nothing to do".to_owned(),
+        _ => plain(&line),
     }
 }
 

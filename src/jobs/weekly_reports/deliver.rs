@@ -177,7 +177,7 @@ async fn send_all(ctx: &JobContext, due: Vec<Delivery>) -> Result<Vec<Outcome>, 
     let patiently = async {
         tokio::select! {
             () = collect => {}
-            () = ctx.budget.patience_ends() => {}
+            () = ctx.budget.grace_ends() => {}
         }
     };
     ctx.fence.with_heartbeat(patiently).await?;

@@ -28,7 +28,7 @@ where
     };
     tokio::select! {
         () = collect => {}
-        () = ctx.budget.patience_ends() => {}
+        () = ctx.budget.grace_ends() => {}
     }
     told
 }

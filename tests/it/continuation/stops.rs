@@ -15,7 +15,7 @@ async fn without_a_token_the_next_tick_goes_on_and_the_answer_says_so() {
     assert_eq!(not_continued(&reply), (&json!(false), "no_token"));
     let message = reply.body["message"].as_str().unwrap();
     assert!(
-        message.ends_with("the next tick goes on: QSTASH_TOKEN is not set"),
+        message.ends_with("the next tick continues: QSTASH_TOKEN is not set"),
         "{message}"
     );
 }
