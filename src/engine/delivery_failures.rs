@@ -88,10 +88,7 @@ impl Runner {
     }
 }
 
-async fn record(
-    db: &mut PgConnection,
-    failed: &FailedMessage,
-) -> sqlx::Result<(Recorded, String)> {
+async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
     lock(Unprepared(db), failed.job).await?;
     let schedule = failed.counts_for(Unprepared(db)).await?;
     let recorded = match rows::insert(Unprepared(db), failed, &schedule).await? {

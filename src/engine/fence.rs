@@ -166,7 +166,11 @@ impl Batch<'_> {
             JobError::Failed(anyhow::Error::new(error).context("write results"))
         })?;
         match self.tx {
-            BatchTx::DryRun(_) => self.tx.execute("release savepoint batch", "end a batch").await?,
+            BatchTx::DryRun(_) => {
+                self.tx
+                    .execute("release savepoint batch", "end a batch")
+                    .await?
+            }
             BatchTx::Real(mut tx) => {
                 ledger::note_results(Unprepared(&mut tx), self.fence.run_id(), &results)
                     .await

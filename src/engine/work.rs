@@ -8,9 +8,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::begin::Started;
-use super::{
-    Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, OVERTIME, Runner,
-};
+use super::{Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, OVERTIME, Runner};
 
 impl Runner {
     /// Lets the job work; what its batches noted counts, however it ends. Its

@@ -18,8 +18,8 @@ use super::operator::RunsPage;
 use super::pause::PauseRequest;
 use super::status::JobStatus;
 use super::{App, Refusal};
-use crate::engine::{Options, Run};
 use crate::engine::options::Shard;
+use crate::engine::{Options, Run};
 use crate::views::punctuality::Punctuality;
 use crate::views::standing::Pause;
 

@@ -148,12 +148,7 @@ async fn mark_recovered(
 
 /// Resolves the alert once no failure of its schedule is left. An alert that
 /// another transaction holds is left to the next success.
-async fn resolve_alert(
-    db: Unprepared<'_>,
-    job: &str,
-    schedule: &str,
-    run_id: Uuid,
-) -> Result<()> {
+async fn resolve_alert(db: Unprepared<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
     sqlx::query!(
         r#"
         with over as (

@@ -129,7 +129,8 @@ async fn a_run_of_a_person_that_leaves_work_is_not_continued_and_says_so() {
         "{done:?}"
     );
     assert!(
-        done.err.contains("run it again, or the next tick continues"),
+        done.err
+            .contains("run it again, or the next tick continues"),
         "{done:?}"
     );
     assert_eq!(connected.qstash.calls().len(), 0);

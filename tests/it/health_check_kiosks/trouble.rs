@@ -127,11 +127,11 @@ async fn a_run_out_of_budget_says_so_and_the_next_goes_on() {
     let second = patient.detached(call).await.unwrap();
 
     assert_eq!(first.outcome(), (200, "partial"), "{first:?}");
-    let Answer::Settled { record, .. } = second else {
+    let Answer::Settled { run, .. } = second else {
         panic!("{second:?}");
     };
-    assert_eq!(record.status, Status::Succeeded, "{record:?}");
-    assert_eq!(record.results["online"], 4000);
+    assert_eq!(run.status, Status::Succeeded, "{run:?}");
+    assert_eq!(run.results["online"], 4000);
 }
 
 #[tokio::test]
