@@ -7,7 +7,7 @@
 //!
 //! # The map
 //!
-//! A file uses what stands in a later line, or in its own:
+//! A file uses modules of a later line, or of its own:
 //!
 //! - `main`, then [`cli`] and `demo`: the command line puts the parts together.
 //! - [`http`]: who calls (`http::guard`), what they ask, and the only place
@@ -22,7 +22,7 @@
 //! - [`alerts`]: the one writer of alerts.
 //! - [`stripe`], [`qstash`], [`resend`]: what the outside says, typed.
 //! - [`signed_links`], then [`database`], [`outbound`], [`telemetry`]: the
-//!   ground that all of it stands on.
+//!   base of all the others.
 //!
 //! A request goes down this list and comes back: [`http`] checks the caller,
 //! [`engine`] writes the run into the ledger and takes the job's lease, the

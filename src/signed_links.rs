@@ -1,9 +1,9 @@
-//! Links that open one page for whoever holds them, until they expire.
+//! Links that open one page to their holder, until they expire.
 //!
 //! Owns how a link is signed: HMAC-SHA256 over the expiry and a subject,
 //! under a key that is derived from a secret for one purpose alone. So there
-//! is no further secret to keep, and a new secret ends every link. What a
-//! subject is, the page's own module says. Pure; the moment is passed in.
+//! is no further secret to keep, and a new secret ends every link. The module
+//! of a page decides what its subject is. Pure; the moment is passed in.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl SignedLinks {
         Some(url)
     }
 
-    /// Whether these words of a query open `subject` at `now`. Compares in
+    /// Whether this pair of a query opens `subject` at `now`. Compares in
     /// constant time.
     #[must_use]
     pub fn open(

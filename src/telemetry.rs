@@ -28,7 +28,7 @@ pub fn init(settings: Settings) {
         .with_env_filter(settings.filter)
         .with_writer(std::io::stderr)
         .with_target(false);
-    // The error only says that somebody else logs already.
+    // The error only says that there is a subscriber already.
     let _ = if settings.json {
         logs.json()
             .flatten_event(true)

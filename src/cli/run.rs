@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::options::OptionArgs;
 use super::{Usage, progress, serve};
 use crate::config::Settings;
-use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, counts};
+use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
 
 /// Runs the job and prints its run as JSON.
@@ -81,7 +81,7 @@ pub(super) async fn run(
 async fn show(job: &'static str, mut seen: watch::Receiver<Value>) {
     let spinner = progress::waiting(job);
     while seen.changed().await.is_ok() {
-        let counts = counts(&seen.borrow_and_update());
+        let counts = summary(&seen.borrow_and_update());
         spinner.set_message(format!("{job}: {counts}"));
     }
     spinner.finish_and_clear();

@@ -1,16 +1,16 @@
-//! What the database says of itself, for `doctor`: which tables it has, and
-//! what time it is there.
+//! What the database says of itself, for `doctor`: its migrations, its version
+//! and its clock.
 //!
 //! Reads only, over a connection of its own, whose failure says why; a pool
 //! would only say that it took too long.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection, Result};
+use sqlx::{ConnectOptions, Connection, Error, Result};
 
 use super::{MIGRATOR, Unprepared, pooler_safe};
 
-/// How the database stands.
+/// The state of the database.
 #[derive(Debug, Clone)]
 pub struct Checkup {
     /// Such as `15.18`.
@@ -39,24 +39,28 @@ pub struct Migrations {
 /// Asks the database.
 ///
 /// # Errors
-/// What it, or the way to it, said instead.
+/// What it, or the way to it, answered instead.
 pub async fn checkup(options: PgConnectOptions) -> Result<Checkup> {
     let mut connection = pooler_safe(options).connect().await?;
-    let applied = match applied(&mut connection).await {
-        // An answer that there is no such table is an answer.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Vec::new(),
-        applied => applied?,
-    };
+    let applied = applied(Unprepared(&mut *connection.begin().await?)).await?;
     let mut tx = connection.begin().await?;
-    // Asked last: what the caller compares it with is taken right after.
-    let said = said(Unprepared(&mut tx)).await?;
-    let migrations = Migrations::between(&applied);
+    // Asked last: what the caller compares the clock with is taken right after.
+    let server = sqlx::query!(
+        r#"
+        select current_setting('server_version') as "version!",
+               current_database() || ' since ' || pg_postmaster_start_time() as "identity!",
+               current_setting('transaction_read_only') = 'on' as "is_read_only!",
+               clock_timestamp() as "clock!"
+        "#
+    )
+    .fetch_one(Unprepared(&mut tx))
+    .await?;
     Ok(Checkup {
-        version: said.version,
-        identity: said.identity,
-        is_read_only: said.is_read_only,
-        clock: said.clock,
-        migrations,
+        version: server.version,
+        identity: server.identity,
+        is_read_only: server.is_read_only,
+        clock: server.clock,
+        migrations: Migrations::between(&applied),
     })
 }
 
@@ -79,41 +83,26 @@ impl Migrations {
     }
 }
 
-struct Applied {
-    version: i64,
-    success: bool,
+/// A migration, as the database has it on record.
+pub(super) struct Applied {
+    pub(super) version: i64,
+    pub(super) success: bool,
     checksum: Vec<u8>,
 }
 
-async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>> {
-    let mut tx = connection.begin().await?;
-    sqlx::query_as!(
+/// The migrations on record; none where there is no record of any.
+pub(super) async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
+    let applied = sqlx::query_as!(
         Applied,
         "select version, success, checksum
            from _sqlx_migrations
           order by version"
     )
-    .fetch_all(Unprepared(&mut tx))
-    .await
-}
-
-struct Said {
-    version: String,
-    identity: String,
-    is_read_only: bool,
-    clock: DateTime<Utc>,
-}
-
-async fn said(db: Unprepared<'_>) -> Result<Said> {
-    sqlx::query_as!(
-        Said,
-        r#"
-        select current_setting('server_version') as "version!",
-               current_database() || ' since ' || pg_postmaster_start_time() as "identity!",
-               current_setting('transaction_read_only') = 'on' as "is_read_only!",
-               clock_timestamp() as "clock!"
-        "#
-    )
-    .fetch_one(db)
-    .await
+    .fetch_all(db)
+    .await;
+    match applied {
+        // An answer that there is no such table is an answer.
+        Err(Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
+        applied => applied,
+    }
 }

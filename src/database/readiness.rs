@@ -4,56 +4,32 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
+use super::checkup::applied;
 use super::{MIGRATOR, TxLimits, Unprepared, begin};
 
 /// How long the database may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What keeps runs from beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Readiness {
-    /// Whether the database answered in time.
-    pub database_reached: bool,
-    /// How many of our migrations it lacks, when it could say.
-    pub migrations_missing: Option<usize>,
-}
-
-/// Asks the database.
-pub async fn readiness(db: &PgPool) -> Readiness {
-    let away = Readiness {
-        database_reached: false,
-        migrations_missing: None,
-    };
-    match tokio::time::timeout(TIMEOUT, applied(db)).await {
-        Ok(Ok(applied)) => {
-            let missing = MIGRATOR
-                .iter()
-                .filter(|m| !applied.contains(&m.version))
-                .count();
-            Readiness {
-                database_reached: true,
-                migrations_missing: Some(missing),
-            }
-        }
-        // An answer that there is no such table is an answer.
-        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P01") => {
-            let missing = MIGRATOR.iter().count();
-            Readiness {
-                database_reached: true,
-                migrations_missing: Some(missing),
-            }
-        }
+/// How many of our migrations the database lacks; `None` when it does not
+/// answer in time.
+pub async fn missing_migrations(db: &PgPool) -> Option<usize> {
+    match tokio::time::timeout(TIMEOUT, count_missing(db)).await {
+        Ok(Ok(missing)) => Some(missing),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the database cannot be reached");
-            away
+            tracing::warn!(%error, "Failed to reach the database");
+            None
         }
-        Err(_) => away,
+        Err(_) => None,
     }
 }
 
-async fn applied(db: &PgPool) -> sqlx::Result<Vec<i64>> {
+async fn count_missing(db: &PgPool) -> sqlx::Result<usize> {
     let mut tx = begin(db, TxLimits::READ).await?;
-    sqlx::query_scalar!("select version from _sqlx_migrations where success")
-        .fetch_all(Unprepared(&mut tx))
-        .await
+    let mut applied = applied(Unprepared(&mut tx)).await?;
+    applied.retain(|migration| migration.success);
+    let is_missing = |version| applied.iter().all(|migration| migration.version != version);
+    Ok(MIGRATOR
+        .iter()
+        .filter(|ours| is_missing(ours.version))
+        .count())
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::lease::{self, Lease, LeaseState, Part};
 use super::ledger::{self, Entry};
-use super::{Answer, Call, JobError, Run, Status, Trigger, context, new_id, totals};
+use super::{Answer, Call, JobError, Run, Status, Trigger, context, totals};
 use crate::database::{self, Fault, TxLimits, Unprepared};
 
 /// How long all of it may take; a dead connection gives no answer at all.
@@ -166,7 +166,7 @@ async fn start(
         log(tx, call, run_id).await?;
         totals::count(Unprepared(tx), call.job).await?;
     }
-    let id = new_id();
+    let id = Uuid::now_v7();
     let lease = lease::take(Unprepared(tx), part, id, ttl).await?;
     let entry = Entry {
         id,
@@ -190,7 +190,7 @@ async fn skip(
     attempt: i32,
     reason: &'static str,
 ) -> sqlx::Result<Decision> {
-    let id = new_id();
+    let id = Uuid::now_v7();
     let entry = Entry {
         id,
         part: Part::of(call),

@@ -18,7 +18,7 @@ use crate::database::{self, TxLimits, Unprepared};
 
 /// Runs in one chain at the most: an hour and a half of work, after which the
 /// next tick has to continue, and an operator may ask why.
-pub const MAX_CHAIN_LENGTH: i32 = 100;
+const MAX_CHAIN_LENGTH: i32 = 100;
 /// How long QStash may take, when there is time, and when there is none.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(3);
 const LATE_PUBLISH_TIMEOUT: Duration = Duration::from_millis(500);

@@ -51,12 +51,6 @@ struct Refused {
 }
 
 impl Runner {
-    /// Whether messages can be published at all.
-    #[must_use]
-    pub fn can_publish(&self) -> bool {
-        self.publisher.is_some()
-    }
-
     /// Publishes the shards that `call` asks for.
     pub(super) async fn fan_out(&self, call: &Call, started: &Started, count: u32) -> JobOutcome {
         let progress = watch::Sender::default();

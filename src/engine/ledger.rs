@@ -111,8 +111,8 @@ pub(super) async fn insert(db: Unprepared<'_>, call: &Call, entry: &Entry) -> Re
     Ok(())
 }
 
-/// What stands in a row from the beginning: why it was skipped, and what that
-/// means for a chain.
+/// The results of a new row: why it was skipped, and what that means for a
+/// chain.
 fn first_results(call: &Call, entry: &Entry) -> Value {
     let Some(reason) = entry.skipped_because else {
         return json!({});
@@ -121,7 +121,7 @@ fn first_results(call: &Call, entry: &Entry) -> Value {
     if call.options.continuation_of.is_some() {
         let then = match reason {
             "already_running" => "the chain ends here: the run that is alive does the work",
-            _ => "the chain ends here: the next tick goes on",
+            _ => "the chain ends here: the next tick continues",
         };
         results["then"] = then.into();
     }
@@ -169,7 +169,7 @@ pub(super) async fn abandon(db: Unprepared<'_>, part: Part) -> Result<Vec<Uuid>>
     .await
 }
 
-/// Settles a row that is not settled, or was given up on; `false` when there
+/// Settles a row that is not settled, or was abandoned; `false` when there
 /// was none. Where a run broke off, what its batches noted wins: the answer
 /// to the last commit may have been lost, but not the commit.
 pub(super) async fn finish(

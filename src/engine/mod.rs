@@ -7,8 +7,6 @@
 //! like any failure, and that what is settled is durable before the caller
 //! gets an answer. Knows no job and no HTTP: the jobs come as a [`Registry`].
 
-use uuid::Uuid;
-
 pub mod batch;
 mod begin;
 mod budget;
@@ -36,17 +34,12 @@ pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};
 pub use checkpoint::Checkpoint;
 pub use context::JobContext;
-pub use continuation::{Continuation, MAX_CHAIN_LENGTH, NotContinued};
+pub use continuation::{Continuation, NotContinued};
 pub use error::{JobError, context};
 pub use fence::{Batch, Fence};
 pub use job::{Completion, Job, JobOutcome, Registry, with_json_results};
 pub use lease::Lease;
 pub use options::Options;
 pub use publisher::Publisher;
-pub use run::{Run, Status, counts, one_line};
+pub use run::{Run, Status, summary, summary_with};
 pub use runner::{OVERTIME, Runner, Settings};
-
-/// A new id for a run; ids sort by the time they were made.
-fn new_id() -> Uuid {
-    Uuid::now_v7()
-}

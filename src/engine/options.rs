@@ -186,17 +186,10 @@ pub enum OptionsError {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum ShardInput {
     Text(String),
-    Fields(ShardFields),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ShardFields {
-    index: u16,
-    count: u16,
+    Fields { index: u16, count: u16 },
 }
 
 impl TryFrom<ShardInput> for Shard {
@@ -205,10 +198,8 @@ impl TryFrom<ShardInput> for Shard {
     fn try_from(input: ShardInput) -> Result<Self, String> {
         match input {
             ShardInput::Text(text) => text.parse(),
-            ShardInput::Fields(ShardFields { index, count }) if index < count => {
-                Ok(Self { index, count })
-            }
-            ShardInput::Fields(_) => Err("shard.index must be below shard.count".to_owned()),
+            ShardInput::Fields { index, count } if index < count => Ok(Self { index, count }),
+            ShardInput::Fields { .. } => Err("shard.index must be below shard.count".to_owned()),
         }
     }
 }
@@ -221,7 +212,7 @@ impl FromStr for Shard {
         let (index, count) = text.split_once('/').ok_or_else(how)?;
         let index = index.parse().map_err(|_| how())?;
         let count = count.parse().map_err(|_| how())?;
-        Self::try_from(ShardInput::Fields(ShardFields { index, count }))
+        Self::try_from(ShardInput::Fields { index, count })
     }
 }
 

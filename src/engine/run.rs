@@ -140,29 +140,29 @@ impl Run {
     /// The run in one line: its counts that are not zero.
     #[must_use]
     pub fn message(&self) -> String {
-        let counts = counts(&self.results);
+        let summary = summary(&self.results);
         let (job, status) = (&self.job, self.status.name());
         let dry_run = if self.dry_run { " (dry run)" } else { "" };
         match self.status {
             Status::Running => format!("{job} is still running{dry_run}"),
-            _ if !counts.is_empty() => format!("{job} {status}{dry_run}: {counts}"),
+            _ if !summary.is_empty() => format!("{job} {status}{dry_run}: {summary}"),
             _ if self.status.is_failure() => format!("{job} {status}{dry_run}"),
             _ => format!("{job} {status}{dry_run}: nothing to do"),
         }
     }
 }
 
-/// The counts of a run that are not zero, and its texts, in one line.
+/// The results of a run in one line: its texts, and its counts that are not
+/// zero.
 #[must_use]
-pub fn counts(results: &Value) -> String {
-    one_line(results, |name, value| {
+pub fn summary(results: &Value) -> String {
+    summary_with(results, |name, value| {
         value.is_number().then(|| format!("{name} {value}"))
     })
 }
 
-/// The results of a run in one line: its texts, and of everything else that is
-/// not zero what `entry` makes of it.
-pub fn one_line(results: &Value, entry: impl Fn(&str, &Value) -> Option<String>) -> String {
+/// The same, with what `entry` makes of all that is neither a text nor zero.
+pub fn summary_with(results: &Value, entry: impl Fn(&str, &Value) -> Option<String>) -> String {
     let entries = results.as_object().into_iter().flatten();
     let entries = entries.filter_map(|(name, value)| match value {
         Value::String(text) => Some(text.clone()),

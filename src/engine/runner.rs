@@ -21,7 +21,7 @@ use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
 
-/// How long a run may go on past its budget: for the Stripe call and the
+/// How long a run may take past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
 pub const OVERTIME: Duration = Duration::from_secs(9);
 

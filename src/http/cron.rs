@@ -25,7 +25,7 @@ pub(super) async fn run(
     let name = path.map(|Path(name)| name).unwrap_or_default();
     let job = app.job(&name).map_err(|refusal| refusal.to(trigger))?;
     let options = options(&request, job).map_err(|refusal| refusal.to(trigger))?;
-    if options.fan_out.is_some() && !app.runner.can_publish() {
+    if options.fan_out.is_some() && app.runner.publisher.is_none() {
         let message = "fan_out publishes a message for each shard, and QSTASH_TOKEN is not set: set it, or leave fan_out out";
         return Err(Refusal::bad_option(message.to_owned()).to(trigger));
     }

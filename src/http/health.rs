@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::database::readiness::{Readiness, readiness};
+use crate::database::readiness::missing_migrations;
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
@@ -25,14 +25,13 @@ pub(super) async fn live() -> Json<Value> {
 
 /// `GET /health/ready`: the database answers and has every migration.
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let report = readiness(&app.runner.db).await;
-    let is_ready = report.database_reached && report.migrations_missing == Some(0);
-    let (code, status) = if is_ready {
+    let missing = missing_migrations(&app.runner.db).await;
+    let (code, status) = if missing == Some(0) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    let (database, migrations) = words(report);
+    let (database, migrations) = words(missing);
     (
         code,
         Json(json!({ "status": status, "database": database, "migrations": migrations })),
@@ -57,20 +56,20 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value
 
 async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<Value>) {
     tracing::warn!(cause, "the deliveries cannot be read");
-    let (database, migrations) = words(readiness(&app.runner.db).await);
+    let (database, migrations) = words(missing_migrations(&app.runner.db).await);
     (
         StatusCode::SERVICE_UNAVAILABLE,
         Json(json!({ "status": "unknown", "database": database, "migrations": migrations })),
     )
 }
 
-fn words(report: Readiness) -> (&'static str, String) {
-    let database = if report.database_reached {
+fn words(missing: Option<usize>) -> (&'static str, String) {
+    let database = if missing.is_some() {
         "reached"
     } else {
         "unreachable"
     };
-    let migrations = match report.migrations_missing {
+    let migrations = match missing {
         None => "unknown".to_owned(),
         Some(0) => "applied".to_owned(),
         Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),

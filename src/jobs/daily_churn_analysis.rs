@@ -126,7 +126,7 @@ async fn forget(ctx: &JobContext, results: &mut Results) -> Result<Completion, J
         let mut batch = ctx.fence.batch().await?;
         let forgotten = match unscored_members::forget(ctx, &mut batch).await {
             Ok(forgotten) => forgotten,
-            Err(stop) if is_about_rows(&stop) => {
+            Err(stop) if stop.is_about_rows() => {
                 tracing::warn!(error = %stop, "those who left are forgotten by the next run");
                 batch.undo().await?;
                 results.errors += 1;
@@ -185,7 +185,7 @@ async fn settle(
                 }
                 tries += 1;
             }
-            Err(stop) if is_about_rows(&stop) => break,
+            Err(stop) if stop.is_about_rows() => break,
             done => return done.map(|()| Completion::Done),
         }
     }
@@ -194,7 +194,7 @@ async fn settle(
             return Ok(Completion::WorkLeft);
         }
         match commit(ctx, std::slice::from_ref(one), results).await {
-            Err(stop) if is_about_rows(&stop) => results.refused(one.member.id, &stop),
+            Err(stop) if stop.is_about_rows() => results.refused(one.member.id, &stop),
             done => done?,
         }
     }
@@ -220,9 +220,4 @@ async fn commit(ctx: &JobContext, page: &[Judged], results: &mut Results) -> Res
             Err(stop)
         }
     }
-}
-
-/// Whether writing the members one by one may tell the good from the bad.
-fn is_about_rows(stop: &JobError) -> bool {
-    matches!(stop.fault(), Fault::Data | Fault::Contended)
 }

@@ -44,7 +44,10 @@ pub(super) async fn standings(
 ) -> Result<BTreeMap<String, Standing>> {
     let names: Vec<String> = jobs.iter().map(|job| job.name.to_owned()).collect();
     let latest = latest(Unprepared(db), &names).await?;
-    let ids: Vec<Uuid> = latest.iter().flat_map(Latest::ids).collect();
+    let ids = latest
+        .iter()
+        .flat_map(|of| [of.run, of.executed, of.success]);
+    let ids: Vec<Uuid> = ids.flatten().collect();
     let by_id: HashMap<Uuid, Run> = Run::of_ids(Unprepared(db), &ids)
         .await?
         .into_iter()
@@ -69,14 +72,6 @@ struct Latest {
     run: Option<Uuid>,
     executed: Option<Uuid>,
     success: Option<Uuid>,
-}
-
-impl Latest {
-    fn ids(&self) -> impl Iterator<Item = Uuid> {
-        [self.run, self.executed, self.success]
-            .into_iter()
-            .flatten()
-    }
 }
 
 async fn latest(db: Unprepared<'_>, jobs: &[String]) -> Result<Vec<Latest>> {

@@ -173,7 +173,7 @@ async fn make_template(admin: &str, template: &str) {
     .await
     .unwrap();
     for name in old {
-        // Somebody else may be dropping it, or using it by now.
+        // Another test process may be dropping it, or using it by now.
         let drop = format!("drop database if exists {name}");
         let _ = sqlx::raw_sql(AssertSqlSafe(drop))
             .execute(&mut connection)

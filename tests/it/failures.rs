@@ -77,13 +77,13 @@ fn tick(message: &str) -> Delivery {
         .header("upstash-schedule-id", SCHEDULE)
 }
 
-/// From now on every run fails, until it is mended.
+/// From now on every run fails, until it is fixed.
 async fn break_the_job(app: &App) {
     app.execute("alter table orders rename to orders_away")
         .await;
 }
 
-async fn mend_the_job(app: &App) {
+async fn fix_the_job(app: &App) {
     app.execute("alter table orders_away rename to orders")
         .await;
 }
@@ -114,9 +114,9 @@ async fn a_failing_job_goes_from_its_retries_to_an_alert_and_back() {
         assert_eq!(attempt.to(&app).await.outcome(), (500, "failed"));
     }
 
-    let told = tell(&app, &callback("msg_1")).await;
+    let reply = tell(&app, &callback("msg_1")).await;
 
-    assert_eq!(told.outcome(), (200, "opened"), "{told:?}");
+    assert_eq!(reply.outcome(), (200, "opened"), "{reply:?}");
     let row = app
         .rows(
             "select source_message_id, job, schedule_id, status, retried, max_retries, dlq_id, url,
@@ -137,16 +137,16 @@ async fn a_failing_job_goes_from_its_retries_to_an_alert_and_back() {
     );
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
 
-    mend_the_job(&app).await;
+    fix_the_job(&app).await;
     let reply = tick("msg_2").to(&app).await;
 
     assert_eq!(reply.outcome(), (200, "succeeded"));
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
-    let mended = app
+    let recovered = app
         .rows("select mended_by, mended_at is not null as dated from delivery_failures")
         .await;
     assert_eq!(
-        mended,
+        recovered,
         json!([{ "mended_by": reply.body["run_id"], "dated": true }])
     );
     let log = app
@@ -190,7 +190,7 @@ async fn the_alert_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_message_counts_once_however_often_it_is_told_of() {
+async fn a_message_counts_once_however_often_it_is_reported() {
     let app = App::new().await;
     assert_eq!(noted(&app, &callback("msg_1")).await, "opened");
     assert_eq!(noted(&app, &callback("msg_1")).await, "known");
@@ -205,7 +205,7 @@ async fn a_message_counts_once_however_often_it_is_told_of() {
 }
 
 #[tokio::test]
-async fn told_of_at_the_same_time_it_still_counts_once() {
+async fn reported_at_the_same_time_it_still_counts_once() {
     let app = App::with(&[("DATABASE_MAX_CONNECTIONS", "12")]).await;
     let callbacks = [callback("msg_1"), callback("msg_2")];
     let telling = callbacks.iter().cycle().take(12);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jarvis_cron::jobs;
 use serde_json::Value;
 
-/// A file may use what stands in a later row, or in its own.
+/// A file may use the modules of a later row, or of its own.
 const ROWS: [&[&str]; 12] = [
     &["main"],
     &["cli", "demo"],
@@ -23,7 +23,7 @@ const ROWS: [&[&str]; 12] = [
 ];
 
 /// The modules that hold statements.
-const OWN_ROWS: [&str; 11] = [
+const WITH_SQL: [&str; 11] = [
     "alerts",
     "churn",
     "database",
@@ -38,7 +38,7 @@ const OWN_ROWS: [&str; 11] = [
 ];
 
 /// The longest file, in lines.
-const LONGEST: usize = 300;
+const MAX_LINES: usize = 300;
 
 struct Source {
     path: String,
@@ -133,17 +133,13 @@ fn imports_point_one_way() {
     let mut seen = 0;
     for source in sources("src") {
         let Some(own) = Source::row(source.module()) else {
-            assert_eq!(source.module(), "lib", "{} stands in no row", source.path);
+            assert_eq!(source.module(), "lib", "{} is in no row", source.path);
             continue;
         };
         for used in source.uses() {
             let row = Source::row(&used)
-                .unwrap_or_else(|| panic!("{} uses {used}, which stands in no row", source.path));
-            assert!(
-                row >= own,
-                "{} uses {used}, which stands above it",
-                source.path
-            );
+                .unwrap_or_else(|| panic!("{} uses {used}, which is in no row", source.path));
+            assert!(row >= own, "{} uses {used}, which is above it", source.path);
             seen += 1;
         }
     }
@@ -163,9 +159,9 @@ fn only_http_knows_axum() {
 }
 
 #[test]
-fn statements_stand_below_http_only() {
+fn only_modules_below_http_hold_sql() {
     for source in sources("src") {
-        let may = OWN_ROWS.contains(&source.module());
+        let may = WITH_SQL.contains(&source.module());
         assert!(
             may || !source.code().contains("sqlx::query"),
             "{} holds SQL",
@@ -258,7 +254,7 @@ fn every_module_says_what_it_owns_and_fits_a_few_screens() {
         let opens = source.text.starts_with("//! ");
         assert!(opens, "{path} does not open with a sentence");
         let lines = source.text.lines().count();
-        assert!(lines <= LONGEST, "{path} has {lines} lines");
+        assert!(lines <= MAX_LINES, "{path} has {lines} lines");
     }
 }
 

@@ -86,7 +86,7 @@ async fn post(app: &App, path: &str, kind: &str, body: impl Into<Body>) -> Reply
 #[case::moment_without_zone("?as_of=2026-01-01T00:00:00", JSON, "", 422, "bad_option")]
 #[case::moment_before_history("?as_of=-100000-01-01T00:00:00Z", JSON, "", 422, "bad_option")]
 #[tokio::test]
-async fn what_no_retry_can_mend_is_told_to_operators_and_ends_retries_of_qstash(
+async fn what_no_retry_can_fix_is_an_error_to_operators_and_ends_retries_of_qstash(
     #[case] query: &str,
     #[case] kind: &str,
     #[case] body: &str,
@@ -145,7 +145,7 @@ async fn an_unknown_job_is_404_to_an_operator_and_the_end_to_qstash() {
 #[case::pause("/api/jobs/expire-stale-orders/pause", Method::GET, "POST,DELETE")]
 #[case::pause_options("/api/jobs/expire-stale-orders/pause", Method::OPTIONS, "POST,DELETE")]
 #[tokio::test]
-async fn another_method_is_told_which_are_allowed(
+async fn another_method_gets_the_list_of_those_allowed(
     #[case] path: &str,
     #[case] method: Method,
     #[case] allowed: &str,

@@ -1,4 +1,4 @@
-//! Runs: ledger, lease, fence, budget, and what the caller is told.
+//! Runs: ledger, lease, fence, budget, and the answer to the caller.
 
 use std::time::Duration;
 
@@ -200,7 +200,7 @@ async fn a_job_that_panics_is_settled_as_failed_and_frees_its_lease() {
 }
 
 #[tokio::test]
-async fn an_operator_is_told_the_error_and_qstash_is_not() {
+async fn an_operator_sees_the_error_and_qstash_does_not() {
     let app = App::new().await;
     app.execute("alter table order_expirations rename to gone")
         .await;

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::engine::{Run, one_line};
+use crate::engine::{Run, summary_with};
 use crate::http::status::JobStatus;
 use crate::qstash::schedules::Schedules;
 
@@ -106,7 +106,7 @@ pub(super) fn is_in_trouble(status: &JobStatus) -> bool {
 
 /// What a run did, in one line: its counts that are not zero.
 pub(super) fn in_short(results: &Value) -> String {
-    let line = one_line(results, |name, value| match value {
+    let line = summary_with(results, |name, value| match value {
         Value::Number(number) => Some(format!("{number} {name}")),
         Value::Array(entries) if !entries.is_empty() => Some(format!("{} {name}", entries.len())),
         _ => None,

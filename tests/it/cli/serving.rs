@@ -148,7 +148,7 @@ async fn an_idle_service_ends_at_once_when_told_to_and_has_logged_no_secret() {
     let (code, logged) = service.stop().await;
 
     assert_eq!(code, Some(0), "{logged}");
-    assert!(logged.contains("run settled"), "{logged}");
+    assert!(logged.contains("Settled the run"), "{logged}");
     for secret in [
         CRON_SECRET,
         OPERATOR_SECRET,

@@ -22,7 +22,7 @@ async fn when_qstash_is_away_the_run_is_settled_all_the_same(#[case] fault: Faul
 }
 
 #[rstest]
-#[case::unknown("nobodys-token")]
+#[case::unknown("unknown-token")]
 #[case::of_another_region(ELSEWHERE_TOKEN)]
 #[tokio::test]
 async fn with_a_wrong_token_the_next_tick_goes_on(#[case] token: &str) {

@@ -1,4 +1,4 @@
-//! Killed between any two steps, told to stop, or delivered again: the rest is asked for once.
+//! Killed between any two steps, stopped, or delivered again: the rest is asked for once.
 
 use super::*;
 use crate::processes::{Process, until};
@@ -36,7 +36,7 @@ async fn a_redelivery_publishes_what_was_not_published_and_then_no_more() {
 }
 
 #[tokio::test]
-async fn a_redelivery_publishes_nothing_when_a_run_shows_that_somebody_did() {
+async fn a_redelivery_publishes_nothing_when_a_run_shows_that_it_was_published() {
     let connected = in_a_second().await;
     let delivery = settled_and_not_continued(&connected).await;
     let reply = delivery.to(&connected.app).await;
@@ -102,7 +102,7 @@ async fn a_process_killed_while_it_publishes(#[case] fault: Fault, #[case] publi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_told_to_stop_leaves_another_goes_on_with() {
+async fn what_a_stopping_process_leaves_another_continues() {
     let connected = Connected::new().await;
     let app = &connected.app;
     app.stale_orders(2_000, 3).await;

@@ -95,7 +95,7 @@ async fn kiosks_are_judged_and_measured_once_each() {
 }
 
 #[tokio::test]
-async fn rows_that_somebody_holds_are_passed_once_in_a_chain() {
+async fn rows_that_another_transaction_holds_are_passed_once_in_a_chain() {
     let connected = in_a_second().await;
     let app = &connected.app;
     gyms(app, 1).await;

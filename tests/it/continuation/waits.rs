@@ -7,7 +7,7 @@ use super::{a_backlog, in_a_second};
 use crate::app::{App, JOB};
 
 /// A run that is alive for an hour, on the rows of all shards.
-async fn somebody_is_alive(app: &App, dry_run: bool, options: &str, shard: i32, shards: i32) {
+async fn another_run_is_alive(app: &App, dry_run: bool, options: &str, shard: i32, shards: i32) {
     app.execute(&format!(
         "with alive as (
              insert into job_runs (id, job, shard, shard_count, trigger, dry_run, options)
@@ -30,7 +30,7 @@ async fn they_end(app: &App) {
 }
 
 #[rstest]
-#[case::a_rehearsal(true, r#"{"dry_run": true}"#, 0, 1)]
+#[case::a_dry_run(true, r#"{"dry_run": true}"#, 0, 1)]
 #[case::a_run_of_a_few_rows(false, r#"{"limit": 2}"#, 0, 1)]
 #[case::a_replay(false, r#"{"as_of": "2026-01-01T00:00:00Z"}"#, 0, 1)]
 #[case::a_part(false, "{}", 1, 4)]
@@ -46,7 +46,7 @@ async fn the_rest_of_a_run_comes_again_after_what_does_not_do_it(
     a_backlog(&connected, 40).await;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "partial"));
     let message = connected.qstash.messages().pop().unwrap();
-    somebody_is_alive(app, dry_run, options, shard, shards).await;
+    another_run_is_alive(app, dry_run, options, shard, shards).await;
 
     let meanwhile = connected.hand_over(&message).await;
     they_end(app).await;
@@ -67,7 +67,7 @@ async fn it_leaves_the_work_to_a_run_that_does_it_all() {
     a_backlog(&connected, 40).await;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "partial"));
     let message = connected.qstash.messages().pop().unwrap();
-    somebody_is_alive(app, false, "{}", 0, 1).await;
+    another_run_is_alive(app, false, "{}", 0, 1).await;
 
     let meanwhile = connected.hand_over(&message).await;
 
@@ -75,13 +75,13 @@ async fn it_leaves_the_work_to_a_run_that_does_it_all() {
 }
 
 #[tokio::test]
-async fn shards_come_again_after_a_rehearsal() {
+async fn shards_come_again_after_a_dry_run() {
     let connected = in_a_second().await;
     let app = &connected.app;
     app.stale_orders(10, 3).await;
     let parent = app.operate(JOB, "fan_out=2").await;
     assert_eq!(parent.outcome(), (200, "succeeded"), "{parent:?}");
-    somebody_is_alive(app, true, r#"{"dry_run": true}"#, 0, 1).await;
+    another_run_is_alive(app, true, r#"{"dry_run": true}"#, 0, 1).await;
     let shards = connected.qstash.messages();
     assert_eq!(shards.len(), 2);
     for shard in &shards {

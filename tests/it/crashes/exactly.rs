@@ -50,7 +50,7 @@ pub(crate) async fn assert_each_expired_once(app: &App, orders: i64, intents: i6
     assert_eq!(keys.len(), effects.len(), "{how}");
 }
 
-/// Each order stands, or is expired with its stock, its intents and its audit
+/// Each order is as it was, or expired with its stock, its intents and its audit
 /// row; and the ledger counts what is expired, whoever died.
 pub(crate) async fn assert_nothing_half_done(app: &App, how: &str) {
     let half_done = app

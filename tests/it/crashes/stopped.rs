@@ -1,4 +1,4 @@
-//! A process that is told to stop, and a caller that leaves.
+//! A process that is stopped, and a caller that hangs up.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::app::{App, Delivery, JOB};
 use crate::processes::{Process, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_told_to_stop_ends_its_batch_and_settles_the_run_as_partial() {
+async fn a_stopping_process_ends_its_batch_and_settles_the_run_as_partial() {
     let app = App::new().await;
     app.stale_orders(2_000, 3).await;
     app.open_intents_for_all().await;
@@ -26,12 +26,12 @@ async fn a_process_told_to_stop_ends_its_batch_and_settles_the_run_as_partial() 
     let reply = answer.await.unwrap().unwrap();
     assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
     assert!(expired(&app).await < 2_000, "nothing was left to do");
-    assert_nothing_half_done(&app, "told to stop").await;
+    assert_nothing_half_done(&app, "stopped").await;
     finish_at_once(&app, 2_000, 2_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_told_to_stop_waits_for_no_call_that_hangs() {
+async fn a_stopping_process_waits_for_no_call_that_hangs() {
     let app = App::new().await;
     let orders = app.stale_orders(40, 3).await;
     app.open_intents_for_all().await;
@@ -54,7 +54,7 @@ async fn a_process_told_to_stop_waits_for_no_call_that_hangs() {
     let reply = answer.await.unwrap().unwrap();
     assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
     assert_eq!(reply.results()["orders_expired"], 38);
-    assert_nothing_half_done(&app, "told to stop").await;
+    assert_nothing_half_done(&app, "stopped").await;
     finish_at_once(&app, 40, 40).await;
 }
 
@@ -90,7 +90,7 @@ async fn a_run_whose_caller_hung_up_is_settled_before_its_process_stops() {
     let exit = process.terminate().await;
 
     assert!(exit.success(), "{exit}");
-    assert_nothing_half_done(&app, "hung up, then told to stop").await;
+    assert_nothing_half_done(&app, "hung up, then stopped").await;
     finish_at_once(&app, 1_000, 1_000).await;
 }
 

@@ -1,4 +1,4 @@
-//! How long the alert stands, and what ends it.
+//! How long the alert is open, and what resolves it.
 
 use rstest::rstest;
 
@@ -23,13 +23,13 @@ async fn only_a_success_that_qstash_delivered_ends_it() {
 
     assert_eq!(app.operate(JOB, "").await.outcome(), (200, "succeeded"));
     assert!(is_open(&app).await, "an operator's run ended it");
-    let rehearsal = tick("msg_2").body(r#"{"dry_run":true}"#);
-    assert_eq!(rehearsal.to(&app).await.outcome(), (200, "succeeded"));
+    let dry_run = tick("msg_2").body(r#"{"dry_run":true}"#);
+    assert_eq!(dry_run.to(&app).await.outcome(), (200, "succeeded"));
     assert!(is_open(&app).await, "a dry run ended it");
     break_the_job(&app).await;
     assert_eq!(tick("msg_3").to(&app).await.outcome(), (500, "failed"));
     assert!(is_open(&app).await, "a failure ended it");
-    mend_the_job(&app).await;
+    fix_the_job(&app).await;
     app.execute("insert into job_pauses (job) values ('expire-stale-orders')")
         .await;
     assert_eq!(tick("msg_4").to(&app).await.outcome(), (200, "skipped"));
@@ -117,10 +117,10 @@ async fn it_ends_when_the_last_of_several_is_covered() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_that_fails_alerts_nobody() {
+async fn a_dry_run_that_fails_opens_no_alert() {
     let app = App::new().await;
-    let rehearsal = with_options("msg_1", r#"{"dry_run":true}"#);
-    assert_eq!(noted(&app, &rehearsal).await, "rehearsed");
+    let dry_run = with_options("msg_1", r#"{"dry_run":true}"#);
+    assert_eq!(noted(&app, &dry_run).await, "rehearsed");
     assert_eq!(alerts(&app).await, json!([]));
     assert_eq!(app.count("select count(*) from delivery_failures").await, 1);
 }
@@ -149,7 +149,7 @@ async fn options_in_the_address_are_read_too(#[case] body: Value) {
 }
 
 #[tokio::test]
-async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled() {
+async fn an_alert_that_is_locked_does_not_keep_a_run_from_being_settled() {
     let app = App::new().await;
     noted(&app, &callback("msg_1")).await;
     let mut looking = app.db.begin().await.unwrap();
@@ -173,7 +173,7 @@ async fn somebody_who_looks_at_the_alert_does_not_keep_a_run_from_being_settled(
     "select pg_advisory_xact_lock(hashtextextended('schedule_failing:expire-stale-orders', 0))"
 )]
 #[tokio::test]
-async fn somebody_who_holds_the_failures_does_not_keep_a_run_from_being_settled(
+async fn failures_that_are_locked_do_not_keep_a_run_from_being_settled(
     #[case] holding: &'static str,
 ) {
     let app = App::new().await;

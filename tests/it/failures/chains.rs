@@ -1,4 +1,4 @@
-//! Runs that are continued: whose alert the last of them ends.
+//! Runs that are continued: which alert the last of them resolves.
 
 use std::time::Duration;
 
@@ -53,14 +53,14 @@ async fn a_chain_ends_the_alert_of_the_schedule_that_began_it() {
     let open = app.rows("select dedup_key from alerts where status = 'open'");
     let left = json!([{ "dedup_key": format!("schedule_failing:{SCHEDULE}") }]);
     assert_eq!(open.await, left);
-    // Told of too late, it is the same.
+    // A late callback changes nothing.
     let late = json!({ "createdAt": 1_000_000_000_000_i64, "notBefore": null });
     assert_eq!(noted(app, &with(of_other("msg_3"), &late)).await, "mended");
     assert_eq!(noted(app, &with(callback("msg_4"), &late)).await, "bumped");
 }
 
 #[tokio::test]
-async fn an_operators_chain_ends_nobodys_alert() {
+async fn an_operators_chain_resolves_no_alert() {
     let connected = with_a_backlog().await;
     let app = &connected.app;
     noted(app, &callback("msg_1")).await;

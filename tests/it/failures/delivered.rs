@@ -94,7 +94,7 @@ async fn three_retries_then_the_callback_then_the_alert_and_a_success_ends_it() 
         .await;
     assert!(!kept.to_string().contains(CRON_SECRET), "{kept}");
 
-    mend_the_job(app).await;
+    fix_the_job(app).await;
     publish(&connected, "second", 3).await;
 
     assert_eq!(alerts(app).await, an_alert(SCHEDULE, "resolved", 1));
@@ -115,7 +115,7 @@ async fn a_callback_that_meets_no_database_comes_again() {
     app.execute("alter table delivery_failures rename to failures_away")
         .await;
 
-    let mending = async {
+    let fixing = async {
         until("a callback was refused", async || {
             let all = connected.qstash.messages();
             all.len() == 2 && !all[1].attempts.is_empty()
@@ -124,7 +124,7 @@ async fn a_callback_that_meets_no_database_comes_again() {
         app.execute("alter table failures_away rename to delivery_failures")
             .await;
     };
-    tokio::join!(publish(&connected, "first", 2), mending);
+    tokio::join!(publish(&connected, "first", 2), fixing);
 
     let callback = &connected.qstash.messages()[1];
     assert_eq!(callback.fate, Fate::Delivered, "{callback:#?}");

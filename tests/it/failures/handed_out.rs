@@ -1,4 +1,4 @@
-//! Runs that hand out their work: whose failures they mend, and whose not.
+//! Fan-out parents: which failures their success resolves, and which not.
 
 use axum::http::Method;
 use rstest::rstest;
@@ -9,13 +9,10 @@ use crate::messages::Connected;
 
 #[rstest]
 #[case::the_whole("{}", ["open", "resolved", "resolved"])]
-#[case::another_that_hands_out(r#"{"fan_out":2}"#, ["resolved"; 3])]
+#[case::another_fan_out(r#"{"fan_out":2}"#, ["resolved"; 3])]
 #[case::a_shard(r#"{"shard":"0/2"}"#, ["open", "resolved", "resolved"])]
 #[tokio::test]
-async fn handing_out_shards_is_not_doing_their_work(
-    #[case] failed: &str,
-    #[case] stands: [&str; 3],
-) {
+async fn publishing_shards_is_not_doing_their_work(#[case] failed: &str, #[case] alert: [&str; 3]) {
     let connected = Connected::new().await;
     let app = &connected.app;
     let failed = with(
@@ -25,10 +22,10 @@ async fn handing_out_shards_is_not_doing_their_work(
     noted(app, &failed).await;
 
     let runs = [r#"{"fan_out":2}"#, r#"{"shard":"0/2"}"#, "{}"];
-    for (index, (options, stands)) in runs.into_iter().zip(stands).enumerate() {
+    for (index, (options, alert)) in runs.into_iter().zip(alert).enumerate() {
         let run = tick(&format!("msg_{}", index + 2)).body(options);
         assert_eq!(run.to(app).await.outcome(), (200, "succeeded"));
-        assert_eq!(alerts(app).await[0]["status"], stands, "{options}");
+        assert_eq!(alerts(app).await[0]["status"], alert, "{options}");
     }
 }
 
@@ -38,7 +35,7 @@ async fn a_callback_that_comes_after_shards_were_handed_out_opens_the_alert() {
     let app = &connected.app;
     break_the_job(app).await;
     tick("msg_1").to(app).await;
-    mend_the_job(app).await;
+    fix_the_job(app).await;
     let hands_out = tick("msg_2").body(r#"{"fan_out":2}"#);
     assert_eq!(hands_out.to(app).await.outcome(), (200, "succeeded"));
 

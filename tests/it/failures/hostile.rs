@@ -26,7 +26,7 @@ async fn is_empty(app: &App) -> bool {
 #[case::two_lines(r#"{"sourceMessageId":"msg_1\nmsg_2"}"#)]
 #[case::foreign(r#"{"sourceMessageId":"msg_1"}"#)]
 #[tokio::test]
-async fn what_no_retry_can_mend_ends_qstash_s_retries(#[case] body: &str) {
+async fn what_no_retry_can_fix_ends_qstash_s_retries(#[case] body: &str) {
     let app = App::new().await;
     let mut delivery = telling(&json!({}));
     body.clone_into(&mut delivery.body);
@@ -45,10 +45,10 @@ async fn what_no_retry_can_mend_ends_qstash_s_retries(#[case] body: &str) {
 #[case::other_host(json!({ "url": "https://cron.example.test.evil.test/api/cron/expire-stale-orders" }))]
 #[case::other_path(json!({ "url": "https://cron.example.test/expire-stale-orders" }))]
 #[case::no_url(json!({ "url": null }))]
-#[case::unknown_schedule(json!({ "url": null, "scheduleId": "scd_of_somebody_else" }))]
+#[case::unknown_schedule(json!({ "url": null, "scheduleId": "scd_of_another_service" }))]
 #[case::too_long_an_id(json!({ "sourceMessageId": "m".repeat(201) }))]
 #[tokio::test]
-async fn a_message_of_somebody_else_is_refused(#[case] changes: Value) {
+async fn a_message_of_another_service_is_refused(#[case] changes: Value) {
     let app = App::new().await;
     let foreign = with(callback("msg_1"), &json!({ "scheduleId": null }));
     let reply = tell(&app, &with(foreign, &changes)).await;
@@ -187,7 +187,7 @@ async fn no_secret_is_kept() {
 }
 
 #[tokio::test]
-async fn no_secret_is_kept_of_an_answer_in_two_bytes_a_letter() {
+async fn no_secret_is_kept_of_an_answer_in_two_bytes_a_character() {
     let app = App::new().await;
     let words = format!("authorization: Bearer {CRON_SECRET}, key {CURRENT_KEY}");
     let answer: Vec<u8> = words.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -219,7 +219,7 @@ async fn only_the_scheduler_may_tell() {
     of_another_body.token = Some(telling(&json!({})).sign());
     for delivery in [
         with_bearer(OPERATOR_SECRET),
-        with_bearer("somebody"),
+        with_bearer("unknown"),
         telling(&callback).without("authorization"),
         for_another_route,
         of_another_body,
@@ -248,7 +248,7 @@ async fn without_verification_the_secret_alone_suffices() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_told_to_qstash_as_such() {
+async fn qstash_learns_that_the_database_is_away() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://x@{}/x", closed.local_addr().unwrap());
     drop(closed);

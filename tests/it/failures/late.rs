@@ -13,14 +13,14 @@ async fn a_callback_that_comes_after_a_later_success_opens_nothing() {
     let app = App::new().await;
     break_the_job(&app).await;
     tick("msg_1").to(&app).await;
-    mend_the_job(&app).await;
+    fix_the_job(&app).await;
     let success = tick("msg_2").to(&app).await;
 
     assert_eq!(noted(&app, &callback("msg_1")).await, "mended");
 
     assert_eq!(alerts(&app).await, json!([]));
-    let mended = app.rows("select mended_by from delivery_failures").await;
-    assert_eq!(mended, json!([{ "mended_by": success.body["run_id"] }]));
+    let recovered = app.rows("select mended_by from delivery_failures").await;
+    assert_eq!(recovered, json!([{ "mended_by": success.body["run_id"] }]));
     let log = "select level, details ->> 'alert' as alert from system_logs
                 where log_type = 'cron_schedule_failing'";
     assert_eq!(
@@ -34,7 +34,7 @@ async fn a_success_between_two_attempts_does_not_count() {
     let app = App::new().await;
     break_the_job(&app).await;
     tick("msg_1").to(&app).await;
-    mend_the_job(&app).await;
+    fix_the_job(&app).await;
     tick("msg_2").to(&app).await;
     break_the_job(&app).await;
     tick("msg_1").to(&app).await;
@@ -78,8 +78,8 @@ async fn a_success_that_ends_while_the_callback_comes_leaves_no_alert_behind() {
         assert_eq!(success.outcome(), (200, "succeeded"), "{success:?}");
         let open = "select count(*) from alerts where status = 'open'";
         assert_eq!(app.count(open).await, 0, "round {round}");
-        let unmended = "select count(*) from delivery_failures where mended_by is null";
-        assert_eq!(app.count(unmended).await, 0, "round {round}");
+        let unresolved = "select count(*) from delivery_failures where mended_by is null";
+        assert_eq!(app.count(unresolved).await, 0, "round {round}");
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_callback_waits_for_a_success_that_is_being_settled() {
     let failed = callback("msg_1");
     let telling = noted(&app, &failed);
     let settled = async {
-        // Until somebody waits for the lock.
+        // Until the callback waits for the lock.
         while app
             .count("select count(*) from pg_locks where locktype = 'advisory' and not granted")
             .await
@@ -121,7 +121,7 @@ async fn a_callback_waits_for_a_success_that_is_being_settled() {
 }
 
 #[tokio::test]
-async fn a_success_that_began_before_the_failure_does_not_mend_it() {
+async fn a_success_that_began_before_the_failure_does_not_resolve_it() {
     let app = App::new().await;
     app.stale_order().await;
     app.open_intents_for_all().await;
@@ -147,7 +147,7 @@ async fn a_success_that_began_before_the_failure_does_not_mend_it() {
 }
 
 #[tokio::test]
-async fn a_failure_in_times_to_come_is_mended_by_the_next_success() {
+async fn a_failure_in_the_future_is_resolved_by_the_next_success() {
     let app = App::new().await;
     let ahead = json!({ "createdAt": ms(60), "notBefore": ms(60) });
     noted(&app, &with(callback("msg_1"), &ahead)).await;

@@ -1,4 +1,4 @@
-//! Who may work beside whom: shards of one division, and nobody else.
+//! Which runs may work side by side: only shards of one division.
 
 use sqlx::AssertSqlSafe;
 
@@ -56,7 +56,7 @@ async fn what_has_rows_in_common_waits(
 #[case::the_whole("{}")]
 #[case::of_another_division(r#"{"shard": "0/2"}"#)]
 #[tokio::test]
-async fn a_shard_whose_lease_ran_out_is_given_up_by_who_divides_otherwise(#[case] body: &str) {
+async fn a_shard_whose_lease_ran_out_is_abandoned_by_a_run_of_another_division(#[case] body: &str) {
     let connected = Connected::new().await;
     held(&connected.app, 3, 4, false).await;
 

@@ -17,7 +17,7 @@ async fn without_a_token_fan_out_is_refused() {
 
 #[rstest]
 #[case::a_shard(JOB, "fan_out=2&shard=0/2", "a shard is not divided again")]
-#[case::a_rehearsal(JOB, "fan_out=2&dry_run=true", "a dry run publishes nothing")]
+#[case::a_dry_run(JOB, "fan_out=2&dry_run=true", "a dry run publishes nothing")]
 #[case::a_continuation(
     JOB,
     "fan_out=2&continuation_of=01900000-0000-7000-8000-000000000001",

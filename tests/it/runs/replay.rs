@@ -104,7 +104,7 @@ async fn a_message_runs_again_after_a_failure() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_being_worked_on_is_told_to_come_back() {
+async fn a_message_that_is_running_is_answered_with_retry_after() {
     let app = App::new().await;
     let delivery = busy(&app, Duration::from_millis(800)).await;
 
