@@ -109,7 +109,7 @@ impl Language {
     /// `du lundi 16 au dimanche 22 novembre 2026`.
     #[must_use]
     pub fn week(self, monday: NaiveDate) -> String {
-        let sunday = monday.checked_add_days(Days::new(6)).unwrap_or(monday);
+        let sunday = monday + Days::new(6);
         let mut first = format!("{} {}", self.weekday(0), self.day(monday));
         if monday.month() != sunday.month() {
             first = format!("{first} {}", self.month(monday));
