@@ -54,7 +54,7 @@ pub struct Arguments {
 /// When PostgreSQL is not found, the port is taken, or a part will not start.
 pub async fn demo(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
     telemetry::init(settings.logs_for_people()?);
-    let stopped = serve::told_to_stop();
+    let stopped = serve::stop_signal();
     let shown = tokio::select! {
         shown = show(settings, arguments) => shown,
         () = stopped => Ok(ExitCode::SUCCESS),
@@ -212,7 +212,7 @@ async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow
             signing_key: settings.key_ring(false)?.current().clone(),
         };
         let spinner = progress::waiting(job.name);
-        let answer = tokio::time::timeout(Duration::from_mins(2), delivery.post()).await??;
+        let answer = tokio::time::timeout(Duration::from_mins(2), delivery.attempt(0)).await??;
         spinner.finish_and_clear();
         table.add(job.name, &answer);
     }

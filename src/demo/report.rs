@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use crate::cli::call::Answered;
+use crate::cli::call::Answer;
 use crate::config::Settings;
 use crate::reports::links::to_report;
 use crate::reports::week::IsoWeek;
@@ -34,7 +34,7 @@ impl Table {
     }
 
     /// Adds what the service answered for `job`.
-    pub(super) fn add(&mut self, job: &str, answer: &Answered) {
+    pub(super) fn add(&mut self, job: &str, answer: &Answer) {
         let text = |name: &str| match &answer.body[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),

@@ -29,7 +29,7 @@ mod keys;
 mod schedules;
 
 pub use answer::Failure;
-pub use schedules::{Listed, Shown};
+pub use schedules::{HeaderText, Listed};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -151,7 +151,7 @@ impl Client {
         call.retry(backoff)
             .when(|failure| matches!(failure, Failure::Unreachable { .. }))
             .await
-            .map_err(|failure| failure.conceal(self.settings.token.expose_secret()))
+            .map_err(|failure| failure.redact(self.settings.token.expose_secret()))
     }
 }
 

@@ -15,14 +15,14 @@ use serde_json::{Map, Value};
 
 use super::delivery::Delivery;
 
+pub mod clock_changes;
 mod cron;
 mod deliveries;
 mod faults;
 mod file;
-pub mod nights;
 
 pub use deliveries::Deliveries;
-pub use faults::{Fault, Faults};
+pub use faults::Faults;
 
 /// The file.
 const FILE: &str = include_str!("../../qstash-schedules.json");

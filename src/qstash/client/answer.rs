@@ -62,7 +62,7 @@ const LONGEST: usize = 300;
 
 impl Failure {
     /// The same without a secret that QStash's words may repeat.
-    pub(super) fn conceal(mut self, secret: &str) -> Self {
+    pub(super) fn redact(mut self, secret: &str) -> Self {
         let (Self::Unreachable { message }
         | Self::Denied { message, .. }
         | Self::WrongRegion { message }
@@ -76,7 +76,7 @@ impl Failure {
 
     /// What to do about it, where there is more to say than the words above.
     #[must_use]
-    pub fn mend(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Denied { status: 403, .. } => Some(
                 "a read-only token can plan and list; to change anything, set QSTASH_TOKEN to one that may write",

@@ -15,7 +15,7 @@ use super::{Client, Failure};
 
 mod listed;
 
-pub use listed::{Listed, Shown};
+pub use listed::{HeaderText, Listed};
 
 impl Client {
     /// `GET /v2/schedules`: all of the account, whoever made them.

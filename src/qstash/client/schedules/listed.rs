@@ -22,7 +22,7 @@ pub struct Listed {
     /// Whether its ticks are left out.
     pub is_paused: bool,
     /// What is delivered with it, names in lower case.
-    pub headers: Option<BTreeMap<String, Shown>>,
+    pub headers: Option<BTreeMap<String, HeaderText>>,
     /// The body.
     pub body: Option<String>,
     /// Deliveries after the first one has failed.
@@ -32,7 +32,7 @@ pub struct Listed {
     /// Called once when every retry has failed.
     pub failure_callback: Option<String>,
     /// What that is called with, names in lower case.
-    pub failure_callback_headers: Option<BTreeMap<String, Shown>>,
+    pub failure_callback_headers: Option<BTreeMap<String, HeaderText>>,
     /// Settings this service never makes, under QStash's names for them.
     pub others: BTreeMap<&'static str, String>,
     /// The next tick.
@@ -45,7 +45,7 @@ pub struct Listed {
 
 /// A header's value as it is listed.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum HeaderText {
     /// As it is sent.
     Clear(String),
     /// A SHA-256 of it, in hex; of exactly which bytes is documented nowhere.
@@ -90,18 +90,18 @@ impl fmt::Debug for Listed {
 }
 
 /// A map of names to a value each, or to a list of them.
-fn headers(map: &Value) -> Option<BTreeMap<String, Shown>> {
+fn headers(map: &Value) -> Option<BTreeMap<String, HeaderText>> {
     let headers = map.as_object()?.iter().map(|(name, value)| {
         let values = match value {
             Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
             value => Vec::from_iter(value.as_str()),
         };
         let value = values.join(", ");
-        let shown = match value.strip_prefix("REDACTED:") {
-            Some(hash) => Shown::Redacted(hash.trim().to_ascii_lowercase()),
-            None => Shown::Clear(value),
+        let text = match value.strip_prefix("REDACTED:") {
+            Some(hash) => HeaderText::Redacted(hash.trim().to_ascii_lowercase()),
+            None => HeaderText::Clear(value),
         };
-        (name.to_ascii_lowercase(), shown)
+        (name.to_ascii_lowercase(), text)
     });
     Some(headers.collect())
 }
