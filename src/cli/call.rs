@@ -97,7 +97,7 @@ impl Delivery {
     /// Where it goes.
     ///
     /// # Errors
-    /// [`Usage`] when that is no address, or none that a secret may go to.
+    /// [`Usage`] when that is not an address, or would carry the secret in the clear.
     pub fn address(&self) -> Result<Url, Usage> {
         let url = Url::parse(&format!(
             "{}{}",

@@ -210,7 +210,7 @@ fn println(line: impl std::fmt::Display) {
 }
 
 /// 0 or 1.
-fn exit_code(is_success: bool) -> ExitCode {
+pub(crate) fn exit_code(is_success: bool) -> ExitCode {
     ExitCode::from(u8::from(!is_success))
 }
 

@@ -109,14 +109,14 @@ impl Settings {
         }
     }
 
-    /// `PUBLIC_URL`: what QStash was told to call, and signs for.
+    /// `PUBLIC_URL`: the address that QStash calls, and signs for.
     ///
     /// # Errors
     /// When it is unset or not an address.
     pub fn public_url(&self) -> Read<String> {
         self.required(
             "PUBLIC_URL",
-            "https://cron.example.com (what QStash is told to call)",
+            "https://cron.example.com (the address that QStash calls)",
         )?;
         self.url("PUBLIC_URL", "")?;
         // As it was written: `sub` is compared byte for byte.

@@ -16,7 +16,7 @@ pub struct Settings(BTreeMap<String, String>);
 pub struct Wrong {
     /// The variable.
     pub variable: String,
-    /// What is wrong with it and what to do; never its value.
+    /// The fault and the fix; never the value.
     pub hint: String,
 }
 

@@ -39,7 +39,7 @@ impl Report<'_> {
         })
     }
 
-    /// How many deliveries that makes, beside what is allowed.
+    /// The number of deliveries, compared with the quota.
     fn quota(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deliveries {
             busiest_day,

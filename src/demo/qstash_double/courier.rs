@@ -40,9 +40,9 @@ pub struct Courier {
     pub parallelism: usize,
 }
 
-/// What it takes to deliver.
+/// A courier at work.
 #[derive(Debug)]
-pub(super) struct Office {
+pub(super) struct Dispatcher {
     courier: Courier,
     http: reqwest::Client,
     slots: Semaphore,
@@ -51,24 +51,24 @@ pub(super) struct Office {
 
 /// Delivers the message in the background, once deliveries are switched on.
 pub(super) fn send_out(state: &Shared, id: &str) {
-    let Some(office) = lock(state).office.clone() else {
+    let Some(dispatcher) = lock(state).dispatcher.clone() else {
         return;
     };
     let (state, id) = (Arc::clone(state), id.to_owned());
-    tokio::spawn(async move { office.deliver(&state, &id).await });
+    tokio::spawn(async move { dispatcher.deliver(&state, &id).await });
 }
 
-/// The clock that tokens and messages are dated by.
+/// The clock that dates tokens and messages.
 #[expect(
     clippy::disallowed_methods,
-    reason = "QStash's part is played here, clock and all"
+    reason = "it stands in for QStash, which has a clock"
 )]
 pub(super) fn wall_clock() -> DateTime<Utc> {
     Utc::now()
 }
 
-impl Office {
-    pub(super) fn open(courier: Courier) -> anyhow::Result<Self> {
+impl Dispatcher {
+    pub(super) fn new(courier: Courier) -> anyhow::Result<Self> {
         Ok(Self {
             http: outbound::client(TIMEOUT)?,
             slots: Semaphore::new(courier.parallelism.max(1)),
@@ -82,9 +82,9 @@ impl Office {
         // A courier set later has taken over everything that was waiting.
         let waiting = |state: &Shared| {
             let mut state = lock(state);
-            let office = state.office.as_ref();
-            let is_open = office.is_some_and(|office| Arc::ptr_eq(office, &self));
-            is_open.then(|| state.messages.waiting(id).cloned())?
+            let current = state.dispatcher.as_ref();
+            let is_current = current.is_some_and(|current| Arc::ptr_eq(current, &self));
+            is_current.then(|| state.messages.waiting(id).cloned())?
         };
         let Some(message) = waiting(state) else {
             return;

@@ -1,7 +1,7 @@
 //! How many messages the schedules make in a day, for a plan's quota.
 //!
-//! Counted from the file alone. Continuations, fan-out and retries that go
-//! over midnight are not in it.
+//! Counted from the file alone, without continuations, fan-out and retries
+//! that pass midnight.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub struct Deliveries {
 }
 
 impl Schedules {
-    /// What the schedules come to, over a year from `now`.
+    /// The messages of a day, over a year from `now`.
     #[must_use]
     pub fn deliveries(&self, now: DateTime<Utc>) -> Deliveries {
         let today = now.with_timezone(&self.timezone).date_naive();

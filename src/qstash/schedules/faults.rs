@@ -1,4 +1,4 @@
-//! What is wrong with a file of schedules, all of it at once.
+//! All faults of a file of schedules.
 
 /// Every fault: its place, such as `schedules[2].cron`, and what to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ impl Faults {
         self.0.push(format!("{place}: {why}"));
     }
 
-    /// Adds a fault, unless what is asked of this place `holds`.
+    /// Adds a fault, unless the condition `holds`.
     pub(super) fn unless(&mut self, holds: bool, place: &str, why: &str) {
         if !holds {
             self.add(place, why);

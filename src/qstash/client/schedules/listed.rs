@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// What QStash tells of a schedule; `None` where it tells nothing.
+/// A schedule as QStash lists it; `None` where a field is missing.
 #[derive(Clone)]
 pub struct Listed {
     /// Its id.
@@ -21,7 +21,7 @@ pub struct Listed {
     pub method: Option<String>,
     /// Whether its ticks are left out.
     pub is_paused: bool,
-    /// What is delivered with it, names in lower case.
+    /// The delivered headers, names in lower case.
     pub headers: Option<BTreeMap<String, HeaderText>>,
     /// The body.
     pub body: Option<String>,
@@ -39,7 +39,7 @@ pub struct Listed {
     pub next_at: Option<DateTime<Utc>>,
     /// The last tick.
     pub last_at: Option<DateTime<Utc>>,
-    /// What became of the last messages: `IN_PROGRESS`, `SUCCESS` or `FAIL`.
+    /// The states of the last messages: `IN_PROGRESS`, `SUCCESS` or `FAIL`.
     pub last_states: Vec<String>,
 }
 
@@ -111,8 +111,8 @@ fn decoded(base64: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What is set of the rest; the real QStash says `"parallelism": 0` where
-/// there is no flow control.
+/// The other fields that are set; QStash lists `"parallelism": 0` where there is
+/// no flow control.
 fn others(entry: &Value) -> BTreeMap<&'static str, String> {
     const NAMES: [&str; 8] = [
         "callback",
@@ -134,7 +134,7 @@ fn others(entry: &Value) -> BTreeMap<&'static str, String> {
     set.collect()
 }
 
-/// Whether a value says anything.
+/// Whether a value is set.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
