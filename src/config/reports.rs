@@ -57,9 +57,9 @@ impl Settings {
             None => "",
             Some(from) if from.contains('@') && !from.contains(char::is_control) => from,
             Some(_) => {
-                let mend =
+                let hint =
                     format!("must be an address of a domain that Resend knows, such as {EXAMPLE}");
-                return Err(wrong("REPORT_FROM", &mend));
+                return Err(wrong("REPORT_FROM", &hint));
             }
         };
         Ok(from.to_owned())

@@ -19,6 +19,7 @@ use crate::cli::{self, migrate, progress, serve};
 use crate::config::Settings;
 use crate::{http, jobs, telemetry};
 
+mod double;
 pub mod postgres;
 pub mod qstash_double;
 mod report;

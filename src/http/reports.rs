@@ -15,7 +15,7 @@ use super::{App, Refusal};
 use crate::engine::JobError;
 use crate::reports::i18n::Language;
 use crate::reports::links::open_report;
-use crate::reports::stored::{self, Stored};
+use crate::reports::stored::{self, StoredReport};
 use crate::reports::week::IsoWeek;
 use crate::reports::{csv, page};
 
@@ -129,7 +129,7 @@ fn the_only<'q>(pairs: &'q [(String, String)], name: &str) -> Result<Option<&'q 
     }
 }
 
-fn written(report: &Stored, form: Form, language: Language, credentials: &str) -> Response {
+fn written(report: &StoredReport, form: Form, language: Language, credentials: &str) -> Response {
     let (kind, body) = match form {
         Form::Page => (
             "text/html; charset=utf-8",

@@ -1,18 +1,18 @@
-//! Writes each gym's weekly report, and mails it to who wants it.
+//! Writes each gym's weekly report, and mails it to its recipients.
 //!
 //! - What: one report per active gym and ISO week, also for an empty week:
 //!   the last week that is over on the gym's own clocks.
 //! - Which rows: gyms by keyset over their id, in batches; each kind of
 //!   number is one statement over the whole batch.
-//! - Twice is harmless: a report that is there stays as it was read and
-//!   mailed; with `force` it is made again from what has come in since, and
-//!   replaced only when its content hash changed, with the old hash kept in
-//!   `audit_events`. A mail is noted before it is sent, and carries a key by
-//!   which Resend tells a repetition.
+//! - Twice is harmless: an existing report stays as it was read and mailed;
+//!   with `force` it is made again from later data, and replaced only when
+//!   its content hash changed, with the old hash kept in `audit_events`. A
+//!   mail is recorded before it is sent, and carries a key by which Resend
+//!   recognises a repetition.
 //! - When: Mondays at six in the morning.
 //!
-//! A report holds ids, codes and numbers. Names and words are added when
-//! somebody reads it. A mail that fails never fails the report.
+//! A report holds ids, codes and numbers. Names and texts are added when it
+//! is read. A mail that fails never fails the report.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ mod queries;
 mod save;
 mod settle;
 
-use candidates::{Cursor, Due, Gyms};
+use candidates::{Candidate, Cursor, GymBatch};
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -71,20 +71,20 @@ pub(super) struct Results {
     pub(super) emails_sent: u64,
     /// Mails that it did not.
     pub(super) emails_failed: u64,
-    /// Mails that are still owed; the next run tries again.
+    /// Mails that wait in the outbox; the next run tries again.
     pub(super) emails_waiting: u64,
     /// What could not be done, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) failures: Vec<Failed>,
+    pub(super) failures: Vec<ReportFailure>,
     /// In a dry run, the first fifty gyms that would get a report, and the
     /// first fifty reports that would be mailed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) samples: BTreeMap<&'static str, Vec<Uuid>>,
 }
 
-/// Something that needs somebody to look.
+/// A report or a mail that failed, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Failed {
+pub(super) struct ReportFailure {
     /// The gym, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gym_id: Option<Uuid>,
@@ -109,38 +109,44 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         let Some(gyms) = cursor.batch(ctx).await? else {
             break;
         };
-        let due = results.sort(gyms);
-        if settle::settle(ctx, &due, &mut cursor, results).await? == Completion::WorkLeft {
+        let candidates = results.sort(gyms);
+        if settle::settle(ctx, &candidates, &mut cursor, results).await? == Completion::WorkLeft {
             break;
         }
         cursor.leave(ctx);
     }
     match cursor.finish() {
         Completion::Done => deliver::deliver(ctx, results).await,
-        Completion::WorkLeft => deliver::put_off(ctx, results).await,
+        Completion::WorkLeft => deliver::defer(ctx, results).await,
     }
 }
 
 impl Results {
     /// Counts what needs no report; answers the gyms that do.
-    fn sort(&mut self, gyms: Gyms) -> Vec<Due> {
+    fn sort(&mut self, gyms: GymBatch) -> Vec<Candidate> {
         self.total += gyms.total;
         self.skipped += gyms.skipped;
         self.unchanged += gyms.reported;
         for (gym_id, zone) in gyms.without_zone {
-            self.errors += 1;
-            self.note(Failed {
-                gym_id: Some(gym_id),
-                report_id: None,
-                error: format!("the time zone {zone:?} is not in the IANA database"),
-            });
+            let error = format!("the time zone {zone:?} is not in the IANA database");
+            self.gym_failed(gym_id, error);
         }
-        gyms.due
+        gyms.candidates
     }
 
-    fn note(&mut self, failed: Failed) {
+    /// Counts a gym whose report could not be made.
+    fn gym_failed(&mut self, gym_id: Uuid, error: String) {
+        self.errors += 1;
+        self.note(Some(gym_id), None, error);
+    }
+
+    fn note(&mut self, gym_id: Option<Uuid>, report_id: Option<Uuid>, error: String) {
         if self.failures.len() < SAMPLES {
-            self.failures.push(failed);
+            self.failures.push(ReportFailure {
+                gym_id,
+                report_id,
+                error,
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The report as a mail: the headline numbers, what they say, and a link.
+//! The report as a mail: the main numbers, what they say, and a link.
 //!
-//! No names of members: a mail cannot be taken back when somebody is
-//! forgotten. The same report to the same recipient always gives the same
+//! No names of members: a mail cannot be taken back when a member is
+//! anonymised. The same report to the same recipient always gives the same
 //! bytes, link included, because Resend compares them under one key.
 
 use base64::Engine;
@@ -11,19 +11,24 @@ use maud::{DOCTYPE, Markup, html};
 use sha2::{Digest, Sha256};
 
 use super::i18n::Language;
-use super::kpis::{Headline, headlines};
+use super::kpis::{Kpi, kpis};
 use super::links;
-use super::stored::Stored;
+use super::stored::StoredReport;
 use crate::resend::Mail;
 use crate::signed_links::SignedLinks;
 
 /// How long after the end of its week the link in a mail is good for.
 const LINK_DAYS: i64 = 42;
-/// How many headline numbers a mail shows.
+/// How many of the main numbers a mail shows.
 const SHOWN: usize = 6;
 
 /// The mail of `report` to one recipient, in the language of their locale.
-pub(crate) fn letter(report: &Stored, to: &str, locale: &str, links: Option<&SignedLinks>) -> Mail {
+pub(crate) fn compose(
+    report: &StoredReport,
+    to: &str,
+    locale: &str,
+    links: Option<&SignedLinks>,
+) -> Mail {
     let language = Language::of(locale);
     let expires = report.period_end + Duration::days(LINK_DAYS);
     let mut link =
@@ -32,47 +37,42 @@ pub(crate) fn letter(report: &Stored, to: &str, locale: &str, links: Option<&Sig
         link.query_pairs_mut().append_pair("lang", language.code());
     }
     let link = link.map(String::from);
-    let numbers: Vec<Headline> = headlines(report, language)
-        .into_iter()
-        .take(SHOWN)
-        .collect();
+    let mut kpis = kpis(report, language);
+    kpis.truncate(SHOWN);
     Mail {
         to: to.to_owned(),
-        subject: subject(report, &numbers, language),
-        html: html(report, &numbers, link.as_deref(), language).into_string(),
-        text: text(report, &numbers, link.as_deref(), language),
+        subject: subject(report, &kpis, language),
+        html: html(report, &kpis, link.as_deref(), language).into_string(),
+        text: text(report, &kpis, link.as_deref(), language),
         idempotency_key: key(report, to),
     }
 }
 
 /// One key for each report and recipient, whatever the mail says: a mail that
 /// was accepted before is not sent again because the report changed since.
-fn key(report: &Stored, to: &str) -> String {
+fn key(report: &StoredReport, to: &str) -> String {
     let digest = Sha256::digest(to);
     let recipient = URL_SAFE_NO_PAD.encode(digest);
     format!("weekly-report/{}/{recipient}", report.id)
 }
 
+/// The gym and the week.
+fn heading(report: &StoredReport, language: Language) -> String {
+    let week = language.labels().week.to_lowercase();
+    format!("{} – {week} {}", report.gym_name, report.week.week)
+}
+
 /// One line: a name with a line break in it must not make two.
-fn subject(report: &Stored, numbers: &[Headline], language: Language) -> String {
-    let labels = language.labels();
-    let mut subject = format!(
-        "{} – {} {}",
-        report.gym_name,
-        labels.week.to_lowercase(),
-        report.week.week
-    );
-    if let Some(visits) = numbers.first() {
-        let change = visits
-            .change
-            .as_ref()
-            .map(|change| format!(" ({change})"))
-            .unwrap_or_default();
-        let colon = language.either("\u{a0}:", ":");
+fn subject(report: &StoredReport, kpis: &[Kpi], language: Language) -> String {
+    let mut subject = heading(report, language);
+    if let Some(visits) = kpis.first() {
+        let change = visits.change.as_ref().map(|change| format!(" ({change})"));
         subject = format!(
-            "{subject}{colon} {} {}{change}",
+            "{subject}{} {} {}{}",
+            language.either("\u{a0}:", ":"),
             visits.value,
-            visits.label.to_lowercase()
+            visits.label.to_lowercase(),
+            change.unwrap_or_default()
         );
     }
     subject
@@ -81,44 +81,32 @@ fn subject(report: &Stored, numbers: &[Headline], language: Language) -> String 
         .collect()
 }
 
-fn text(report: &Stored, numbers: &[Headline], link: Option<&str>, language: Language) -> String {
+fn text(report: &StoredReport, kpis: &[Kpi], link: Option<&str>, language: Language) -> String {
     let labels = language.labels();
     let mut lines = vec![
-        format!(
-            "{} – {} {}",
-            report.gym_name,
-            labels.week.to_lowercase(),
-            report.week.week
-        ),
+        heading(report, language),
         language.week(report.week.monday()),
         String::new(),
     ];
-    lines.extend(numbers.iter().map(|number| {
-        let change = number
-            .change
-            .as_ref()
-            .map(|change| format!(" {change}"))
-            .unwrap_or_default();
-        let (label, value) = (number.label, &number.value);
-        format!(
-            "{label}: {value}{change} ({} {})",
-            labels.last_week, number.previous
-        )
-    }));
+    for kpi in kpis {
+        let change = kpi.change.as_ref().map(|change| format!(" {change}"));
+        lines.push(format!(
+            "{}: {}{} ({} {})",
+            kpi.label,
+            kpi.value,
+            change.unwrap_or_default(),
+            labels.last_week,
+            kpi.previous
+        ));
+    }
     lines.push(format!("\n{}", labels.in_short));
-    lines.extend(
-        report
-            .insights
-            .iter()
-            .map(|insight| format!("- {}", language.insight(insight))),
-    );
+    for insight in &report.insights {
+        lines.push(format!("- {}", language.insight(insight)));
+    }
     lines.push(format!("\n{}", labels.to_do));
-    lines.extend(
-        report
-            .recommendations
-            .iter()
-            .map(|advice| format!("- {}", language.recommendation(advice))),
-    );
+    for advice in &report.recommendations {
+        lines.push(format!("- {}", language.recommendation(advice)));
+    }
     if let Some(link) = link {
         lines.push(format!("\n{}: {link}", labels.read_online));
     }
@@ -126,9 +114,9 @@ fn text(report: &Stored, numbers: &[Headline], link: Option<&str>, language: Lan
     lines.join("\n")
 }
 
-/// Styles stand on each element, and boxes are tables: what readers of mail
-/// agree on is old.
-fn html(report: &Stored, numbers: &[Headline], link: Option<&str>, language: Language) -> Markup {
+/// Each element has its own style, and boxes are tables: mail programs support
+/// little else.
+fn html(report: &StoredReport, kpis: &[Kpi], link: Option<&str>, language: Language) -> Markup {
     let labels = language.labels();
     html! {
         (DOCTYPE)
@@ -143,7 +131,7 @@ fn html(report: &Stored, numbers: &[Headline], link: Option<&str>, language: Lan
                     p style="margin:0;color:#0a6b74;font-weight:bold" { (labels.title) " · " (labels.week) " " (report.week.week) }
                     h1 style="margin:0;font-size:24px" { (report.gym_name) }
                     p style="margin:0 0 16px;color:#55616d" { (language.week(report.week.monday())) }
-                    (table(numbers, language))
+                    (table(kpis, language))
                     @if !report.insights.is_empty() {
                         h2 style="margin:16px 0 4px;font-size:17px" { (labels.in_short) }
                         ul style="margin:0;padding-left:20px" {
@@ -166,18 +154,18 @@ fn html(report: &Stored, numbers: &[Headline], link: Option<&str>, language: Lan
     }
 }
 
-fn table(numbers: &[Headline], language: Language) -> Markup {
+fn table(kpis: &[Kpi], language: Language) -> Markup {
     let labels = language.labels();
     html! {
         table style="width:100%;border-collapse:collapse" {
-            @for number in numbers {
+            @for kpi in kpis {
                 tr {
-                    td style="padding:6px 0;border-top:1px solid #d9dfe5" { (number.label) }
+                    td style="padding:6px 0;border-top:1px solid #d9dfe5" { (kpi.label) }
                     td style="padding:6px 0;border-top:1px solid #d9dfe5;text-align:right" {
-                        strong { (number.value) }
-                        @if let Some(change) = &number.change { " " (change) }
+                        strong { (kpi.value) }
+                        @if let Some(change) = &kpi.change { " " (change) }
                         br;
-                        span style="color:#55616d;font-size:13px" { (labels.last_week) " " (number.previous) }
+                        span style="color:#55616d;font-size:13px" { (labels.last_week) " " (kpi.previous) }
                     }
                 }
             }

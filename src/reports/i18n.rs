@@ -1,11 +1,11 @@
-//! A report in words: what its insights and recommendations say, in French
-//! and English. The labels of the page are in [`labels`].
+//! The languages of a report, French and English.
+//!
+//! Owns which language a reader gets, the labels ([`labels`]) and what
+//! insights and recommendations say. How numbers and dates are written is
+//! [`super::numbers`]'s business.
 
-use super::insights::{Insight, Recommendation};
-
-mod english;
-mod french;
 pub mod labels;
+mod texts;
 
 /// A language that reports are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,26 +53,4 @@ impl Language {
             Self::English => english,
         }
     }
-
-    /// What an insight says.
-    #[must_use]
-    pub fn insight(self, insight: &Insight) -> String {
-        match self {
-            Self::French => self.insight_in_french(insight),
-            Self::English => self.insight_in_english(insight),
-        }
-    }
-
-    /// What a recommendation says.
-    #[must_use]
-    pub fn recommendation(self, recommendation: &Recommendation) -> String {
-        match self {
-            Self::French => self.recommendation_in_french(recommendation),
-            Self::English => self.recommendation_in_english(recommendation),
-        }
-    }
-}
-
-fn as_count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

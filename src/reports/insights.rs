@@ -1,7 +1,7 @@
 //! What the numbers mean, and what to do about it: codes with their numbers.
 //!
-//! Owns the thresholds. The words are made when somebody reads the report,
-//! in their language, by [`super::words`].
+//! Owns the thresholds. The texts are made when the report is read, in the
+//! reader's language, by [`super::i18n`].
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ const CROWDED: i64 = 5;
 #[serde(tag = "code", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it; shares are from 0 to 1")]
 pub enum Insight {
-    /// Nobody came and nobody talked.
+    /// No visit and no conversation.
     EmptyWeek,
     VisitsUp {
         change: f64,

@@ -1,7 +1,7 @@
 //! Signed links to one report. One link opens the page, the JSON and the CSV,
 //! in either language.
 //!
-//! Owns what a link is signed for: the week and the gym's slug, which stands
+//! Owns what a link is signed for: the week and the gym's slug, which comes
 //! last because it alone may hold any character. How it is signed is
 //! [`SignedLinks`]'s business.
 
@@ -27,7 +27,7 @@ pub fn to_report(
     links.to(&path, &subject(slug, week), expires)
 }
 
-/// Whether these words of a query open this report at `now`.
+/// Whether these parameters of a query open this report at `now`.
 #[must_use]
 pub fn open_report(
     links: &SignedLinks,

@@ -14,53 +14,18 @@ const NARROW: char = '\u{202f}';
 /// The minus sign.
 const MINUS: char = '\u{2212}';
 
-const DAYS: [[&str; 7]; 2] = [
-    [
-        "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche",
-    ],
-    [
-        "Monday",
-        "Tuesday",
-        "Wednesday",
-        "Thursday",
-        "Friday",
-        "Saturday",
-        "Sunday",
-    ],
+/// Days and months by language, French first.
+const DAYS: [&str; 2] = [
+    "lundi mardi mercredi jeudi vendredi samedi dimanche",
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
 ];
-const SHORT_DAYS: [[&str; 7]; 2] = [
-    ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."],
-    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+const SHORT_DAYS: [&str; 2] = [
+    "lun. mar. mer. jeu. ven. sam. dim.",
+    "Mon Tue Wed Thu Fri Sat Sun",
 ];
-const MONTHS: [[&str; 12]; 2] = [
-    [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ],
-    [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
+const MONTHS: [&str; 2] = [
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "January February March April May June July August September October November December",
 ];
 
 impl Language {
@@ -85,9 +50,9 @@ impl Language {
     #[must_use]
     pub fn decimal(self, number: f64, places: usize) -> String {
         let text = format!("{:.places$}", number.abs());
-        let is_nought = text.chars().all(|digit| matches!(digit, '0' | '.'));
+        let is_zero = text.chars().all(|digit| matches!(digit, '0' | '.'));
         let text = text.replace('.', self.either(",", "."));
-        if number < 0.0 && !is_nought {
+        if number < 0.0 && !is_zero {
             format!("{MINUS}{text}")
         } else {
             text
@@ -122,16 +87,13 @@ impl Language {
     /// A weekday, 0 being Monday.
     #[must_use]
     pub fn weekday(self, day: usize) -> &'static str {
-        DAYS[self.index()].get(day).copied().unwrap_or_default()
+        self.nth(DAYS, day)
     }
 
-    /// The same in three letters.
+    /// A weekday, abbreviated.
     #[must_use]
     pub fn short_weekday(self, day: usize) -> &'static str {
-        SHORT_DAYS[self.index()]
-            .get(day)
-            .copied()
-            .unwrap_or_default()
+        self.nth(SHORT_DAYS, day)
     }
 
     /// An hour of the day: `18 h` or `18:00`.
@@ -147,7 +109,7 @@ impl Language {
     /// `du lundi 16 au dimanche 22 novembre 2026`.
     #[must_use]
     pub fn week(self, monday: NaiveDate) -> String {
-        let sunday = monday.checked_add_days(Days::new(6)).unwrap_or(monday);
+        let sunday = monday + Days::new(6);
         let mut first = format!("{} {}", self.weekday(0), self.day(monday));
         if monday.month() != sunday.month() {
             first = format!("{first} {}", self.month(monday));
@@ -186,18 +148,19 @@ impl Language {
     }
 
     fn month(self, date: NaiveDate) -> &'static str {
-        MONTHS[self.index()][date.month0() as usize]
+        self.nth(MONTHS, date.month0() as usize)
     }
 
-    fn index(self) -> usize {
-        self.either(0, 1)
+    fn nth(self, [french, english]: [&'static str; 2], place: usize) -> &'static str {
+        let mut names = self.either(french, english).split(' ');
+        names.nth(place).unwrap_or_default()
     }
 }
 
 /// With a plus where there is no minus and something to add.
 fn signed(text: String) -> String {
-    let is_nought = !text.chars().any(|digit| matches!(digit, '1'..='9'));
-    if is_nought || text.starts_with(MINUS) {
+    let is_zero = !text.chars().any(|digit| matches!(digit, '1'..='9'));
+    if is_zero || text.starts_with(MINUS) {
         text
     } else {
         format!("+{text}")

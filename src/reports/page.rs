@@ -12,8 +12,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::i18n::Language;
-use super::kpis::{Headline, headlines};
-use super::stored::Stored;
+use super::kpis::{Kpi, kpis};
+use super::stored::StoredReport;
 
 mod charts;
 
@@ -31,7 +31,7 @@ pub static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// The page in `language`. `credentials` is the query by which a shared link
 /// opens the report, or empty: the page's own links carry it on.
 #[must_use]
-pub fn page(report: &Stored, language: Language, credentials: &str) -> String {
+pub fn page(report: &StoredReport, language: Language, credentials: &str) -> String {
     let labels = language.labels();
     let metrics = &report.metrics;
     let page = html! {
@@ -49,7 +49,7 @@ pub fn page(report: &Stored, language: Language, credentials: &str) -> String {
                 (header(report, language))
                 main {
                     (in_short(report, language))
-                    (in_numbers(&headlines(report, language), language))
+                    (in_numbers(&kpis(report, language), language))
                     @if metrics.visits.value != Some(0) || metrics.visits.previous != Some(0) {
                         section.wide.charts {
                             (panel(labels.visits_per_day, &charts::days(metrics, language)))
@@ -72,7 +72,7 @@ pub fn page(report: &Stored, language: Language, credentials: &str) -> String {
     page.into_string()
 }
 
-fn header(report: &Stored, language: Language) -> Markup {
+fn header(report: &StoredReport, language: Language) -> Markup {
     let labels = language.labels();
     html! {
         header {
@@ -83,7 +83,7 @@ fn header(report: &Stored, language: Language) -> Markup {
     }
 }
 
-fn in_short(report: &Stored, language: Language) -> Markup {
+fn in_short(report: &StoredReport, language: Language) -> Markup {
     let labels = language.labels();
     html! {
         section.short {
@@ -107,21 +107,21 @@ fn in_short(report: &Stored, language: Language) -> Markup {
     }
 }
 
-fn in_numbers(headlines: &[Headline], language: Language) -> Markup {
+fn in_numbers(kpis: &[Kpi], language: Language) -> Markup {
     let labels = language.labels();
     html! {
         section.wide {
             h2 { (labels.in_numbers) }
             dl.numbers {
-                @for headline in headlines {
+                @for kpi in kpis {
                     div {
-                        dt { (headline.label) }
+                        dt { (kpi.label) }
                         dd {
-                            span.value { (headline.value) }
-                            @if let Some(change) = &headline.change {
-                                " " span.change.(headline.tone.name()) { (change) }
+                            span.value { (kpi.value) }
+                            @if let Some(change) = &kpi.change {
+                                " " span.change.(kpi.tone) { (change) }
                             }
-                            span.previous { (labels.last_week) " " (headline.previous) }
+                            span.previous { (labels.last_week) " " (kpi.previous) }
                         }
                     }
                 }
@@ -134,7 +134,7 @@ fn panel(title: &str, content: &Markup) -> Markup {
     html! { article { h2 { (title) } (content) } }
 }
 
-fn call_first(report: &Stored, language: Language) -> Markup {
+fn call_first(report: &StoredReport, language: Language) -> Markup {
     let labels = language.labels();
     let at_risk = &report.metrics.at_risk;
     let total = report.metrics.at_risk_in_all().this;
@@ -142,7 +142,7 @@ fn call_first(report: &Stored, language: Language) -> Markup {
         @if total.is_none() {
             p.quiet { (labels.not_scored) }
         } @else if total == Some(0) {
-            p.quiet { (labels.nobody_at_risk) }
+            p.quiet { (labels.none_at_risk) }
         } @else {
             p.quiet {
                 (labels.listed_of) " " (at_risk.len()) " " (labels.of) " "
@@ -153,7 +153,7 @@ fn call_first(report: &Stored, language: Language) -> Markup {
                     li {
                         @match member.member_id.and_then(|id| report.names.get(&id)) {
                             Some(name) => span.name { (name) },
-                            None => span.name.quiet { (labels.nameless) },
+                            None => span.name.quiet { (labels.anonymised) },
                         }
                         span.badge.(if member.level == "critical" { "critical" } else { "high" }) {
                             (language.percent(member.score, 0)) " " (labels.risk)
@@ -165,7 +165,7 @@ fn call_first(report: &Stored, language: Language) -> Markup {
     }
 }
 
-fn talk(report: &Stored, language: Language) -> Markup {
+fn talk(report: &StoredReport, language: Language) -> Markup {
     let labels = language.labels();
     let topics = &report.metrics.top_topics;
     html! {
@@ -182,19 +182,13 @@ fn talk(report: &Stored, language: Language) -> Markup {
     }
 }
 
-fn footer(report: &Stored, language: Language, credentials: &str) -> Markup {
+fn footer(report: &StoredReport, language: Language, credentials: &str) -> Markup {
     let labels = language.labels();
     let week = report.week.to_string();
-    let link = |file: &str, lang: &str| {
-        let query: Vec<&str> = [lang, credentials]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect();
-        format!(
-            "{file}{}{}",
-            if query.is_empty() { "" } else { "?" },
-            query.join("&")
-        )
+    let link = |file: &str, lang: &str| match (lang, credentials) {
+        ("", "") => file.to_owned(),
+        (query, "") | ("", query) => format!("{file}?{query}"),
+        (lang, credentials) => format!("{file}?{lang}&{credentials}"),
     };
     let other = language.other().code();
     let this = format!("lang={}", language.code());

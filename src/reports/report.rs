@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::counts::Counted;
+use super::counts::WeekCounts;
 use super::insights;
 use super::metrics::Metrics;
 use super::week::{IsoWeek, Week};
@@ -40,9 +40,9 @@ impl Report {
         gym_id: Uuid,
         week: &Week,
         zone: Tz,
-        counted: Counted,
+        counts: WeekCounts,
     ) -> serde_json::Result<Self> {
-        let metrics = Metrics::of(counted, week, zone);
+        let metrics = Metrics::of(counts, week, zone);
         let mut report = Self {
             gym_id,
             week: week.iso,

@@ -1,8 +1,8 @@
 //! A report as it is stored, with the names of its members as they are now.
 //!
-//! Names are joined when somebody reads the report and stand nowhere in it.
-//! A member who was anonymised or deleted since, or who objects to being
-//! scored, is nobody in it: what is left of them is a score and a level.
+//! Names are joined when the report is read and stored nowhere in it. A
+//! member who was anonymised or deleted since, or who objects to being scored,
+//! has no id and no name in it: a score and a level remain.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,7 +20,7 @@ use crate::engine::{JobError, context};
 
 /// A report, ready to be shown.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct StoredReport {
     /// Its row.
     pub id: Uuid,
     /// The gym's name.
@@ -61,13 +61,13 @@ pub async fn find(
     db: &mut PgConnection,
     slug: &str,
     week: IsoWeek,
-) -> Result<Option<Stored>, JobError> {
+) -> Result<Option<StoredReport>, JobError> {
     let row = one(Unprepared(db), slug, week)
         .await
         .map_err(context("read the report"))?;
     let Some(row) = row else { return Ok(None) };
     let gym_id = row.gym_id;
-    let mut report = Stored::try_from(row)?;
+    let mut report = StoredReport::try_from(row)?;
     let ids: Vec<Uuid> = report
         .metrics
         .at_risk
@@ -77,31 +77,32 @@ pub async fn find(
     let members = members(Unprepared(db), gym_id, &ids)
         .await
         .map_err(context("read names"))?;
-    report.introduce(members);
+    report.set_names(members);
     Ok(Some(report))
 }
 
-/// These reports, without names; or why one cannot be read, which keeps
-/// nobody from the others.
+/// These reports, without names; or why one cannot be read, which does not
+/// affect the others.
 pub(crate) async fn of(
     db: &mut PgConnection,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Result<Stored, String>>, JobError> {
+) -> Result<HashMap<Uuid, Result<StoredReport, String>>, JobError> {
     let rows = many(Unprepared(db), ids)
         .await
         .map_err(context("read the reports"))?;
     let read = |row: Row| {
+        let id = row.id;
         (
-            row.id,
-            Stored::try_from(row).map_err(|stop| stop.to_string()),
+            id,
+            row.try_into().map_err(|error: JobError| error.to_string()),
         )
     };
     Ok(rows.into_iter().map(read).collect())
 }
 
-impl Stored {
-    /// Gives members their names; who is none of `members` becomes nobody.
-    fn introduce(&mut self, members: BTreeMap<Uuid, Option<String>>) {
+impl StoredReport {
+    /// Gives members their names; one who is not among `members` loses the id.
+    fn set_names(&mut self, members: BTreeMap<Uuid, Option<String>>) {
         for member in &mut self.metrics.at_risk {
             member.member_id = member.member_id.filter(|id| members.contains_key(id));
         }
@@ -131,7 +132,7 @@ struct Row {
     generated_at: DateTime<Utc>,
 }
 
-impl TryFrom<Row> for Stored {
+impl TryFrom<Row> for StoredReport {
     type Error = JobError;
 
     fn try_from(row: Row) -> Result<Self, JobError> {
@@ -168,14 +169,17 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, JobError> {
 async fn one(db: Unprepared<'_>, slug: &str, week: IsoWeek) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
         Row,
-        "select r.id, r.gym_id, g.name as gym_name, g.slug, g.locale as gym_locale, r.iso_year,
-                r.iso_week, r.period_start, r.period_end, r.timezone, r.schema_version, r.metrics,
-                r.insights, r.recommendations, r.content_hash, r.generated_at
-           from gyms g
-           join weekly_reports r on r.gym_id = g.id
-          where g.slug = $1
-            and r.iso_year = $2
-            and r.iso_week = $3",
+        "
+        select
+            report.id, gym_id, gyms.name as gym_name, slug, locale as gym_locale, iso_year, iso_week,
+            period_start, period_end, report.timezone, schema_version, metrics, insights,
+            recommendations, content_hash, generated_at
+        from gyms
+        join weekly_reports as report on report.gym_id = gyms.id
+        where slug = $1
+            and iso_year = $2
+            and iso_week = $3
+        ",
         slug,
         week.year,
         week.week.cast_signed(),
@@ -187,19 +191,22 @@ async fn one(db: Unprepared<'_>, slug: &str, week: IsoWeek) -> sqlx::Result<Opti
 async fn many(db: Unprepared<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
-        "select r.id, r.gym_id, g.name as gym_name, g.slug, g.locale as gym_locale, r.iso_year,
-                r.iso_week, r.period_start, r.period_end, r.timezone, r.schema_version, r.metrics,
-                r.insights, r.recommendations, r.content_hash, r.generated_at
-           from weekly_reports r
-           join gyms g on g.id = r.gym_id
-          where r.id = any($1)",
+        "
+        select
+            report.id, gym_id, gyms.name as gym_name, slug, locale as gym_locale, iso_year, iso_week,
+            period_start, period_end, report.timezone, schema_version, metrics, insights,
+            recommendations, content_hash, generated_at
+        from weekly_reports as report
+        join gyms on gyms.id = report.gym_id
+        where report.id = any($1)
+        ",
         ids,
     )
     .fetch_all(db)
     .await
 }
 
-/// Those of `members` who may be told apart, with their names.
+/// Those of `members` who may be named, with their names.
 async fn members(
     db: Unprepared<'_>,
     gym_id: Uuid,
@@ -207,13 +214,15 @@ async fn members(
 ) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
     let rows = sqlx::query!(
         r#"
-        select id, nullif(concat_ws(' ', first_name, last_name), '') as name
-          from members
-         where id = any($1)
-           and gym_id = $2
-           and status <> 'anonymised'
-           and anonymised_at is null
-           and not churn_opt_out
+        select
+            id,
+            nullif(concat_ws(' ', first_name, last_name), '') as name
+        from members
+        where id = any($1)
+            and gym_id = $2
+            and status <> 'anonymised'
+            and anonymised_at is null
+            and not churn_opt_out
         "#,
         members,
         gym_id,

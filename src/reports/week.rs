@@ -41,7 +41,7 @@ impl Week {
     pub fn last_complete(now: DateTime<Utc>, zone: Tz) -> Self {
         let today = now.with_timezone(&zone).date_naive();
         let this_monday = today.week(Weekday::Mon).first_day();
-        Self::beginning(days_after(this_monday, -7), zone)
+        Self::beginning(this_monday - Days::new(7), zone)
     }
 
     /// The week that begins on this Monday.
@@ -53,9 +53,9 @@ impl Week {
                 week: number.week(),
             },
             monday,
-            last_starts: start_of(days_after(monday, -7), zone),
+            last_starts: start_of(monday - Days::new(7), zone),
             starts: start_of(monday, zone),
-            ends: start_of(days_after(monday, 7), zone),
+            ends: start_of(monday + Days::new(7), zone),
         }
     }
 }
@@ -96,19 +96,8 @@ impl FromStr for IsoWeek {
 fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
     let quarters = (0..=96).map(|quarter| midnight + Duration::minutes(15 * quarter));
-    quarters
-        .filter_map(|time| zone.from_local_datetime(&time).earliest())
-        .map(|time| time.with_timezone(&Utc))
+    let mut times = quarters.filter_map(|time| zone.from_local_datetime(&time).earliest());
+    times
         .next()
-        .unwrap_or_else(|| midnight.and_utc())
-}
-
-fn days_after(day: NaiveDate, days: i64) -> NaiveDate {
-    let count = Days::new(days.unsigned_abs());
-    let moved = if days < 0 {
-        day.checked_sub_days(count)
-    } else {
-        day.checked_add_days(count)
-    };
-    moved.unwrap_or(day)
+        .map_or_else(|| midnight.and_utc(), |time| time.to_utc())
 }

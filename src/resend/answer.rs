@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Why no mail was sent, or why nobody knows, by what the caller does about it.
+/// Why no mail was sent, or may not have been, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// A mail with this key was accepted before, with another content.
@@ -35,7 +35,7 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// No answer, or one that says nothing: it may have been sent.
-    #[error("nobody knows whether Resend sent the mail: {message}")]
+    #[error("unknown whether Resend sent the mail: {message}")]
     Unclear {
         /// What came instead.
         message: String,

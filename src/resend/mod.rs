@@ -2,8 +2,8 @@
 //!
 //! Promises that the key travels only over https or to this machine, that
 //! `RESEND_MAX_RPS` calls a second leave this process, and that a call is
-//! repeated only with the same idempotency key. Whom to mail what is the
-//! jobs' business.
+//! repeated only with the same idempotency key. The jobs choose
+//! recipients and content.
 //!
 //! Sources: <https://resend.com/docs/api-reference/emails/send-email>,
 //! <https://resend.com/docs/api-reference/errors>,
@@ -34,12 +34,12 @@ const TRIES: usize = 3;
 /// later run.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// What it takes to send mail.
+/// The settings for sending mail.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Without a key no mail is sent.
     pub key: Option<SecretString>,
-    /// Where the API stands, without a trailing slash.
+    /// The address of the API.
     pub base: Url,
     /// Who the mail is from, such as `JARVIS <reports@gym.example>`.
     pub from: String,

@@ -221,7 +221,7 @@ async fn a_run_that_was_cut_short_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_spoils_no_other_report() {
+async fn a_row_that_another_transaction_holds_spoils_no_other_report() {
     let app = App::new().await;
     app.gyms(3).await;
     app.operate(JOB, MONDAY).await;

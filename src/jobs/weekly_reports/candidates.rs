@@ -1,7 +1,7 @@
 //! The gyms that a run looks at, and which of them need a report.
 //!
-//! Gyms come by keyset over their id, in batches. A report that is there is
-//! left alone unless `force` is given.
+//! Reads gyms by keyset over their id, in batches, and keeps the checkpoint.
+//! An existing report is made again only with `force`.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,7 +16,7 @@ use crate::reports::week::Week;
 
 /// A gym whose week is to be reported.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Due {
+pub(super) struct Candidate {
     pub(super) gym_id: Uuid,
     pub(super) zone: Tz,
     pub(super) week: Week,
@@ -26,34 +26,34 @@ pub(super) struct Due {
 
 /// A batch of gyms, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Gyms {
+pub(super) struct GymBatch {
     /// How many were looked at.
     pub(super) total: u64,
-    pub(super) due: Vec<Due>,
+    pub(super) candidates: Vec<Candidate>,
     /// Not active, or not there yet when the week ended.
     pub(super) skipped: u64,
-    /// The report is there.
+    /// They have their report already.
     pub(super) reported: u64,
-    /// Their time zone is none we know.
+    /// Their time zone is not in the IANA database.
     pub(super) without_zone: Vec<(Uuid, String)>,
 }
 
-/// Where the walk over the gyms stands.
+/// How far the run has come in the list of gyms.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    /// Behind the gyms that were handed out.
-    stood: Stood,
-    /// Behind the last but these.
-    before: Stood,
-    /// These, in their order.
-    handed_out: Vec<Uuid>,
+    /// After the current batch.
+    position: Position,
+    /// Before the current batch.
+    before: Position,
+    /// The gyms of the current batch, in their order.
+    current: Vec<Uuid>,
     at_the_end: bool,
 }
 
-/// Where a run stood: a continuation with `force` must not begin again at the
+/// The checkpoint: a continuation with `force` must not begin again at the
 /// first gym, and the limit is one for the whole chain.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Stood {
+struct Position {
     after: Option<Uuid>,
     left: u64,
 }
@@ -61,34 +61,34 @@ struct Stood {
 impl Cursor {
     /// At the first gym, or after the last of the run before.
     pub(super) fn begin(ctx: &JobContext) -> Self {
-        let stood: Stood = ctx.checkpoint.resumed().unwrap_or(Stood {
+        let position: Position = ctx.checkpoint.resumed().unwrap_or(Position {
             after: None,
             left: ctx.options.row_limit(),
         });
         Self {
-            at_the_end: stood.left == 0,
-            before: stood,
-            handed_out: Vec::new(),
-            stood,
+            at_the_end: position.left == 0,
+            before: position,
+            current: Vec::new(),
+            position,
         }
     }
 
-    /// Notes that these gyms are settled: the next of those handed out.
-    pub(super) fn pass(&self, ctx: &JobContext, part: &[Due]) {
+    /// Saves that these gyms, the next of the current batch, are settled.
+    pub(super) fn pass(&self, ctx: &JobContext, part: &[Candidate]) {
         let Some(last) = part.last().map(|gym| gym.gym_id) else {
             return;
         };
         // Those in between that need no report were looked at too.
-        let looked = self.handed_out.iter().take_while(|id| **id != last).count() as u64 + 1;
-        ctx.checkpoint.save(&Stood {
+        let looked = self.current.iter().take_while(|id| **id != last).count() as u64 + 1;
+        ctx.checkpoint.save(&Position {
             after: Some(last),
             left: self.before.left.saturating_sub(looked),
         });
     }
 
-    /// Notes that all gyms that were handed out are settled.
+    /// Saves that the whole current batch is settled.
     pub(super) fn leave(&self, ctx: &JobContext) {
-        ctx.checkpoint.save(&self.stood);
+        ctx.checkpoint.save(&self.position);
     }
 
     /// Done once every gym was looked at, or `limit` of them.
@@ -100,48 +100,50 @@ impl Cursor {
         }
     }
 
-    /// Some of the gyms that were handed out were not looked at.
+    /// Some gyms of the current batch were not settled.
     pub(super) fn interrupted(&mut self) {
         self.at_the_end = false;
-        self.stood.left = 0;
+        self.position.left = 0;
     }
 
     /// The next batch; `None` when there is none.
-    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Option<Gyms>, JobError> {
+    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Option<GymBatch>, JobError> {
         let size = ctx.options.batch_size_or(BATCH);
-        let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
+        let size = size.min(self.position.left.try_into().unwrap_or(i64::MAX));
         if self.at_the_end || size == 0 {
             return Ok(None);
         }
         let mut tx = ctx.reading().await?;
-        let rows = pick(Unprepared(&mut tx), ctx, self.stood.after, size)
+        let rows = pick(Unprepared(&mut tx), ctx, self.position.after, size)
             .await
             .map_err(context("pick gyms"))?;
         let read = rows.len() as u64;
-        self.before = self.stood;
-        self.handed_out = rows.iter().map(|row| row.id).collect();
-        self.stood.after = rows.last().map(|row| row.id).or(self.stood.after);
-        self.stood.left -= self.stood.left.min(read);
-        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.stood.left == 0;
-        let mut gyms = Gyms {
+        self.before = self.position;
+        self.current = rows.iter().map(|row| row.id).collect();
+        self.position.after = rows.last().map(|row| row.id).or(self.position.after);
+        self.position.left -= self.position.left.min(read);
+        self.at_the_end =
+            i64::try_from(read).is_ok_and(|read| read < size) || self.position.left == 0;
+        let mut gyms = GymBatch {
             total: read,
-            ..Gyms::default()
+            ..GymBatch::default()
         };
         for row in rows {
             gyms.sort(row, ctx.now);
         }
         if !ctx.options.force {
-            let reported = reported(Unprepared(&mut tx), &gyms.due)
+            let reported = reported(Unprepared(&mut tx), &gyms.candidates)
                 .await
                 .map_err(context("look for reports"))?;
-            gyms.due.retain(|gym| !reported.contains(&gym.gym_id));
+            gyms.candidates
+                .retain(|gym| !reported.contains(&gym.gym_id));
             gyms.reported = reported.len() as u64;
         }
         Ok(Some(gyms))
     }
 }
 
-impl Gyms {
+impl GymBatch {
     fn sort(&mut self, gym: Row, now: DateTime<Utc>) {
         let Ok(zone) = Tz::from_str_insensitive(&gym.timezone) else {
             self.without_zone.push((gym.id, gym.timezone));
@@ -149,7 +151,7 @@ impl Gyms {
         };
         let week = Week::last_complete(now, zone);
         if gym.status == "active" && gym.created_at < week.ends {
-            self.due.push(Due {
+            self.candidates.push(Candidate {
                 gym_id: gym.id,
                 zone,
                 week,
@@ -179,14 +181,18 @@ async fn pick(
     sqlx::query_as!(
         Row,
         r#"
-        select id, status, timezone, created_at,
-               (select count(*) from kiosks where kiosks.gym_id = gyms.id) as "kiosks!"
-           from gyms
-          where (status = 'active' and $1::uuid is null or id = $1)
+        select
+            id,
+            status,
+            timezone,
+            created_at,
+            (select count(*) from kiosks where kiosks.gym_id = gyms.id) as "kiosks!"
+        from gyms
+        where (status = 'active' and $1::uuid is null or id = $1)
             and ($2::uuid is null or id > $2)
             and created_at <= $3
-          order by id
-          limit $4
+        order by id
+        limit $4
         "#,
         ctx.options.gym_id,
         after,
@@ -197,18 +203,18 @@ async fn pick(
     .await
 }
 
-/// Those of `due` whose report is there.
-async fn reported(db: Unprepared<'_>, due: &[Due]) -> Result<Vec<Uuid>> {
-    let gyms: Vec<Uuid> = due.iter().map(|gym| gym.gym_id).collect();
-    let years: Vec<i32> = due.iter().map(|gym| gym.week.iso.year).collect();
-    let weeks: Vec<i32> = due
-        .iter()
-        .map(|gym| gym.week.iso.week.cast_signed())
-        .collect();
+/// Those of `candidates` that have their report already.
+async fn reported(db: Unprepared<'_>, candidates: &[Candidate]) -> Result<Vec<Uuid>> {
+    let gyms: Vec<Uuid> = candidates.iter().map(|gym| gym.gym_id).collect();
+    let weeks = candidates.iter().map(|gym| gym.week.iso);
+    let (years, weeks): (Vec<i32>, Vec<i32>) =
+        weeks.map(|iso| (iso.year, iso.week.cast_signed())).unzip();
     sqlx::query_scalar!(
-        "select r.gym_id
-           from unnest($1::uuid[], $2::int[], $3::int[]) as due (gym_id, iso_year, iso_week)
-           join weekly_reports r using (gym_id, iso_year, iso_week)",
+        "
+        select report.gym_id
+        from unnest($1::uuid[], $2::int[], $3::int[]) as candidate (gym_id, iso_year, iso_week)
+        join weekly_reports as report using (gym_id, iso_year, iso_week)
+        ",
         &gyms,
         &years,
         &weeks,

@@ -1,29 +1,29 @@
 //! Mails the reports: each to each of its recipients once.
 //!
 //! Every try carries the same idempotency key. A process that dies between
-//! sending and noting leaves a mail unsure: it is tried again for as long as
-//! Resend remembers that key, and then left alone. So a run that leaves mails
-//! without an answer says that it could not go on, and QStash comes again
-//! within the hour; the reports are committed by then, whatever becomes of
-//! the mail. No transaction is open while a mail is sent. A dry run and a
-//! replay of a past moment mail nobody.
+//! sending a mail and recording it leaves the mail unsure: it is tried again
+//! for as long as Resend remembers that key, and then not any more. So a run
+//! that leaves mails without an answer ends as unreachable, and QStash calls
+//! again within the hour; the reports are committed before any mail. No
+//! transaction is open while a mail is sent. A dry run and a replay of a past
+//! moment send nothing.
 
 use std::collections::HashMap;
 
 use futures::StreamExt;
 use uuid::Uuid;
 
-use super::outbox::{self, Delivery, Left, Outcome, Trouble};
-use super::{Failed, Results};
+use super::Results;
+use super::outbox::{self, Backlog, Delivery, DeliveryError, Outcome};
 use crate::engine::{Completion, JobContext, JobError, context};
 use crate::reports::email;
-use crate::reports::stored::{self, Stored};
+use crate::reports::stored::{self, StoredReport};
 use crate::resend::Failure;
 
 /// Mails on their way at the same time; the rate limit is Resend's own.
 const AT_ONCE: usize = 4;
-/// So many mails of one batch without an answer that the rest is left for
-/// later.
+/// After so many mails of one batch without an answer, the rest waits for a
+/// later run.
 const UNANSWERED: usize = 5;
 
 /// What became of the mails of a run.
@@ -38,9 +38,9 @@ struct Mailed {
 }
 
 /// The reports of a batch, by their ids; or why one cannot be read.
-type Readable = HashMap<Uuid, Result<Stored, String>>;
+type Reports = HashMap<Uuid, Result<StoredReport, String>>;
 
-/// Mails what is due, until nothing is left or no time is.
+/// Sends the outbox, until it is empty or the budget is spent.
 pub(super) async fn deliver(
     ctx: &JobContext,
     results: &mut Results,
@@ -48,20 +48,20 @@ pub(super) async fn deliver(
     if !may_mail(ctx) {
         return Ok(Completion::Done);
     }
-    outbox::owe(ctx, results).await?;
+    outbox::enqueue(ctx, results).await?;
     if ctx.options.dry_run {
         return plan(ctx, results).await;
     }
     let mailed = mail(ctx, results).await?;
-    let left = count(ctx, results).await?;
-    mailed.finish(ctx, &left)
+    let backlog = count(ctx, results).await?;
+    mailed.finish(ctx, &backlog)
 }
 
-/// Puts on record who is owed the reports so far, for a run that has no time
-/// to mail them: by the next one they may be last week's.
-pub(super) async fn put_off(ctx: &JobContext, results: &Results) -> Result<Completion, JobError> {
+/// Puts the reports so far into the outbox, for a run that has no time to mail
+/// them: when the next run starts they may be too old for it.
+pub(super) async fn defer(ctx: &JobContext, results: &Results) -> Result<Completion, JobError> {
     if may_mail(ctx) {
-        outbox::owe(ctx, results).await?;
+        outbox::enqueue(ctx, results).await?;
     }
     Ok(Completion::WorkLeft)
 }
@@ -72,37 +72,37 @@ fn may_mail(ctx: &JobContext) -> bool {
 
 /// Says what would be mailed.
 async fn plan(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
-    let left = count(ctx, results).await?;
-    results.emails_sent = left.due.unsigned_abs();
+    let backlog = count(ctx, results).await?;
+    results.emails_sent = backlog.ready.unsigned_abs();
     results.emails_waiting -= results.emails_sent;
-    if !left.samples.is_empty() {
-        results.samples.insert("mailed", left.samples);
+    if !backlog.samples.is_empty() {
+        results.samples.insert("mailed", backlog.samples);
     }
     Ok(Completion::Done)
 }
 
-/// Counts what is owed. In a batch, because a dry run has noted it in one, and
+/// Counts the outbox. In a batch, because a dry run has filled it in one, and
 /// because a run that ends in failure keeps only what it committed.
-async fn count(ctx: &JobContext, results: &mut Results) -> Result<Left, JobError> {
+async fn count(ctx: &JobContext, results: &mut Results) -> Result<Backlog, JobError> {
     let mut batch = ctx.fence.batch().await?;
-    let left = outbox::count(batch.db()?, ctx)
+    let backlog = outbox::count(batch.db()?, ctx)
         .await
-        .map_err(context("count the mails that are owed"))?;
-    results.emails_waiting = left.owed.unsigned_abs();
+        .map_err(context("count the mails in the outbox"))?;
+    results.emails_waiting = backlog.waiting.unsigned_abs();
     batch.commit(results).await?;
-    Ok(left)
+    Ok(backlog)
 }
 
-/// A few at a time, until nothing is due or going on would not help.
+/// A few at a time, until none is ready or going on would not help.
 async fn mail(ctx: &JobContext, results: &mut Results) -> Result<Mailed, JobError> {
     let mut mailed = Mailed::default();
     while !ctx.budget.is_spent() {
-        let due = outbox::begin(ctx, results).await?;
-        if due.is_empty() {
+        let deliveries = outbox::begin(ctx, results).await?;
+        if deliveries.is_empty() {
             break;
         }
-        let begun = due.len();
-        let outcomes = send_all(ctx, due).await?;
+        let begun = deliveries.len();
+        let outcomes = send_all(ctx, deliveries).await?;
         let mut sum = results.clone();
         for outcome in &outcomes {
             sum.count(outcome);
@@ -122,14 +122,14 @@ async fn mail(ctx: &JobContext, results: &mut Results) -> Result<Mailed, JobErro
 }
 
 impl Mailed {
-    /// Adds a batch; answers how many of it got no answer.
+    /// Adds a batch; returns how many of it got no answer.
     fn add(&mut self, begun: usize, outcomes: &[Outcome]) -> usize {
         let mut unanswered = begun - outcomes.len();
         for outcome in outcomes {
             match &outcome.answer {
                 Ok(_) => self.sent += 1,
-                Err(Trouble::Mail(Failure::Denied { .. })) => self.is_denied = true,
-                Err(Trouble::Mail(failure)) if failure.may_pass_later() => unanswered += 1,
+                Err(DeliveryError::Mail(Failure::Denied { .. })) => self.is_denied = true,
+                Err(DeliveryError::Mail(failure)) if failure.may_pass_later() => unanswered += 1,
                 Err(_) => {}
             }
         }
@@ -137,11 +137,11 @@ impl Mailed {
         unanswered
     }
 
-    /// How the run ends. One that got something done may be continued at once;
-    /// of one that got no answer, QStash's own patience is the bound. Where
-    /// Resend sends nothing for us, no retry of this hour will help.
-    fn finish(&self, ctx: &JobContext, left: &Left) -> Result<Completion, JobError> {
-        let some_are_left = left.due > 0 || self.unanswered > 0;
+    /// How the run ends. One that sent something may be continued at once; one
+    /// that got no answer is retried as often as QStash retries. Where Resend
+    /// sends nothing for us, no retry of this hour will help.
+    fn finish(&self, ctx: &JobContext, backlog: &Backlog) -> Result<Completion, JobError> {
+        let some_are_left = backlog.ready > 0 || self.unanswered > 0;
         let is_moving = self.sent > 0 || self.unanswered == 0;
         if self.is_denied {
             Ok(Completion::Done)
@@ -149,8 +149,8 @@ impl Mailed {
             Ok(Completion::WorkLeft)
         } else if self.unanswered > 0 {
             Err(JobError::Unreachable(anyhow::anyhow!(
-                "Resend did not answer for {} mails; the reports are there, and the next try mails \
-                 what is owed",
+                "Resend did not answer for {} mails; the reports are stored, and the next try \
+                 sends the mails",
                 self.unanswered
             )))
         } else {
@@ -160,12 +160,11 @@ impl Mailed {
 }
 
 /// Sends these, a few at a time, with nothing locked.
-async fn send_all(ctx: &JobContext, due: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
-    let ids: Vec<Uuid> = due.iter().map(|delivery| delivery.report_id).collect();
-    let reports = stored::of(&mut *ctx.reading().await?, &ids).await?;
-    let reports = &reports;
-    let mut outcomes = Vec::with_capacity(due.len());
-    let mut sent = futures::stream::iter(due)
+async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
+    let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
+    let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
+    let mut outcomes = Vec::with_capacity(deliveries.len());
+    let mut sent = futures::stream::iter(deliveries)
         .map(|delivery| async move { send(ctx, delivery, reports).await })
         .buffer_unordered(AT_ONCE);
     let collect = async {
@@ -173,7 +172,7 @@ async fn send_all(ctx: &JobContext, due: Vec<Delivery>) -> Result<Vec<Outcome>, 
             outcomes.push(outcome);
         }
     };
-    // What has no answer by then stays noted as unsure.
+    // What has no answer by then stays recorded as unsure.
     let patiently = async {
         tokio::select! {
             () = collect => {}
@@ -185,17 +184,17 @@ async fn send_all(ctx: &JobContext, due: Vec<Delivery>) -> Result<Vec<Outcome>, 
     Ok(outcomes)
 }
 
-async fn send(ctx: &JobContext, delivery: Delivery, reports: &Readable) -> Outcome {
+async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcome {
     let report = match reports.get(&delivery.report_id) {
         Some(Ok(report)) => report,
         unreadable => {
             let why = unreadable.and_then(|report| report.as_ref().err());
-            let why = why.map_or("the report is not there any more", String::as_str);
-            let answer = Err(Trouble::Report(why.to_owned()));
+            let why = why.map_or("the report does not exist any more", String::as_str);
+            let answer = Err(DeliveryError::Report(why.to_owned()));
             return Outcome { delivery, answer };
         }
     };
-    let mail = email::letter(
+    let mail = email::compose(
         report,
         &delivery.recipient,
         &delivery.locale,
@@ -213,22 +212,19 @@ impl Results {
     fn count(&mut self, outcome: &Outcome) {
         match &outcome.answer {
             Ok(_) => self.emails_sent += 1,
-            Err(Trouble::Mail(Failure::NoTime)) => {}
-            Err(trouble) => {
+            Err(DeliveryError::Mail(Failure::NoTime)) => {}
+            Err(error) => {
                 self.emails_failed += 1;
-                self.note(Failed {
-                    gym_id: None,
-                    report_id: Some(outcome.delivery.report_id),
-                    error: without_addresses(&trouble.to_string()),
-                });
+                let report_id = outcome.delivery.report_id;
+                self.note(None, Some(report_id), without_addresses(&error.to_string()));
             }
         }
     }
 }
 
-/// Results go into logs, and whom we mail is none of their business.
-fn without_addresses(words: &str) -> String {
-    let words = words.split_whitespace();
+/// Results go into logs, which hold no addresses of recipients.
+fn without_addresses(text: &str) -> String {
+    let words = text.split_whitespace();
     let words = words.map(|word| if word.contains('@') { "…" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }

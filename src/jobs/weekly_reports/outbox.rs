@@ -1,10 +1,10 @@
-//! The mails that are owed: `report_deliveries`, one row for each report and
+//! The outbox of mails: `report_deliveries`, one row for each report and
 //! recipient.
 //!
-//! Owns the rows and nothing of the mail. A row is there before the mail is
+//! Owns the rows and nothing of the mail. A row exists before the mail is
 //! tried for the first time, so that nothing is lost when a run stops; it is
-//! noted as begun before it is tried, and again when it is known how it went.
-//! In between nobody knows whether it was sent: it is *unsure*.
+//! marked as begun before each try, and gets its outcome after it. In between
+//! the outcome is unknown: the delivery is *unsure*.
 
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
@@ -14,14 +14,14 @@ use crate::database::{Fault, Unprepared};
 use crate::engine::{JobContext, JobError, context};
 use crate::resend::Failure;
 
-/// Deliveries that are noted, and so may be left unsure, at once.
+/// Deliveries that are begun, and so may be left unsure, at once.
 const BATCH: i64 = 10;
 /// Resend remembers an idempotency key for 24 hours.
 const KEY_LASTS_HOURS: i64 = 23;
 /// How long after its week a report is still mailed.
-const WANTED_DAYS: i64 = 30;
+const MAILED_FOR_DAYS: i64 = 30;
 
-/// A delivery to be made.
+/// A mail to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) report_id: Uuid,
@@ -35,21 +35,21 @@ pub(super) struct Delivery {
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) delivery: Delivery,
-    pub(super) answer: Result<Option<String>, Trouble>,
+    pub(super) answer: Result<Option<String>, DeliveryError>,
 }
 
 /// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    /// Resend did not take it.
+pub(super) enum DeliveryError {
+    /// Resend did not accept it.
     #[error(transparent)]
     Mail(#[from] Failure),
-    /// There is nothing to write the mail from.
+    /// The report cannot be read.
     #[error("{0}")]
     Report(String),
 }
 
-impl Trouble {
+impl DeliveryError {
     /// Whether the same will most likely happen again.
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Report(_) | Self::Mail(Failure::Refused { .. }))
@@ -66,71 +66,83 @@ impl Trouble {
     }
 }
 
-/// What is owed.
+/// The mails in the outbox.
 #[derive(Debug)]
-pub(super) struct Left {
-    /// Mails in all.
-    pub(super) owed: i64,
+pub(super) struct Backlog {
+    /// All that wait.
+    pub(super) waiting: i64,
     /// Of them, those that this run would try now.
-    pub(super) due: i64,
-    /// Some of the reports that are due.
+    pub(super) ready: i64,
+    /// Some of the reports that are ready.
     pub(super) samples: Vec<Uuid>,
 }
 
-/// Puts on record who is owed a report. When somebody holds one of the
-/// reports, those who are on record already get theirs all the same.
-pub(super) async fn owe(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
+/// Adds the reports of the last week, one row for each recipient. While
+/// another transaction holds one of the reports, earlier rows are still sent.
+pub(super) async fn enqueue(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
     let mut batch = ctx.fence.batch().await?;
-    match add(batch.db()?, ctx)
-        .await
-        .map_err(context("note whom to mail"))
-    {
+    let added = insert(batch.db()?, ctx).await;
+    match added.map_err(context("add mails to the outbox")) {
         Ok(()) => batch.commit(results).await,
-        Err(stop) if stop.fault() == Fault::Contended => {
-            tracing::warn!(error = %stop, "whom to mail is noted by the next run");
+        Err(error) if error.fault() == Fault::Contended => {
+            tracing::warn!(%error, "Skipping new mails until the next run");
             batch.undo().await
         }
-        Err(stop) => Err(stop),
+        Err(error) => Err(error),
     }
 }
 
-/// Notes the next deliveries as begun; none when none is due.
+/// Marks the next deliveries as begun; none when none is ready.
 pub(super) async fn begin(ctx: &JobContext, results: &Results) -> Result<Vec<Delivery>, JobError> {
     let mut batch = ctx.fence.batch().await?;
-    let due = next(batch.db()?, ctx)
+    let deliveries = next(batch.db()?, ctx)
         .await
-        .map_err(context("note deliveries"))?;
+        .map_err(context("begin deliveries"))?;
     batch.commit(results).await?;
-    Ok(due)
+    Ok(deliveries)
 }
 
-/// Writes down how these went, and with them `results`; answers whether it
-/// could. When somebody holds one of the rows, what was sent stays unsure, and
-/// the next try finds that Resend knows it.
+/// Records these outcomes and `results`; answers whether it could. While
+/// another transaction holds one of the rows, sent mails stay unsure, and the
+/// next try finds that Resend knows them.
 pub(super) async fn end(
     ctx: &JobContext,
     outcomes: &[Outcome],
     results: &Results,
 ) -> Result<bool, JobError> {
     let mut batch = ctx.fence.batch().await?;
-    let ended = note(batch.db()?, ctx.now, outcomes)
-        .await
-        .map_err(context("note how deliveries went"));
-    match ended {
+    let recorded = record(batch.db()?, ctx.now, outcomes).await;
+    match recorded.map_err(context("record how deliveries went")) {
         Ok(()) => batch.commit(results).await.map(|()| true),
-        Err(stop) if stop.fault() == Fault::Contended => {
-            tracing::warn!(error = %stop, "deliveries stay unsure until the next try");
+        Err(error) if error.fault() == Fault::Contended => {
+            tracing::warn!(%error, "Failed to record deliveries; the next try asks Resend again");
             batch.undo().await.map(|()| false)
         }
-        Err(stop) => Err(stop),
+        Err(error) => Err(error),
     }
 }
 
-async fn add(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<()> {
-    sqlx::query_file!(
-        "src/jobs/weekly_reports/owe.sql",
+/// Each current recipient of a gym gets its last week. Earlier weeks gain
+/// no recipients: a new subscriber wants no old mail.
+async fn insert(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        insert into report_deliveries (report_id, recipient)
+        select
+            report.id,
+            recipient.email
+        from weekly_reports as report
+        join gyms
+            on gyms.id = report.gym_id
+            and gyms.status = 'active'
+        join report_recipients as recipient on recipient.gym_id = report.gym_id
+        where report.period_end > $1::timestamptz - interval '7 days 2 hours'
+            and report.period_end <= $1
+            and ($2::uuid is null or report.gym_id = $2)
+        on conflict (report_id, recipient) do nothing
+        ",
         ctx.now,
-        ctx.options.gym_id
+        ctx.options.gym_id,
     )
     .execute(db)
     .await?;
@@ -140,10 +152,10 @@ async fn add(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<()> {
 async fn next(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_file_as!(
         Delivery,
-        "src/jobs/weekly_reports/begin_deliveries.sql",
+        "src/jobs/weekly_reports/next_deliveries.sql",
         ctx.now,
         ctx.now - Duration::hours(KEY_LASTS_HOURS),
-        ctx.now - Duration::days(WANTED_DAYS),
+        ctx.now - Duration::days(MAILED_FOR_DAYS),
         ctx.options.gym_id,
         BATCH,
     )
@@ -151,14 +163,32 @@ async fn next(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<Vec<Delivery
     .await
 }
 
-/// Counts what is owed.
-pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<Left> {
-    sqlx::query_file_as!(
-        Left,
-        "src/jobs/weekly_reports/count_deliveries.sql",
+/// Counts the mails that wait, by the same rules as `next_deliveries.sql`.
+pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<Backlog> {
+    sqlx::query_as!(
+        Backlog,
+        r#"
+        select
+            count(*) as "waiting!",
+            count(*) filter (where is_ready) as "ready!",
+            coalesce((array_agg(distinct report_id) filter (where is_ready))[1:$5], '{}') as "samples!"
+        from (
+            select
+                report_id,
+                coalesce(
+                    attempted_at < $1::timestamptz - case when refusals > 0 then interval '1 hour' else '0' end,
+                    true
+                ) as is_ready
+            from open_deliveries
+            where period_end > $3
+                and period_end <= $1
+                and (unsure_since is null or unsure_since > $2)
+                and ($4::uuid is null or gym_id = $4)
+        ) as waiting
+        "#,
         ctx.now,
         ctx.now - Duration::hours(KEY_LASTS_HOURS),
-        ctx.now - Duration::days(WANTED_DAYS),
+        ctx.now - Duration::days(MAILED_FOR_DAYS),
         ctx.options.gym_id,
         i32::try_from(SAMPLES).unwrap_or(i32::MAX),
     )
@@ -168,52 +198,49 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
 
 /// A delivery that surely failed is no longer unsure, unless an earlier try
 /// had left it so; one that was not tried is as it was before.
-async fn note(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) -> sqlx::Result<()> {
-    let reports: Vec<Uuid> = outcomes.iter().map(|o| o.delivery.report_id).collect();
-    let recipients: Vec<String> = outcomes
-        .iter()
-        .map(|o| o.delivery.recipient.clone())
+async fn record(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) -> sqlx::Result<()> {
+    let deliveries = || outcomes.iter().map(|outcome| &outcome.delivery);
+    let answers = || outcomes.iter().map(|outcome| outcome.answer.as_ref());
+    let reports: Vec<Uuid> = deliveries().map(|of| of.report_id).collect();
+    let recipients: Vec<String> = deliveries().map(|of| of.recipient.clone()).collect();
+    let message_ids: Vec<Option<String>> = answers().map(|id| id.ok().cloned().flatten()).collect();
+    let errors: Vec<Option<String>> = answers()
+        .map(|answer| answer.err().map(ToString::to_string))
         .collect();
-    let message_ids: Vec<Option<String>> = outcomes
-        .iter()
-        .map(|o| o.answer.as_ref().ok().cloned().flatten())
-        .collect();
-    let errors: Vec<Option<String>> = outcomes
-        .iter()
-        .map(|o| o.answer.as_ref().err().map(ToString::to_string))
-        .collect();
-    let failed = |is: fn(&Trouble) -> bool| -> Vec<bool> {
-        let answers = outcomes.iter().map(|o| o.answer.as_ref());
-        answers.map(|answer| answer.err().is_some_and(is)).collect()
+    let failed = |is: fn(&DeliveryError) -> bool| -> Vec<bool> {
+        answers()
+            .map(|answer| answer.err().is_some_and(is))
+            .collect()
     };
-    let were_unsure: Vec<bool> = outcomes.iter().map(|o| o.delivery.was_unsure).collect();
+    let were_unsure: Vec<bool> = deliveries().map(|of| of.was_unsure).collect();
     sqlx::query!(
-        "update report_deliveries d
-            set sent_at = case when o.error is null then $9::timestamptz end,
-                error = o.error,
-                message_id = o.message_id,
-                unsure_since = case
-                    when o.error is not null and (o.was_unsure or o.is_unsure)
-                    then d.unsure_since
-                end,
-                refusals = d.refusals + o.is_refusal::int,
-                attempts = d.attempts - o.is_untried::int,
-                attempted_at = case when not o.is_untried then d.attempted_at end
-           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[],
-                       $6::boolean[], $7::boolean[], $8::boolean[])
-                as o (report_id, recipient, message_id, error, was_unsure, is_unsure, is_refusal,
-                      is_untried)
-          where d.report_id = o.report_id
-            and d.recipient = o.recipient
-            and d.sent_at is null",
+        "
+        update report_deliveries as delivery
+        set
+            sent_at = case when outcome.error is null then $9::timestamptz end,
+            error = outcome.error,
+            message_id = outcome.message_id,
+            unsure_since = case
+                when outcome.error is not null and (was_unsure or is_unsure) then delivery.unsure_since
+            end,
+            refusals = delivery.refusals + is_refusal::int,
+            attempts = delivery.attempts - is_untried::int,
+            attempted_at = case when not is_untried then delivery.attempted_at end
+        from unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[], $8::boolean[]
+        ) as outcome (report_id, recipient, message_id, error, was_unsure, is_unsure, is_refusal, is_untried)
+        where delivery.report_id = outcome.report_id
+            and delivery.recipient = outcome.recipient
+            and delivery.sent_at is null
+        ",
         &reports,
         &recipients,
         &message_ids as &[Option<String>],
         &errors as &[Option<String>],
         &were_unsure,
-        &failed(Trouble::is_unsure),
-        &failed(Trouble::is_refusal),
-        &failed(Trouble::is_untried),
+        &failed(DeliveryError::is_unsure),
+        &failed(DeliveryError::is_refusal),
+        &failed(DeliveryError::is_untried),
         now,
     )
     .execute(db)

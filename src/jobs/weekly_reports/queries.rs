@@ -1,8 +1,8 @@
-//! What the database counted for each gym: raw numbers of two weeks.
+//! Counts for each gym: raw numbers of two weeks.
 //!
 //! Owns the reading: one statement per kind of number over a whole batch of
-//! gyms, whatever their number, and never one per gym. What the numbers mean
-//! is [`crate::reports::metrics`]'s business.
+//! gyms, and never one per gym. What the numbers mean is
+//! [`crate::reports::metrics`]'s business.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,22 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::candidates::Due;
+use super::candidates::Candidate;
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
-use crate::reports::counts::{Counted, Pair};
-use crate::reports::metrics::{AtRisk, Levels, Sentiment, Topic, rounded};
+use crate::reports::counts::{AtRisk, Levels, Sentiment, ThisAndLast, Topic, WeekCounts};
+use crate::reports::metrics::rounded;
 
 /// All numbers of all gyms.
-type Counts = HashMap<Uuid, Counted>;
+type Counts = HashMap<Uuid, WeekCounts>;
 
-/// Counts for all of `due`, in ten statements.
-pub(super) async fn count(ctx: &JobContext, due: &[Due]) -> Result<Counts, JobError> {
-    let mut counts: Counts = due
+/// Counts for all of `candidates`, in ten statements.
+pub(super) async fn count(ctx: &JobContext, candidates: &[Candidate]) -> Result<Counts, JobError> {
+    let mut counts: Counts = candidates
         .iter()
-        .map(|gym| (gym.gym_id, Counted::default()))
+        .map(|gym| (gym.gym_id, WeekCounts::default()))
         .collect();
-    let weeks = Weeks::of(due);
+    let weeks = Weeks::of(candidates);
     let mut tx = ctx.reading().await?;
     let all = async {
         visits(&mut tx, &weeks, &mut counts).await?;
@@ -49,14 +49,15 @@ struct Weeks {
 }
 
 impl Weeks {
-    fn of(due: &[Due]) -> Self {
+    fn of(candidates: &[Candidate]) -> Self {
+        let gyms = || candidates.iter();
         Self {
-            gyms: due.iter().map(|gym| gym.gym_id).collect(),
-            zones: due.iter().map(|gym| gym.zone.name().to_owned()).collect(),
-            last_starts: due.iter().map(|gym| gym.week.last_starts).collect(),
-            starts: due.iter().map(|gym| gym.week.starts).collect(),
-            ends: due.iter().map(|gym| gym.week.ends).collect(),
-            mondays: due.iter().map(|gym| gym.week.monday).collect(),
+            gyms: gyms().map(|gym| gym.gym_id).collect(),
+            zones: gyms().map(|gym| gym.zone.name().to_owned()).collect(),
+            last_starts: gyms().map(|gym| gym.week.last_starts).collect(),
+            starts: gyms().map(|gym| gym.week.starts).collect(),
+            ends: gyms().map(|gym| gym.week.ends).collect(),
+            mondays: gyms().map(|gym| gym.week.monday).collect(),
         }
     }
 }
@@ -79,34 +80,22 @@ macro_rules! over_weeks {
 }
 
 async fn visits(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
-    for row in over_weeks!("src/jobs/weekly_reports/visits.sql", weeks, db) {
+    for row in over_weeks!("src/jobs/weekly_reports/queries/visits.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
         gym.half_hours = row.half_hours.into_iter().zip(row.visits).collect();
     }
-    for row in over_weeks!("src/jobs/weekly_reports/visitors.sql", weeks, db) {
-        counts.entry(row.gym_id).or_default().visitors = Pair {
-            this: row.this,
-            last: row.last,
-        };
+    for row in over_weeks!("src/jobs/weekly_reports/queries/visitors.sql", weeks, db) {
+        counts.entry(row.gym_id).or_default().visitors = ThisAndLast::new(row.this, row.last);
     }
     Ok(())
 }
 
 async fn members(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
-    for row in over_weeks!("src/jobs/weekly_reports/members.sql", weeks, db) {
+    for row in over_weeks!("src/jobs/weekly_reports/queries/members.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
-        gym.joined = Pair {
-            this: row.joined,
-            last: row.joined_last,
-        };
-        gym.gone = Pair {
-            this: row.gone,
-            last: row.gone_last,
-        };
-        gym.members = Pair {
-            this: row.members,
-            last: row.members_last,
-        };
+        gym.joined = ThisAndLast::new(row.joined, row.joined_last);
+        gym.gone = ThisAndLast::new(row.gone, row.gone_last);
+        gym.members = ThisAndLast::new(row.members, row.members_last);
     }
     Ok(())
 }
@@ -118,13 +107,13 @@ async fn churn(
     counts: &mut Counts,
 ) -> sqlx::Result<()> {
     let (mut gyms, mut are_this, mut days) = (Vec::new(), Vec::new(), Vec::new());
-    for row in over_weeks!("src/jobs/weekly_reports/scored_days.sql", weeks, db) {
+    for row in over_weeks!("src/jobs/weekly_reports/queries/scored_days.sql", weeks, db) {
         gyms.push(row.gym_id);
         are_this.push(row.is_this);
         days.push(row.day);
     }
     let rows = sqlx::query_file!(
-        "src/jobs/weekly_reports/churn_levels.sql",
+        "src/jobs/weekly_reports/queries/churn_levels.sql",
         &gyms,
         &are_this,
         &days
@@ -137,14 +126,10 @@ async fn churn(
             critical: row.critical,
         });
         let gym = counts.entry(row.gym_id).or_default();
-        if row.is_this {
-            gym.levels.this = levels;
-        } else {
-            gym.levels.last = levels;
-        }
+        *gym.levels.of(row.is_this) = levels;
     }
     let rows = sqlx::query_file!(
-        "src/jobs/weekly_reports/at_risk.sql",
+        "src/jobs/weekly_reports/queries/at_risk.sql",
         &gyms,
         &are_this,
         &days,
@@ -166,16 +151,14 @@ async fn conversations(
     weeks: &Weeks,
     counts: &mut Counts,
 ) -> sqlx::Result<()> {
-    for row in over_weeks!("src/jobs/weekly_reports/conversations.sql", weeks, db) {
+    for row in over_weeks!(
+        "src/jobs/weekly_reports/queries/conversations.sql",
+        weeks,
+        db
+    ) {
         let gym = counts.entry(row.gym_id).or_default();
-        gym.conversations = Pair {
-            this: row.this,
-            last: row.last,
-        };
-        gym.mood = Pair {
-            this: row.mood,
-            last: row.mood_last,
-        };
+        gym.conversations = ThisAndLast::new(row.this, row.last);
+        gym.mood = ThisAndLast::new(row.mood, row.mood_last);
         gym.sentiment = Sentiment {
             positive: row.positive,
             neutral: row.neutral,
@@ -183,7 +166,7 @@ async fn conversations(
             mixed: row.mixed,
         };
     }
-    for row in over_weeks!("src/jobs/weekly_reports/topics.sql", weeks, db) {
+    for row in over_weeks!("src/jobs/weekly_reports/queries/topics.sql", weeks, db) {
         counts.entry(row.gym_id).or_default().topics.push(Topic {
             topic: row.topic,
             conversations: row.conversations,
@@ -193,19 +176,12 @@ async fn conversations(
 }
 
 async fn kiosks(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
-    for row in over_weeks!("src/jobs/weekly_reports/kiosks.sql", weeks, db) {
+    for row in over_weeks!("src/jobs/weekly_reports/queries/kiosks.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
-        if row.is_this {
-            gym.uptime.this = Some(row.share);
-        } else {
-            gym.uptime.last = Some(row.share);
-        }
+        *gym.uptime.of(row.is_this) = Some(row.share);
     }
-    for row in over_weeks!("src/jobs/weekly_reports/alerts.sql", weeks, db) {
-        counts.entry(row.gym_id).or_default().alerts = Pair {
-            this: row.this,
-            last: row.last,
-        };
+    for row in over_weeks!("src/jobs/weekly_reports/queries/alerts.sql", weeks, db) {
+        counts.entry(row.gym_id).or_default().alerts = ThisAndLast::new(row.this, row.last);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 -- Stores new reports, and with $13 those that changed: the old hash of a report that is replaced is kept in the audit
--- trail. A report that did not change is not touched, and one that somebody else stored meanwhile stays.
+-- trail. A report that did not change is not touched, and one that another run stored meanwhile stays.
 with given as (
     select *
     from unnest(
@@ -48,7 +48,7 @@ with given as (
         and $13::boolean
     returning report.id, report.gym_id, given.iso_year, given.iso_week, old.content_hash as old_hash,
         given.content_hash as new_hash
-), noted as (
+), audited as (
     insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload, occurred_at)
     select
         'local.report.regenerated',

@@ -1,55 +1,21 @@
-//! The labels of the page, the mail and the table.
+//! The labels of the page, the mail and the CSV: one line for each, in French
+//! and English.
 
 use super::Language;
 
-/// Every label, in one language.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the names say where they stand")]
-pub struct Labels {
-    pub title: &'static str,
-    pub week: &'static str,
-    pub compared: &'static str,
-    pub in_short: &'static str,
-    pub to_do: &'static str,
-    pub in_numbers: &'static str,
-    pub last_week: &'static str,
-    pub unmeasured: &'static str,
-    pub visits: &'static str,
-    pub unique_visitors: &'static str,
-    pub new_members: &'static str,
-    pub lost_members: &'static str,
-    pub net_members: &'static str,
-    pub active_members: &'static str,
-    pub conversations: &'static str,
-    pub avg_sentiment: &'static str,
-    pub churn_high: &'static str,
-    pub churn_critical: &'static str,
-    pub kiosk_uptime: &'static str,
-    pub open_alerts: &'static str,
-    pub points: &'static str,
-    pub visits_per_day: &'static str,
-    pub this_week: &'static str,
-    pub busy_hours: &'static str,
-    pub busy_hours_key: &'static str,
-    pub no_visits: &'static str,
-    pub churn_levels: &'static str,
-    pub not_scored: &'static str,
-    pub levels: [&'static str; 4],
-    pub call_first: &'static str,
-    pub nobody_at_risk: &'static str,
-    pub listed_of: &'static str,
-    pub of: &'static str,
-    pub nameless: &'static str,
-    pub risk: &'static str,
-    pub kiosks_note: &'static str,
-    pub topics: &'static str,
-    pub no_topics: &'static str,
-    pub moods: [&'static str; 4],
-    pub generated: &'static str,
-    pub time_zone: &'static str,
-    pub other_language: &'static str,
-    pub read_online: &'static str,
-    pub why_mailed: &'static str,
+/// Declares the labels once, and a table of them for each language.
+macro_rules! labels {
+    ($($label:ident: $kind:ty = $french:expr, $english:expr;)*) => {
+        /// Every label, in one language.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "the names say where they are shown")]
+        pub struct Labels {
+            $(pub $label: $kind,)*
+        }
+
+        static FRENCH: Labels = Labels { $($label: $french,)* };
+        static ENGLISH: Labels = Labels { $($label: $english,)* };
+    };
 }
 
 impl Language {
@@ -60,96 +26,63 @@ impl Language {
     }
 }
 
-static FRENCH: Labels = Labels {
-    title: "Rapport hebdomadaire",
-    week: "Semaine",
-    compared: "comparée à la semaine précédente",
-    in_short: "En bref",
-    to_do: "À faire",
-    in_numbers: "En chiffres",
-    last_week: "semaine précédente",
-    unmeasured: "Aucune mesure cette semaine.",
-    visits: "Visites",
-    unique_visitors: "Membres venus",
-    new_members: "Nouveaux membres",
-    lost_members: "Membres partis",
-    net_members: "Solde",
-    active_members: "Membres actifs",
-    conversations: "Conversations",
-    avg_sentiment: "Humeur moyenne",
-    churn_high: "Risque élevé",
-    churn_critical: "Risque critique",
-    kiosk_uptime: "Bornes disponibles",
-    open_alerts: "Alertes ouvertes",
-    points: "pt",
-    visits_per_day: "Visites par jour",
-    this_week: "cette semaine",
-    busy_hours: "Affluence par heure",
-    busy_hours_key: "Plus la couleur est vive, plus il y a de visites.",
-    no_visits: "Aucune visite cette semaine.",
-    churn_levels: "Risque de départ",
-    not_scored: "Aucun membre n’a été évalué cette semaine.",
-    levels: ["faible", "moyen", "élevé", "critique"],
-    call_first: "À appeler en premier",
-    nobody_at_risk: "Personne ne présente de risque élevé.",
-    listed_of: "Les plus à risque :",
-    of: "sur",
-    nameless: "Membre anonymisé",
-    risk: "de risque",
-    kiosks_note: "Part du temps d’ouverture pendant laquelle les bornes ont répondu.",
-    topics: "Sujets de conversation",
-    no_topics: "Aucun sujet cette semaine.",
-    moods: ["positives", "neutres", "mitigées", "négatives"],
-    generated: "Établi le",
-    time_zone: "heure locale",
-    other_language: "English",
-    read_online: "Lire le rapport complet",
-    why_mailed: "Vous recevez ce message parce que votre adresse est inscrite aux rapports de cette salle.",
-};
+type Text = &'static str;
 
-static ENGLISH: Labels = Labels {
-    title: "Weekly report",
-    week: "Week",
-    compared: "compared with the week before",
-    in_short: "In short",
-    to_do: "To do",
-    in_numbers: "In numbers",
-    last_week: "last week",
-    unmeasured: "Nothing was measured this week.",
-    visits: "Visits",
-    unique_visitors: "Members who came",
-    new_members: "New members",
-    lost_members: "Members who left",
-    net_members: "Net change",
-    active_members: "Active members",
-    conversations: "Conversations",
-    avg_sentiment: "Average mood",
-    churn_high: "High risk",
-    churn_critical: "Critical risk",
-    kiosk_uptime: "Kiosk uptime",
-    open_alerts: "Open alerts",
-    points: "pts",
-    visits_per_day: "Visits per day",
-    this_week: "this week",
-    busy_hours: "Busy hours",
-    busy_hours_key: "The stronger the color, the more visits.",
-    no_visits: "No visits this week.",
-    churn_levels: "Risk of leaving",
-    not_scored: "No member was scored this week.",
-    levels: ["low", "medium", "high", "critical"],
-    call_first: "Call these first",
-    nobody_at_risk: "Nobody is at high risk.",
-    listed_of: "Most at risk:",
-    of: "of",
-    nameless: "Anonymised member",
-    risk: "risk",
-    kiosks_note: "Share of opening time in which the kiosks answered.",
-    topics: "What people talked about",
-    no_topics: "No topics this week.",
-    moods: ["positive", "neutral", "mixed", "negative"],
-    generated: "Made on",
-    time_zone: "local time",
-    other_language: "Français",
-    read_online: "Read the full report",
-    why_mailed: "You get this mail because your address is on this gym’s list for reports.",
-};
+labels! {
+    title: Text = "Rapport hebdomadaire", "Weekly report";
+    week: Text = "Semaine", "Week";
+    compared: Text = "comparée à la semaine précédente", "compared with the week before";
+    in_short: Text = "En bref", "In short";
+    to_do: Text = "À faire", "To do";
+    in_numbers: Text = "En chiffres", "In numbers";
+    last_week: Text = "semaine précédente", "last week";
+    unmeasured: Text = "Aucune mesure cette semaine.", "Nothing was measured this week.";
+    visits: Text = "Visites", "Visits";
+    unique_visitors: Text = "Membres venus", "Members who came";
+    new_members: Text = "Nouveaux membres", "New members";
+    lost_members: Text = "Membres partis", "Members who left";
+    net_members: Text = "Solde", "Net change";
+    active_members: Text = "Membres actifs", "Active members";
+    conversations: Text = "Conversations", "Conversations";
+    avg_sentiment: Text = "Humeur moyenne", "Average mood";
+    churn_high: Text = "Risque élevé", "High risk";
+    churn_critical: Text = "Risque critique", "Critical risk";
+    kiosk_uptime: Text = "Bornes disponibles", "Kiosk uptime";
+    open_alerts: Text = "Alertes ouvertes", "Open alerts";
+    points: Text = "pt", "pts";
+    visits_per_day: Text = "Visites par jour", "Visits per day";
+    this_week: Text = "cette semaine", "this week";
+    busy_hours: Text = "Affluence par heure", "Busy hours";
+    busy_hours_key: Text =
+        "Plus la couleur est vive, plus il y a de visites.",
+        "The stronger the color, the more visits.";
+    no_visits: Text = "Aucune visite cette semaine.", "No visits this week.";
+    churn_levels: Text = "Risque de départ", "Risk of leaving";
+    not_scored: Text =
+        "Aucun membre n’a été évalué cette semaine.",
+        "No member was scored this week.";
+    levels: [Text; 4] =
+        ["faible", "moyen", "élevé", "critique"],
+        ["low", "medium", "high", "critical"];
+    call_first: Text = "À appeler en premier", "Call these first";
+    none_at_risk: Text = "Personne ne présente de risque élevé.", "Nobody is at high risk.";
+    listed_of: Text = "Les plus à risque :", "Most at risk:";
+    of: Text = "sur", "of";
+    anonymised: Text = "Membre anonymisé", "Anonymised member";
+    risk: Text = "de risque", "risk";
+    kiosks_note: Text =
+        "Part du temps d’ouverture pendant laquelle les bornes ont répondu.",
+        "Share of opening time in which the kiosks answered.";
+    topics: Text = "Sujets de conversation", "What people talked about";
+    no_topics: Text = "Aucun sujet cette semaine.", "No topics this week.";
+    moods: [Text; 4] =
+        ["positives", "neutres", "mitigées", "négatives"],
+        ["positive", "neutral", "mixed", "negative"];
+    generated: Text = "Établi le", "Made on";
+    time_zone: Text = "heure locale", "local time";
+    other_language: Text = "English", "Français";
+    read_online: Text = "Lire le rapport complet", "Read the full report";
+    why_mailed: Text =
+        "Vous recevez ce message parce que votre adresse est inscrite aux rapports de cette salle.",
+        "You get this mail because your address is on this gym’s list for reports.";
+}

@@ -1,10 +1,10 @@
-//! The charts, as inline SVG. Each says in words what it shows, for those who
+//! The charts, as inline SVG. Each says in text what it shows, for readers who
 //! cannot see it.
 
 use maud::{Markup, html};
 
 use crate::reports::i18n::Language;
-use crate::reports::metrics::Metrics;
+use crate::reports::metrics::{Metrics, real};
 
 /// The width of every chart, in its own units.
 const WIDTH: i64 = 360;
@@ -13,24 +13,15 @@ const WIDTH: i64 = 360;
 pub(super) fn days(metrics: &Metrics, language: Language) -> Markup {
     const HEIGHT: i64 = 150;
     let labels = language.labels();
-    let days: Vec<(i64, i64)> = metrics
-        .visits_by_day
-        .iter()
-        .map(|day| {
-            (
-                day.value.unwrap_or_default(),
-                day.previous.unwrap_or_default(),
-            )
-        })
+    let days = metrics.visits_by_day.iter();
+    let days: Vec<(i64, i64)> = days
+        .map(|day| (day.value.unwrap_or(0), day.previous.unwrap_or(0)))
         .collect();
     let most = days
         .iter()
-        .map(|(this, last)| *this.max(last))
-        .max()
-        .unwrap_or_default()
-        .max(1);
+        .fold(1, |most, (this, last)| most.max(*this).max(*last));
     let tall = |visits: i64| visits * (HEIGHT - 40) / most;
-    let told: Vec<String> = (0..)
+    let texts: Vec<String> = (0..)
         .zip(&days)
         .map(|(day, (this, last))| {
             let (this, last) = (language.count(*this), language.count(*last));
@@ -40,7 +31,7 @@ pub(super) fn days(metrics: &Metrics, language: Language) -> Markup {
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-labelledby="days-title days-words" {
             title id="days-title" { (labels.visits_per_day) ", " (labels.this_week) " (" (labels.last_week) ")" }
-            desc id="days-words" { (told.join(", ")) }
+            desc id="days-words" { (texts.join(", ")) }
             @for (day, (this, last)) in (0_i64..).zip(&days) {
                 @let left = day * WIDTH / 7;
                 rect.before x=(left + 7) width="14" y=(HEIGHT - 22 - tall(*last)) height=(tall(*last)) rx="2" {}
@@ -53,8 +44,8 @@ pub(super) fn days(metrics: &Metrics, language: Language) -> Markup {
     }
 }
 
-/// Visits of each hour of each day; hours in which nobody ever came at either
-/// end are left out.
+/// Visits of each hour of each day; hours without any visit at either end of
+/// the day are left out.
 pub(super) fn hours(metrics: &Metrics, language: Language) -> Markup {
     const LEFT: i64 = 32;
     const ROW: i64 = 20;
@@ -109,32 +100,26 @@ pub(super) fn levels(metrics: &Metrics, language: Language) -> Markup {
     let Some(levels) = metrics.churn_levels else {
         return html! { p.quiet { (labels.not_scored) } };
     };
-    let parts = [
-        ("low", labels.levels[0], levels.low),
-        ("medium", labels.levels[1], levels.medium),
-        ("high", labels.levels[2], levels.high),
-        ("critical", labels.levels[3], levels.critical),
-    ];
-    stacked("levels", labels.churn_levels, &parts, language)
+    stacked(
+        "levels",
+        labels.churn_levels,
+        levels.parts(),
+        labels.levels,
+        language,
+    )
 }
 
 /// Conversations by how they went.
 pub(super) fn moods(metrics: &Metrics, language: Language) -> Markup {
     let labels = language.labels();
-    let sentiment = metrics.sentiment;
-    let parts = [
-        ("positive", labels.moods[0], sentiment.positive),
-        ("neutral", labels.moods[1], sentiment.neutral),
-        ("mixed", labels.moods[2], sentiment.mixed),
-        ("negative", labels.moods[3], sentiment.negative),
-    ];
-    if parts.iter().all(|(_, _, count)| *count == 0) {
+    let parts = metrics.sentiment.parts();
+    if parts.iter().all(|(_, count)| *count == 0) {
         return html! {};
     }
-    stacked("moods", labels.conversations, &parts, language)
+    stacked("moods", labels.conversations, parts, labels.moods, language)
 }
 
-/// The share of opening time in which the kiosks were heard.
+/// The share of opening time in which the kiosks sent heartbeats.
 pub(super) fn uptime(metrics: &Metrics, language: Language) -> Markup {
     let labels = language.labels();
     let Some(share) = metrics.kiosk_uptime.value else {
@@ -158,26 +143,31 @@ pub(super) fn uptime(metrics: &Metrics, language: Language) -> Markup {
 }
 
 /// Parts of a whole, side by side, with their counts below.
-fn stacked(id: &str, title: &str, parts: &[(&str, &str, i64)], language: Language) -> Markup {
-    let total = parts.iter().map(|(_, _, count)| count).sum::<i64>().max(1);
-    let told: Vec<String> = parts
-        .iter()
-        .map(|(_, label, count)| format!("{label} {}", language.count(*count)))
+fn stacked(
+    id: &str,
+    title: &str,
+    parts: [(&str, i64); 4],
+    labels: [&str; 4],
+    language: Language,
+) -> Markup {
+    let total = parts.iter().map(|(_, count)| count).sum::<i64>().max(1);
+    let labelled = || labels.iter().zip(parts);
+    let texts: Vec<String> = labelled()
+        .map(|(label, (_, count))| format!("{label} {}", language.count(count)))
         .collect();
-    let ends = parts.iter().scan(0, |end, (_, _, count)| {
+    let ends = parts.iter().scan(0, |end, (_, count)| {
         *end += count;
         Some(*end * WIDTH / total)
     });
     let ends: Vec<i64> = std::iter::once(0).chain(ends).collect();
-    let rows: Vec<(&str, &str, Option<i64>)> = parts
-        .iter()
-        .map(|(class, label, count)| (*class, *label, Some(*count)))
+    let rows: Vec<(&str, &str, Option<i64>)> = labelled()
+        .map(|(label, (class, count))| (class, *label, Some(count)))
         .collect();
     html! {
         svg viewBox=(format!("0 0 {WIDTH} 22")) role="img" aria-labelledby=(format!("{id}-title {id}-words")) {
             title id=(format!("{id}-title")) { (title) }
-            desc id=(format!("{id}-words")) { (told.join(", ")) }
-            @for (ends, (class, _, _)) in ends.windows(2).zip(parts) {
+            desc id=(format!("{id}-words")) { (texts.join(", ")) }
+            @for (ends, (class, _)) in ends.windows(2).zip(parts) {
                 rect.(class) x=(ends[0]) y="0" width=(ends[1] - ends[0]) height="22" {}
             }
         }
@@ -203,10 +193,7 @@ fn key(rows: &[(&str, &str, Option<i64>)], language: Language) -> Markup {
 /// How dark a square is, in hundredths written as a fraction; the palest
 /// still shows.
 fn shade(visits: i64, most: i64) -> String {
-    format!(
-        "{:.2}",
-        0.18 + 0.82 * super::super::metrics::real(visits) / super::super::metrics::real(most)
-    )
+    format!("{:.2}", 0.18 + 0.82 * real(visits) / real(most))
 }
 
 fn place(row: i64) -> usize {

@@ -6,7 +6,7 @@ use super::{JOB, MONDAY};
 use crate::app::App;
 
 #[tokio::test]
-async fn members_are_counted_as_they_stood_when_the_week_ended() {
+async fn members_are_counted_as_of_the_end_of_the_week() {
     let app = App::new().await;
     let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(
@@ -222,7 +222,7 @@ async fn last_weeks_kiosk_uptime_is_the_one_that_was_reported() {
 }
 
 #[tokio::test]
-async fn alerts_count_while_they_stood_open_at_the_end_of_the_week() {
+async fn alerts_count_when_open_at_the_end_of_the_week() {
     let app = App::new().await;
     let gym = app.gym_called("lyon", "Europe/Paris").await;
     app.execute(&format!(

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::{JOB, MONDAY};
 use crate::app::{App, PUBLIC_URL, Reply};
 
-mod letter;
+mod answers;
+mod content;
 mod outage;
-mod owed;
+mod outbox;
 mod refused;
-mod trouble;
 
 const ADA: &str = "ada@gym.test";
 const BOB: &str = "bob@gym.test";
@@ -133,7 +133,7 @@ async fn each_recipient_gets_one_mail_in_their_language_with_a_link() {
 }
 
 #[tokio::test]
-async fn a_process_that_died_after_sending_mails_nobody_twice() {
+async fn a_process_that_died_after_sending_sends_no_mail_twice() {
     let post = Post::new().await;
     post.run().await;
     post.app
@@ -168,7 +168,7 @@ async fn a_report_that_changed_since_is_not_mailed_again_either() {
 }
 
 #[tokio::test]
-async fn what_nobody_knows_when_resend_has_forgotten_is_left_alone() {
+async fn an_unsure_mail_is_not_tried_after_resend_forgets_its_key() {
     let post = Post::new().await;
     post.run().await;
     let calls = post.resend.calls().len();
@@ -182,7 +182,7 @@ async fn what_nobody_knows_when_resend_has_forgotten_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_a_replay_and_a_service_without_a_key_mail_nobody() {
+async fn a_dry_run_a_replay_and_a_service_without_a_key_send_no_mail() {
     let post = Post::new().await;
     let without = App::new().await;
     without.gym_called("lyon", "Europe/Paris").await;

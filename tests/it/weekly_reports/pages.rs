@@ -7,8 +7,8 @@ use rstest::rstest;
 use super::{JOB, MONDAY};
 use crate::app::{App, OPERATOR_SECRET, Reply};
 
+mod anonymised;
 mod data;
-mod nobody;
 
 async fn read(app: &App, path: &str) -> Reply {
     let headers = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];

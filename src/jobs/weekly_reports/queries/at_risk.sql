@@ -1,5 +1,5 @@
--- The ten members of each gym most at risk on its last scored day: whom to call first. Who has left since, is frozen,
--- objects to being scored or was anonymised is not called.
+-- The ten members of each gym most at risk on its last scored day: the gym calls them first. Members who have left since,
+-- are frozen, object to being scored or were anonymised are left out.
 select
     gym_id as "gym_id!",
     member_id as "member_id!",

@@ -1,4 +1,4 @@
-//! Who is owed a mail, and for how long.
+//! Which mails wait in the outbox, and for how long.
 
 use jarvis_cron::demo::resend_double::Fault;
 use serde_json::json;
@@ -34,7 +34,7 @@ async fn mails_that_were_never_begun_are_sent_a_week_later() {
 }
 
 #[tokio::test]
-async fn nobody_wants_a_report_of_a_month_ago() {
+async fn a_report_of_a_month_ago_is_not_mailed() {
     let post = denied().await;
     post.app
         .execute(
@@ -51,7 +51,7 @@ async fn nobody_wants_a_report_of_a_month_ago() {
 }
 
 #[tokio::test]
-async fn who_wants_no_reports_any_more_gets_none_that_was_owed() {
+async fn a_former_recipient_gets_no_mail_that_still_waits() {
     let post = denied().await;
     post.app
         .execute(&format!(
@@ -64,7 +64,7 @@ async fn who_wants_no_reports_any_more_gets_none_that_was_owed() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_somebody_holds_keeps_nobody_else_waiting() {
+async fn a_delivery_that_another_transaction_holds_delays_no_other() {
     let post = denied().await;
     let mut holder = post.app.db.begin().await.unwrap();
     sqlx::query("select from report_deliveries where recipient = $1 for update")
@@ -118,7 +118,7 @@ async fn a_run_out_of_time_says_that_mails_are_left() {
 }
 
 #[tokio::test]
-async fn a_run_without_time_to_mail_has_put_on_record_who_is_owed() {
+async fn a_run_without_time_to_mail_fills_the_outbox() {
     let post = Post::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
     post.app.gyms(3_000).await;
     post.app
@@ -130,8 +130,8 @@ async fn a_run_without_time_to_mail_has_put_on_record_who_is_owed() {
     assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
     assert!(post.resend.calls().is_empty());
     let reports = reply.results()["generated"].as_i64().unwrap();
-    let owed = "select count(*) from report_deliveries where recipient = 'cy@gym.test'";
-    assert_eq!(post.app.count(owed).await, reports);
+    let waiting = "select count(*) from report_deliveries where recipient = 'cy@gym.test'";
+    assert_eq!(post.app.count(waiting).await, reports);
 }
 
 #[tokio::test]

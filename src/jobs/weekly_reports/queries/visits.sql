@@ -1,6 +1,6 @@
--- Visits by half hour: on which day and in which hour that was is a question of the gym's time zone, and is answered
--- once for each half hour instead of once for each visit. No zone shifts its clocks by less.
--- Sent as two lists per gym: a row for each half hour would cost more to send and to read than to count.
+-- Visits by half hour: the day and the hour depend on the gym's time zone, and are worked out once for each half hour
+-- instead of once for each visit. No zone shifts its clocks by less. Sent as two lists per gym: a row for each half hour
+-- would cost more to send and to read than to count.
 select
     gym_id as "gym_id!",
     array_agg(half_hour) as "half_hours!",
@@ -17,5 +17,5 @@ from (
         and visits.checked_in_at >= week.last_starts
         and visits.checked_in_at < week.ends
     group by 1, 2
-) as counted
+) as half_hours
 group by gym_id

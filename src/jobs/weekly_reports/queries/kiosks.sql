@@ -1,7 +1,7 @@
--- Of the five minutes in which a gym was open, in what share each kiosk in service was heard. A slot is looked up in the
--- index instead of counting what lies in it, so that a kiosk heard every few seconds costs no more. Slots from before
--- the oldest heartbeat that is still kept say nothing, and those from before a kiosk was there neither. What was
--- reported of the week before is taken from there: each heartbeat is looked up once in its life, which halves the time.
+-- Opening time in slots of five minutes: the share of slots in which each kiosk in service sent a heartbeat. A slot is
+-- looked up in the index instead of counting its heartbeats, so that a kiosk that sends one every few seconds costs no
+-- more. Slots before the oldest heartbeat that is still kept do not count, nor those before the kiosk existed. Last week's
+-- share comes from last week's report where there is one: that halves the time.
 with week as materialized (
     select
         week.*,

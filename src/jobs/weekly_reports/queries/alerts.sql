@@ -1,4 +1,4 @@
--- What stood open when the week ended, and when the one before did.
+-- Alerts that were open when the week ended, and when the week before ended.
 select
     week.gym_id as "gym_id!",
     count(*) filter (where opened_at < ends and until >= ends) as "this!",

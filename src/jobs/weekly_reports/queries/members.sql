@@ -1,6 +1,5 @@
--- Who joined, who left, and who was a member when the week ended. Somebody who left is no member from the day of the
--- cancellation, or from the day after the membership ended; without either date, they left before anybody can say.
--- Frozen members are members.
+-- Who joined, who left, and who was a member when the week ended. A former member counts as gone from the day of the
+-- cancellation, or from the day after the membership ended; without either date, since ever. Frozen members are members.
 select
     week.gym_id as "gym_id!",
     count(*) filter (where joined_on >= monday and joined_on < monday + 7) as "joined!",

@@ -1,4 +1,4 @@
--- How many members stood at each level on a day.
+-- Members at each level of risk on a day.
 select
     scored.gym_id as "gym_id!",
     scored.is_this as "is_this!",

@@ -1,0 +1,40 @@
+-- Marks the next deliveries as begun. Those with the fewest attempts come first, so that a mail that is refused every
+-- time delays no other. A mail is tried once per run, and again within an hour only when it was not refused. Skipped are
+-- deliveries that have been unsure for longer than the mail service remembers the key ($2), reports that are too old to
+-- be mailed ($3), and rows that another transaction holds.
+with next as (
+    select
+        delivery.report_id,
+        delivery.recipient,
+        open.locale,
+        delivery.unsure_since is not null as was_unsure
+    from open_deliveries as open
+    join report_deliveries as delivery
+        on delivery.report_id = open.report_id
+        and delivery.recipient = open.recipient
+    where open.period_end > $3
+        and open.period_end <= $1
+        and (open.unsure_since is null or open.unsure_since > $2)
+        and ($4::uuid is null or open.gym_id = $4)
+        and coalesce(
+            open.attempted_at < $1::timestamptz - case when open.refusals > 0 then interval '1 hour' else '0' end,
+            true
+        )
+    order by open.attempts, open.report_id, open.recipient
+    limit $5
+    for update of delivery skip locked
+)
+update report_deliveries as delivery
+set
+    attempts = delivery.attempts + 1,
+    attempted_at = $1,
+    unsure_since = coalesce(delivery.unsure_since, $1)
+from next
+where delivery.report_id = next.report_id
+    and delivery.recipient = next.recipient
+    and delivery.sent_at is null
+returning
+    delivery.report_id as "report_id!",
+    delivery.recipient as "recipient!",
+    next.locale as "locale!",
+    next.was_unsure as "was_unsure!"
