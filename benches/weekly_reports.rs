@@ -226,7 +226,7 @@ impl Service {
             signing_key: self.settings.key_ring(false).unwrap().current().clone(),
         };
         let begin = Instant::now();
-        let answer = delivery.post().await.unwrap();
+        let answer = delivery.attempt(0).await.unwrap();
         let time = begin.elapsed();
         assert_eq!(answer.body["results"]["generated"], gyms, "{}", answer.body);
         time

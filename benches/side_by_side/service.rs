@@ -61,7 +61,7 @@ impl Side {
             signing_key: self.settings.key_ring(false).unwrap().current().clone(),
         };
         let begin = Instant::now();
-        let answer = delivery.post().await.unwrap();
+        let answer = delivery.attempt(0).await.unwrap();
         let time = begin.elapsed();
         assert_eq!(answer.body["status"], "succeeded", "{}", answer.body);
         (time, answer.body["results"].clone())

@@ -1,7 +1,7 @@
 //! One message to one job, delivered as QStash delivers it.
 //!
-//! Owns what a delivery looks like: its headers, and a fresh token for each
-//! attempt. When it is tried again is `trigger`'s business.
+//! Owns the headers of a delivery and the fresh token of each attempt. It does
+//! not retry; `trigger` does.
 
 use std::time::Duration;
 
@@ -38,19 +38,19 @@ pub struct Delivery {
     pub signing_key: SecretString,
 }
 
-/// What the service answered.
+/// The service's answer.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// When to come back, and whether at all.
+    /// They may name the wait before a retry, or forbid one.
     pub headers: HeaderMap,
     /// The body, or its text where it is not JSON.
     pub body: Value,
 }
 
-impl Answered {
-    /// Whether QStash takes it as done.
+impl Answer {
+    /// Whether QStash counts the message as delivered.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -58,25 +58,17 @@ impl Answered {
 }
 
 impl Delivery {
-    /// Delivers it for the first time.
+    /// Delivers it once, with a fresh token and the headers that QStash sends
+    /// after `retried` failed attempts.
     ///
     /// # Errors
     /// When the service cannot be reached.
-    pub async fn post(&self) -> anyhow::Result<Answered> {
-        self.attempt(0).await
-    }
-
-    /// Delivers it once, under a fresh token, with the headers QStash sends
-    /// after `retried` attempts that failed.
-    ///
-    /// # Errors
-    /// When the service cannot be reached.
-    pub async fn attempt(&self, retried: u32) -> anyhow::Result<Answered> {
+    pub async fn attempt(&self, retried: u32) -> anyhow::Result<Answer> {
         let url = self.address()?;
         let signed_for = format!("{}{}", self.public_url.trim_end_matches('/'), self.path());
         #[expect(
             clippy::disallowed_methods,
-            reason = "QStash's part is played here, clock and all"
+            reason = "it stands in for QStash, which dates its tokens"
         )]
         let now = chrono::Utc::now();
         let token = signature::sign(&self.signing_key, &signed_for, self.body.as_bytes(), now)?;
@@ -95,7 +87,7 @@ impl Delivery {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.context("read the answer")?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answered {
+        Ok(Answer {
             status,
             headers,
             body,
@@ -105,14 +97,14 @@ impl Delivery {
     /// Where it goes.
     ///
     /// # Errors
-    /// [`Usage`] when that is no address, or none that a secret may go to.
+    /// [`Usage`] when that is not an address, or would carry the secret in the clear.
     pub fn address(&self) -> Result<Url, Usage> {
         let url = Url::parse(&format!(
             "{}{}",
             self.url.trim_end_matches('/'),
             self.path()
         ))
-        .map_err(|_| Usage(format!("{} is no address", self.url)))?;
+        .map_err(|_| Usage(format!("{} is not an address", self.url)))?;
         let is_plain = url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
@@ -136,7 +128,7 @@ impl Delivery {
     }
 }
 
-/// A message id nobody has used.
+/// A new message id.
 #[must_use]
 pub fn new_message_id() -> String {
     format!("msg_cli_{}", uuid::Uuid::now_v7().simple())

@@ -1,9 +1,9 @@
-//! `doctor`: what keeps this service from working, each with its mend.
+//! `doctor`: what keeps this service from working, each with its fix.
 //!
-//! Changes nothing anywhere. Every check is bounded in time and all run at
-//! once, so the answer comes soon also when everything is away. A check whose
-//! settings are wrong is left out: the settings are a finding of their own.
-//! No secret is printed, whoever quotes it.
+//! Changes nothing anywhere. All checks run at once and each has a time limit,
+//! so the report comes soon even when nothing can be reached. A check whose
+//! settings are wrong is skipped: the settings are a finding of their own.
+//! No secret is printed, even where another service quotes it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use clap::Args;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
-use super::{progress, say};
+use super::{exit_code, println, progress};
 use crate::config::Settings;
 
 mod bounds;
@@ -20,7 +20,6 @@ mod clocks;
 mod database;
 mod finding;
 mod keys;
-mod report;
 mod schedules;
 mod service;
 mod settings;
@@ -31,7 +30,7 @@ use finding::{Finding, Level, failure};
 /// How long one check may take.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// How to tell.
+/// How the findings are printed and judged.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Print JSON.
@@ -42,59 +41,50 @@ pub(super) struct Doctor {
     strict: bool,
 }
 
-/// Looks at everything, prints what it found, and exits 1 when something
-/// does not work.
-///
-/// # Errors
-/// When the findings cannot be printed.
-pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> anyhow::Result<ExitCode> {
-    let waiting = progress::waiting("looking at everything");
-    let mut findings = all(settings).await;
+/// Runs every check, prints the findings, and exits 1 when something does not
+/// work.
+pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> ExitCode {
+    let waiting = progress::waiting("checking everything");
+    let mut findings = findings(settings).await;
     waiting.finish_and_clear();
     for finding in &mut findings {
-        finding.what = settings.conceal(&finding.what);
-        finding.mend = finding.mend.as_deref().map(|mend| settings.conceal(mend));
+        finding.what = settings.redact(&finding.what);
+        finding.fix = finding.fix.as_deref().map(|fix| settings.redact(fix));
     }
     if typed.json {
-        say(format_args!("{:#}", report::in_json(&findings)));
+        println(format_args!("{:#}", finding::render_json(&findings)));
     } else {
-        say(format_args!("{}", report::in_a_table(&findings)));
-        say(format_args!("{}", report::in_a_line(&findings)));
+        println(finding::render_table(&findings));
     }
-    let is_fatal = |finding: &Finding| match finding.level {
-        Level::Ok => false,
-        Level::Warning => typed.strict,
-        Level::Failure => true,
-    };
-    Ok(if findings.iter().any(is_fatal) {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    exit_code(findings.iter().all(|finding| match finding.level {
+        Level::Ok => true,
+        Level::Warning => !typed.strict,
+        Level::Failure => false,
+    }))
 }
 
-async fn all(settings: &Settings) -> Vec<Finding> {
+async fn findings(settings: &Settings) -> Vec<Finding> {
     let mut findings = settings::check(settings);
     findings.extend(bounds::check(settings));
     let checks = [
-        within("database", database::check(settings).boxed()),
-        within("clock", clocks::check(settings).boxed()),
-        within("qstash", keys::check(settings).boxed()),
-        within("schedules", schedules::check(settings).boxed()),
-        within("stripe", stripe::check(settings).boxed()),
-        within("service", service::check(settings).boxed()),
+        with_limit("database", database::check(settings).boxed()),
+        with_limit("clock", clocks::check(settings).boxed()),
+        with_limit("qstash", keys::check(settings).boxed()),
+        with_limit("schedules", schedules::check(settings).boxed()),
+        with_limit("stripe", stripe::check(settings).boxed()),
+        with_limit("service", service::check(settings).boxed()),
     ];
     findings.extend(join_all(checks).await.into_iter().flatten());
     findings
 }
 
-async fn within(check: &'static str, findings: BoxFuture<'_, Vec<Finding>>) -> Vec<Finding> {
-    let late = |_| {
+async fn with_limit(check: &'static str, findings: BoxFuture<'_, Vec<Finding>>) -> Vec<Finding> {
+    let too_late = |_| {
         let what = format!("no answer within {} seconds", LONGEST.as_secs());
-        let mend = "is the way there open from this machine: name, firewall, proxy?";
-        vec![failure(check, what, mend)]
+        let fix = "check name, firewall and proxy between this machine and it";
+        vec![failure(check, what, fix)]
     };
     tokio::time::timeout(LONGEST, findings)
         .await
-        .unwrap_or_else(late)
+        .unwrap_or_else(too_late)
 }

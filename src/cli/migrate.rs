@@ -10,7 +10,7 @@ use super::progress;
 use crate::config::Settings;
 use crate::database::{MIGRATOR, pooler_safe};
 
-/// Applies what is missing and says what it did.
+/// Applies the missing migrations and prints how many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses.
@@ -25,7 +25,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Applies what is missing; answers how many that were.
+/// Applies the missing migrations; returns how many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses.

@@ -1,8 +1,7 @@
 //! The command line.
 //!
-//! Owns what may be typed and what it exits with: 0 done, 1 a run or a
-//! command failed, 2 wrong settings or wrong usage. What commands do stands in
-//! their own files.
+//! Owns the arguments and the exit codes: 0 success, 1 a run or a command
+//! failed, 2 wrong settings or wrong usage. Each command has its own file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,7 +43,7 @@ struct Cli {
 enum Command {
     /// Answer HTTP until SIGTERM or Ctrl-C.
     ///
-    /// Comes up also while the database is away, and says so at /health/ready.
+    /// Starts also while the database is unreachable; /health/ready reports it.
     /// On SIGTERM the batch in flight ends, its run is settled as partial, and
     /// the process exits within ten seconds.
     Serve {
@@ -67,10 +66,10 @@ enum Command {
         job: String,
         #[command(flatten)]
         options: OptionArgs,
-        /// Who runs it, for the ledger; the user name if not given.
+        /// The operator, for the ledger; the user name if not given.
         #[arg(long)]
         actor: Option<String>,
-        /// Why, for the ledger.
+        /// The reason, for the ledger.
         #[arg(long)]
         reason: Option<String>,
     },
@@ -79,10 +78,10 @@ enum Command {
     Churn(churn::Command),
     /// Sign and post a delivery to a running service, as QStash would.
     ///
-    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. What is not answered
-    /// by 2xx is delivered again as QStash would: after 12 s, 2m 28s, 30m 8s,
-    /// or when the answer asks to. Each attempt is one line; then the last
-    /// answer is printed; exits 0 when it is 2xx.
+    /// Needs CRON_SECRET and QSTASH_CURRENT_SIGNING_KEY. Retries any answer but
+    /// 2xx as QStash would: after 12 s, 2m 28s, 30m 8s, or when the answer asks
+    /// to. Prints one line for each attempt, then the last answer; exits 0 when
+    /// it is 2xx.
     Trigger(trigger::Trigger),
     /// Print a token as QStash would sign it, for curl.
     ///
@@ -91,11 +90,11 @@ enum Command {
         #[command(flatten)]
         message: Message,
     },
-    /// Say whether a token is accepted, and if not, why.
+    /// Check a token, and print why it is rejected.
     ///
-    /// For finding out why deliveries get 401, whose answer never says. Keys
-    /// come from the environment. Prints `accepted`, or `rejected: <reason>`
-    /// and exits 1.
+    /// Finds out why deliveries get 401: that answer never gives the reason.
+    /// Keys come from the environment. Prints `accepted`, or `rejected:
+    /// <reason>` and exits 1.
     Verify {
         #[command(flatten)]
         message: Message,
@@ -106,9 +105,9 @@ enum Command {
         #[arg(long)]
         region: Option<String>,
     },
-    /// Say what keeps the service from working, each with its mend.
+    /// Find what keeps the service from working, each with its fix.
     ///
-    /// Looks at the settings, the database and its migrations, the clocks,
+    /// Checks the settings, the database and its migrations, the clocks,
     /// QStash's token, keys and schedules, Stripe, and the service at
     /// PUBLIC_URL. Changes nothing and prints no secret. Exits 1 when something
     /// does not work.
@@ -117,25 +116,18 @@ enum Command {
     ///
     /// Needs DATABASE_URL only. The job cleanup-old-data carries the policies
     /// out.
-    Policies {
-        #[command(subcommand)]
-        command: policies::Command,
-    },
-    /// Make QStash's schedules those of qstash-schedules.json, or look at them.
+    #[command(subcommand)]
+    Policies(policies::Command),
+    /// Make QStash's schedules those of qstash-schedules.json, or list them.
     ///
-    /// Needs QSTASH_TOKEN; plan and apply also need what QStash is told to
-    /// call, PUBLIC_URL, and the secret that it sends. docs/schedules.md
-    /// tells more.
-    Schedules {
-        #[command(subcommand)]
-        command: schedules::Command,
-    },
+    /// Needs QSTASH_TOKEN; plan and apply also need PUBLIC_URL, which QStash
+    /// calls, and CRON_SECRET, which it sends. See docs/schedules.md.
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// Weekly reports: links to share.
-    Reports {
-        #[command(subcommand)]
-        command: reports::Command,
-    },
-    /// Show it all: a Postgres, a Stripe and a QStash of its own, sample data, every job once.
+    #[command(subcommand)]
+    Reports(reports::Command),
+    /// Run every job once on sample data, with a private Postgres, Stripe and QStash.
     #[cfg(feature = "demo")]
     Demo(crate::demo::Arguments),
 }
@@ -166,7 +158,7 @@ pub fn main() -> ExitCode {
     let exit = runtime
         .block_on(dispatch(cli.command, settings))
         .unwrap_or_else(|error| fail(&error));
-    // A look-up of a name that nobody answers must not keep us.
+    // A name look-up without an answer must not delay the exit.
     runtime.shutdown_background();
     exit
 }
@@ -192,10 +184,10 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             signature,
             region,
         } => token::verify(&settings, &message, &signature, region.as_deref()),
-        Command::Doctor(typed) => doctor::doctor(&settings, &typed).await,
-        Command::Policies { command } => policies::policies(&settings, command).await,
-        Command::Schedules { command } => schedules::schedules(&settings, command).await,
-        Command::Reports { command } => reports::reports(&settings, command),
+        Command::Doctor(typed) => Ok(doctor::doctor(&settings, &typed).await),
+        Command::Policies(command) => policies::policies(&settings, command).await,
+        Command::Schedules(command) => schedules::schedules(&settings, command).await,
+        Command::Reports(command) => reports::reports(&settings, command),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => crate::demo::demo(&settings, arguments).await,
     }
@@ -210,14 +202,19 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Prints a line. A reader that has seen enough, such as `head`, changes
-/// nothing about what was done.
-fn say(line: std::fmt::Arguments<'_>) {
+/// Prints a line. A reader that closes the pipe, such as `head`, does not
+/// make the command fail.
+fn println(line: impl std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Something typed that cannot be meant.
+/// 0 or 1.
+pub(crate) fn exit_code(is_success: bool) -> ExitCode {
+    ExitCode::from(u8::from(!is_success))
+}
+
+/// Arguments that make no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);

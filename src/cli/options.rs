@@ -1,4 +1,4 @@
-//! The options of a job, as they are typed.
+//! The options of a job on the command line.
 
 use clap::Args;
 use uuid::Uuid;
@@ -29,27 +29,24 @@ pub struct OptionArgs {
     /// Only this part of the rows, such as 0/4.
     #[arg(long, value_name = "INDEX/COUNT")]
     pub shard: Option<String>,
-    /// Divide the work among that many runs, which a running service asks
-    /// QStash for; not for `run`.
+    /// Divide the work among that many runs, which the service publishes to
+    /// QStash; not for `run`.
     #[arg(long, value_name = "SHARDS")]
     pub fan_out: Option<u32>,
-    /// Do it although it was done.
+    /// Run although the same work is already done.
     #[arg(long)]
     pub force: bool,
 }
 
 impl OptionArgs {
-    /// The job and what is asked of it.
+    /// The job and its options.
     ///
     /// # Errors
-    /// [`Usage`] when there is no such job, or it has no use for an option.
+    /// [`Usage`] when there is no such job, or it does not accept an option.
     pub fn read(&self, job: &str) -> Result<(&'static Job, Options), Usage> {
         let job = jobs::ALL.find(job).ok_or_else(|| {
-            let known = jobs::ALL.names();
-            Usage(format!(
-                "there is no job {job:?}; there are: {}",
-                known.join(", ")
-            ))
+            let known = jobs::ALL.names().join(", ");
+            Usage(format!("there is no job {job:?}; there are: {known}"))
         })?;
         let options = Options {
             dry_run: self.dry_run,

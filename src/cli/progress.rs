@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-/// A spinner that says what is being waited for.
+/// A spinner with this message.
 pub(crate) fn waiting(what: &str) -> ProgressBar {
     // indicatif draws on standard error, and only where that is a terminal.
     let spinner = ProgressBar::new_spinner().with_message(what.to_owned());

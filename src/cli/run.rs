@@ -1,4 +1,4 @@
-//! `run`: a job here and now, without HTTP.
+//! `run`: runs a job in this process, without HTTP.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::options::OptionArgs;
-use super::{Usage, progress, serve};
+use super::{Usage, exit_code, progress, serve};
 use crate::config::Settings;
 use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
@@ -25,11 +25,11 @@ pub(super) async fn run(
     let (job, options) = options.read(job)?;
     if options.fan_out.is_some() {
         return Err(Usage(
-            "--fan-out publishes messages that QStash delivers to a running service: ask that service for it, with trigger".into(),
+            "--fan-out publishes messages that QStash delivers to a running service: use trigger to ask that service for it".into(),
         )
         .into());
     }
-    let runner = serve::runner_by_hand(settings)?;
+    let runner = serve::local_runner(settings)?;
     telemetry::init(settings.logs_for_people()?);
     let actor = actor.or_else(|| settings.user());
     let caller = Caller {
@@ -38,11 +38,7 @@ pub(super) async fn run(
         reason,
         ..Caller::default()
     };
-    let stop = runner.stop.clone();
-    tokio::spawn(async move {
-        serve::told_to_stop().await;
-        stop.cancel();
-    });
+    serve::cancel_on_signal(&runner.stop);
     let (progress, seen) = watch::channel(Value::Null);
     let shown = tokio::spawn(show(job.name, seen));
     let answer = runner
@@ -70,11 +66,7 @@ pub(super) async fn run(
         eprintln!("{}", why.sentence());
     }
     let is_done = matches!(run.status, Status::Succeeded | Status::Partial);
-    Ok(if is_done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_done))
 }
 
 /// Shows the counts as they grow.

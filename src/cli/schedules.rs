@@ -1,4 +1,4 @@
-//! `schedules`: what QStash calls, and when, held against the file.
+//! `schedules`: compares QStash's schedules with the file, and changes them.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Usage, progress, say, serve};
+use super::{Usage, exit_code, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::Options;
 use crate::jobs;
@@ -18,17 +18,18 @@ use crate::qstash::client::{Client, Failure};
 use crate::qstash::plan::Wanted;
 use crate::qstash::schedules::{Jobs, Schedules};
 
-mod apply_shown;
-mod nights_shown;
-mod plan_shown;
-mod standing;
+mod list;
+mod pause;
+mod render_apply;
+mod render_clock_changes;
+mod render_plan;
 
-/// What can be done about schedules.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Show what apply would change, field by field; changes nothing.
     ///
-    /// A read-only token is enough. Also says how many deliveries a day that
+    /// A read-only token is enough. Also shows how many deliveries a day that
     /// makes, and what happens on the nights on which clocks change.
     Plan {
         #[command(flatten)]
@@ -47,9 +48,8 @@ pub(super) enum Command {
     /// Create and update schedules, so that the plan is empty.
     ///
     /// Unchanged ones are not written, paused ones stay paused, and one that
-    /// fails does not keep the others from being done. Looks afterwards
-    /// whether QStash lists what it was told; exits 1 when anything is not
-    /// done. Safe to repeat.
+    /// fails does not stop the others. Checks afterwards that QStash lists what
+    /// was sent; exits 1 when anything is not done. Safe to repeat.
     Apply {
         #[command(flatten)]
         file: FileArgs,
@@ -70,13 +70,13 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Let QStash leave out the ticks of these schedules.
+    /// Let QStash skip the ticks of these schedules.
     ///
-    /// What is left out does not come later. To refuse runs in this service
-    /// instead, whoever starts them, pause the job there.
-    Pause(standing::Named),
+    /// Skipped ticks do not come later. To refuse every run of a job instead,
+    /// pause the job in the service.
+    Pause(pause::Named),
     /// Let QStash call these schedules again, from their next tick on.
-    Resume(standing::Named),
+    Resume(pause::Named),
 }
 
 /// Which file.
@@ -87,7 +87,7 @@ pub(super) struct FileArgs {
     file: Option<PathBuf>,
 }
 
-/// Does what was asked with the schedules.
+/// Runs the subcommand.
 ///
 /// # Errors
 /// When a setting or the file is wrong, or QStash cannot be asked.
@@ -98,20 +98,27 @@ pub(super) async fn schedules(settings: &Settings, command: Command) -> anyhow::
             check,
             quota,
             json,
-        } => plan(&Side::of(settings, &file)?, check, quota, json).await,
+        } => plan(&SyncTarget::new(settings, &file)?, check, quota, json).await,
         Command::Apply {
             file,
             prune,
             rewrite,
             json,
-        } => apply(&Side::of(settings, &file)?, Scope { prune, rewrite }, json).await,
-        Command::List { json } => standing::list(settings, json).await,
-        Command::Pause(named) => standing::change(settings, &named, true).await,
-        Command::Resume(named) => standing::change(settings, &named, false).await,
+        } => {
+            apply(
+                &SyncTarget::new(settings, &file)?,
+                Scope { prune, rewrite },
+                json,
+            )
+            .await
+        }
+        Command::List { json } => list::list(settings, json).await,
+        Command::Pause(named) => pause::set_paused(settings, &named, true).await,
+        Command::Resume(named) => pause::set_paused(settings, &named, false).await,
     }
 }
 
-/// The file, or what is part of this binary, as these jobs allow it.
+/// The file, or the one that is part of this binary, checked against the jobs.
 ///
 /// # Errors
 /// [`Usage`] with every fault of the file.
@@ -129,23 +136,23 @@ pub fn read(file: Option<&Path>) -> anyhow::Result<Schedules> {
     Ok(Schedules::read(&text, &jobs).map_err(|faults| Usage(faults.to_string()))?)
 }
 
-/// Our side of the comparison, and the way to the other.
-struct Side {
+/// The schedules as they should be, and the QStash to make equal to them.
+struct SyncTarget {
     schedules: Schedules,
     wanted: Vec<Wanted>,
     previous: Option<SecretString>,
     client: Client,
-    /// Where QStash's API stands.
+    /// The address of QStash's API.
     api: String,
-    /// What it is told to call.
+    /// The address that it calls.
     public_url: String,
-    /// Whether the file names another address than `PUBLIC_URL`, for which
-    /// the service would not accept a signature.
+    /// Whether the file names another address than `PUBLIC_URL`; the service
+    /// would refuse its signatures.
     is_elsewhere: bool,
 }
 
-impl Side {
-    fn of(settings: &Settings, file: &FileArgs) -> anyhow::Result<Self> {
+impl SyncTarget {
+    fn new(settings: &Settings, file: &FileArgs) -> anyhow::Result<Self> {
         let schedules = read(file.file.as_deref())?;
         let qstash = settings.required_qstash()?;
         let destination = settings.destination_for(&qstash)?;
@@ -162,70 +169,62 @@ impl Side {
     }
 }
 
-async fn plan(side: &Side, check: bool, quota: u32, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn plan(
+    target: &SyncTarget,
+    check: bool,
+    quota: u32,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("asking QStash");
-    let plan = apply::plan(&side.client, &side.wanted, side.previous.as_ref())
+    let plan = apply::plan(&target.client, &target.wanted, target.previous.as_ref())
         .await
-        .map_err(|failure| explained(&failure))?;
+        .map_err(|failure| with_hint(&failure))?;
     waiting.finish_and_clear();
-    let shown = plan_shown::Shown {
-        side,
+    let report = render_plan::Report {
+        target,
         plan: &plan,
         quota,
         now: now(),
     };
     if as_json {
-        say(format_args!("{:#}", shown.json()));
+        println(format_args!("{:#}", report.json()));
     } else {
-        say(format_args!("{shown}"));
+        println(report);
     }
-    Ok(if check && plan.differs() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(!check || !plan.differs()))
 }
 
-async fn apply(side: &Side, scope: Scope, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn apply(target: &SyncTarget, scope: Scope, as_json: bool) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        serve::told_to_stop().await;
-        told.cancel();
-    });
+    serve::cancel_on_signal(&stop);
     let waiting = progress::waiting("applying the schedules");
-    let previous = side.previous.as_ref();
-    let applied = apply::apply(&side.client, &side.wanted, previous, scope, &stop)
+    let previous = target.previous.as_ref();
+    let applied = apply::apply(&target.client, &target.wanted, previous, scope, &stop)
         .await
-        .map_err(|failure| explained(&failure).context("nothing was changed"))?;
+        .map_err(|failure| with_hint(&failure).context("nothing was changed"))?;
     waiting.finish_and_clear();
     if as_json {
-        say(format_args!("{:#}", serde_json::to_value(&applied)?));
+        println(format_args!("{:#}", serde_json::to_value(&applied)?));
     } else {
-        say(format_args!("{}", apply_shown::in_words(&applied)));
+        println(render_apply::render(&applied));
     }
-    let is_done = |outcome| matches!(outcome, Outcome::Done | Outcome::Left);
-    Ok(if applied.iter().all(|one| is_done(one.outcome)) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let mut outcomes = applied.iter().map(|one| one.outcome);
+    let is_success = outcomes.all(|outcome| matches!(outcome, Outcome::Done | Outcome::Left));
+    Ok(exit_code(is_success))
 }
 
-/// The failure, and what to do about it.
-fn explained(failure: &Failure) -> anyhow::Error {
-    match failure.mend() {
-        Some(mend) => anyhow::anyhow!("{failure}\n{mend}"),
-        None => anyhow::anyhow!("{failure}"),
-    }
+/// The failure, and how to fix it.
+fn with_hint(failure: &Failure) -> anyhow::Error {
+    let hint = failure.hint().map(|hint| format!("\n{hint}"));
+    anyhow::anyhow!("{failure}{}", hint.unwrap_or_default())
 }
 
-/// Whether the job takes this body on every tick.
+/// Whether the job accepts this body on every tick.
 fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
     for name in ["as_of", "continuation_of", "dry_run", "shard"] {
         if body.contains_key(name) {
             return Err(format!(
-                "{name} is not for schedules: they replay no fixed moment, continue no run, and do all of their work"
+                "{name} is not for schedules: they replay no fixed moment, continue no run, and do the whole work"
             ));
         }
     }
@@ -239,7 +238,7 @@ fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a plan is about the days after the call"
+    reason = "a plan counts the days from now on"
 )]
 fn now() -> DateTime<Utc> {
     Utc::now()

@@ -1,4 +1,4 @@
-//! `serve`: puts the parts together and answers until told to stop.
+//! `serve`: puts the parts together and answers until it is stopped.
 
 use std::process::ExitCode;
 
@@ -24,17 +24,12 @@ pub async fn serve(settings: &Settings, dev: bool) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listen on {address}"))?;
-    announce(settings, &guard, dev);
-    tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
-    let stop = runner.stop.clone();
-    tokio::spawn(async move {
-        told_to_stop().await;
-        tracing::info!("stopping: the batch in flight ends, then the process");
-        stop.cancel();
-    });
+    warn_of_settings(settings, &guard, dev);
+    tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "Started listening");
+    cancel_on_signal(&runner.stop);
     let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
     http::edge::serve(listener, http::router(runner, guard), stop, tasks).await;
-    tracing::info!("stopped");
+    tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -44,22 +39,22 @@ pub async fn serve(settings: &Settings, dev: bool) -> anyhow::Result<ExitCode> {
 /// When a setting is wrong.
 pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
     let publisher = match settings.qstash()? {
-        // How strong the secret must be, the guard says.
+        // The guard checks the strength of the secret.
         Some(qstash) => Some(Publisher::new(qstash, settings.destination(true)?)?),
         None => None,
     };
     Ok(Runner {
         publisher,
-        ..runner_by_hand(settings)?
+        ..local_runner(settings)?
     })
 }
 
-/// The same for a run at the command line, which publishes nothing: whoever
-/// is there sees that work is left, and may have stopped it.
+/// The same for a run at the command line, which publishes nothing: the
+/// operator sees that work is left, and may have stopped it.
 ///
 /// # Errors
 /// When a setting is wrong.
-pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
+pub fn local_runner(settings: &Settings) -> anyhow::Result<Runner> {
     Ok(Runner {
         jobs: jobs::ALL,
         db: settings.database()?.pool(),
@@ -73,29 +68,41 @@ pub fn runner_by_hand(settings: &Settings) -> anyhow::Result<Runner> {
     })
 }
 
-/// Says aloud what a reader of the settings might overlook.
-fn announce(settings: &Settings, guard: &Guard, dev: bool) {
+/// Logs what a reader of the settings might overlook.
+fn warn_of_settings(settings: &Settings, guard: &Guard, dev: bool) {
     if dev {
-        tracing::warn!("--dev: weak secrets are accepted, on this machine only");
+        tracing::warn!("Accepting weak secrets, on this machine only: --dev");
     }
     if guard.verification.is_none() {
         tracing::warn!(
-            "QSTASH_VERIFY=off: signatures are not checked, CRON_SECRET alone opens every job"
+            "Skipping the check of signatures: QSTASH_VERIFY=off, CRON_SECRET alone opens every job"
         );
     }
     if guard.operator_secret.is_none() {
-        tracing::info!("OPERATOR_SECRET is not set: there is no operator path");
+        tracing::info!("Started without an operator path: OPERATOR_SECRET is not set");
     }
     if settings.qstash().is_ok_and(|qstash| qstash.is_none()) {
-        tracing::info!("QSTASH_TOKEN is not set: a run out of budget waits for the next tick");
+        tracing::info!("Started without QSTASH_TOKEN: a run out of budget waits for the next tick");
     }
     if settings.stripe().is_ok_and(|stripe| stripe.key.is_none()) {
-        tracing::warn!("STRIPE_SECRET_KEY is not set: orders with payment intents will not expire");
+        tracing::warn!(
+            "Started without STRIPE_SECRET_KEY: orders with payment intents will not expire"
+        );
     }
 }
 
+/// Cancels `stop` on SIGTERM or Ctrl-C.
+pub(super) fn cancel_on_signal(stop: &CancellationToken) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("Stopping after the batch in flight");
+        stop.cancel();
+    });
+}
+
 /// Waits for SIGTERM or Ctrl-C.
-pub async fn told_to_stop() {
+pub async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         // Without a handler the signal ends the process at once.

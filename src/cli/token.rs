@@ -1,4 +1,4 @@
-//! `sign` and `verify`: QStash's token by hand.
+//! `sign` and `verify`: make and check a QStash token.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::Message;
+use super::{Message, exit_code};
 use crate::config::Settings;
 use crate::qstash::signature;
 
@@ -18,7 +18,7 @@ pub(super) fn sign(settings: &Settings, message: &Message) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what the guard would find.
+/// Prints the guard's verdict.
 pub(super) fn verify(
     settings: &Settings,
     message: &Message,
@@ -28,30 +28,16 @@ pub(super) fn verify(
     let keys = settings.key_ring(true)?;
     let keys = keys.for_region(region);
     let body = message.body()?;
-    match signature::verify(
-        token,
-        &body,
-        &message.url,
-        keys,
-        now(),
-        chrono::Duration::zero(),
-    ) {
-        Ok(accepted) if accepted.by_next_key => {
-            println!("accepted");
-            eprintln!(
-                "signed with the next key: QStash has rolled its keys, update both variables"
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(_) => {
-            println!("accepted");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(rejection) => {
-            println!("rejected: {rejection}");
-            Ok(ExitCode::FAILURE)
-        }
+    let tolerance = chrono::Duration::zero();
+    let verdict = signature::verify(token, &body, &message.url, keys, now(), tolerance);
+    match &verdict {
+        Ok(_) => println!("accepted"),
+        Err(rejection) => println!("rejected: {rejection}"),
     }
+    if verdict.as_ref().is_ok_and(|accepted| accepted.by_next_key) {
+        eprintln!("signed with the next key: QStash has rolled its keys, update both variables");
+    }
+    Ok(exit_code(verdict.is_ok()))
 }
 
 impl Message {
@@ -73,7 +59,7 @@ impl Message {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a token is made and judged at the time of the call"
+    reason = "a token is made and checked at the time of the call"
 )]
 fn now() -> chrono::DateTime<chrono::Utc> {
     chrono::Utc::now()

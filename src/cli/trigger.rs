@@ -1,7 +1,7 @@
-//! `trigger`: a delivery to a running service, tried as often as QStash would.
+//! `trigger`: delivers to a running service, and retries as QStash would.
 //!
-//! Every attempt carries the same message id and a token of its own, so the
-//! service may tell a redelivery from a new message, as it does for QStash.
+//! Every attempt carries the same message id and a fresh token, so that the
+//! service recognises a redelivery, as it does for QStash.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use clap::Args;
 use indicatif::ProgressBar;
 use reqwest::header::HeaderValue;
 
-use super::call::{Answered, Delivery, new_message_id};
+use super::call::{Answer, Delivery, new_message_id};
 use super::options::OptionArgs;
-use super::{Usage, progress, say, serve};
+use super::{Usage, exit_code, println, progress, serve};
 use crate::config::Settings;
 use crate::qstash::retry;
 
-/// What is delivered, where to, and how patiently.
+/// What is delivered, where to, and how often it is retried.
 #[derive(Debug, Args)]
 pub(super) struct Trigger {
     /// Which job, such as expire-stale-orders; a wrong name lists them all.
@@ -24,50 +24,46 @@ pub(super) struct Trigger {
     /// Where the service listens; PUBLIC_URL if not given.
     #[arg(long)]
     url: Option<String>,
-    /// What the service calls itself, when that is not where it listens;
-    /// the token is signed for this.
+    /// The service's own PUBLIC_URL, when that is not where it listens; the
+    /// token is signed for it.
     #[arg(long)]
     public_url: Option<String>,
-    /// The message id; the same id twice is a redelivery. Made up if not given.
+    /// The message id; the same id twice is a redelivery. A new one if not given.
     #[arg(long)]
     message_id: Option<String>,
     /// Deliveries after the first one has failed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
     retries: u32,
-    /// Wait that long before each retry, such as 2s, instead of as long as
-    /// QStash would.
+    /// Wait that long before each retry, such as 2s, instead of QStash's waits.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     retry_delay: Option<Duration>,
     #[command(flatten)]
     options: OptionArgs,
 }
 
-/// Delivers until it is taken or given up, and prints the last answer.
+/// Delivers until an attempt succeeds or none is left, and prints the last
+/// answer.
 ///
 /// # Errors
-/// When a setting is wrong, or nobody answered in the end.
+/// When a setting is wrong, or the last attempt got no answer.
 pub(super) async fn trigger(settings: &Settings, typed: Trigger) -> anyhow::Result<ExitCode> {
     let delivery = delivery(settings, &typed)?;
     let waiting = progress::waiting(&format!("{} at {}", delivery.job.name, delivery.url));
     let done = tokio::select! {
         done = deliver(&delivery, &typed, &waiting) => Some(done),
-        () = serve::told_to_stop() => None,
+        () = serve::stop_signal() => None,
     };
     waiting.finish_and_clear();
     let Some(done) = done else {
         eprintln!(
-            "stopped; to go on with the same message: --message-id {}",
+            "stopped; to continue with the same message: --message-id {}",
             delivery.message_id
         );
         return Ok(ExitCode::FAILURE);
     };
     let answer = done?;
-    say(format_args!("{:#}", answer.body));
-    Ok(if answer.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    println(format_args!("{:#}", answer.body));
+    Ok(exit_code(answer.is_success()))
 }
 
 fn delivery(settings: &Settings, typed: &Trigger) -> anyhow::Result<Delivery> {
@@ -90,21 +86,21 @@ fn delivery(settings: &Settings, typed: &Trigger) -> anyhow::Result<Delivery> {
     };
     delivery.address()?;
     if HeaderValue::from_str(&delivery.message_id).is_err() {
-        return Err(Usage("a message id is one line of plain text".to_owned()).into());
+        return Err(Usage("a message id must be one line of plain text".to_owned()).into());
     }
     Ok(delivery)
 }
 
-/// Attempt after attempt, until one is taken, none is left, or none can help.
+/// Attempt after attempt, until one succeeds, none is left, or a retry is useless.
 async fn deliver(
     delivery: &Delivery,
     typed: &Trigger,
     waiting: &ProgressBar,
-) -> anyhow::Result<Answered> {
+) -> anyhow::Result<Answer> {
     for retried in 0.. {
         let attempt = delivery.attempt(retried).await;
-        let wait = wait(&attempt, retried, typed);
-        waiting.suspend(|| tell(&attempt, delivery, retried, typed, wait));
+        let wait = wait_before_retry(&attempt, retried, typed);
+        waiting.suspend(|| print_attempt(&attempt, delivery, retried, typed, wait));
         match wait {
             None => return attempt,
             Some(wait) => sleep(wait, waiting).await,
@@ -114,20 +110,23 @@ async fn deliver(
 }
 
 /// How long to wait before the next attempt; `None` when there is none.
-fn wait(attempt: &anyhow::Result<Answered>, retried: u32, typed: &Trigger) -> Option<Duration> {
-    let asked = match attempt {
+fn wait_before_retry(
+    attempt: &anyhow::Result<Answer>,
+    retried: u32,
+    typed: &Trigger,
+) -> Option<Duration> {
+    let wait = match attempt {
         Ok(answer) if answer.is_success() => return None,
-        Ok(answer) if retry::is_over(answer.status, &answer.headers) => return None,
-        Ok(answer) => retry::asked(&answer.headers, now()),
-        Err(_) => None,
+        Ok(answer) if retry::is_final(answer.status, &answer.headers) => return None,
+        Ok(answer) => retry::wait(&answer.headers, now(), retried + 1),
+        Err(_) => retry::backoff(retried + 1),
     };
-    let as_qstash = || asked.unwrap_or_else(|| retry::backoff(retried + 1));
-    (retried < typed.retries).then(|| typed.retry_delay.unwrap_or_else(as_qstash))
+    (retried < typed.retries).then(|| typed.retry_delay.unwrap_or(wait))
 }
 
 /// One line for each attempt.
-fn tell(
-    attempt: &anyhow::Result<Answered>,
+fn print_attempt(
+    attempt: &anyhow::Result<Answer>,
     delivery: &Delivery,
     retried: u32,
     typed: &Trigger,
@@ -140,16 +139,16 @@ fn tell(
     let then = match (wait, attempt) {
         (Some(wait), _) => format!("; again in {}", humantime::format_duration(wait)),
         (None, Ok(answer)) if answer.is_success() => String::new(),
-        (None, Ok(answer)) if retry::is_over(answer.status, &answer.headers) => {
-            "; no retry can mend it".to_owned()
+        (None, Ok(answer)) if retry::is_final(answer.status, &answer.headers) => {
+            "; no retry can succeed".to_owned()
         }
-        (None, _) => "; given up".to_owned(),
+        (None, _) => "; gave up".to_owned(),
     };
     let (number, most, id) = (retried + 1, typed.retries + 1, &delivery.message_id);
     eprintln!("attempt {number} of {most}: {answer} {id}{then}");
 }
 
-/// Waits, and shows on a terminal how long still.
+/// Waits, and shows the time left on a terminal.
 async fn sleep(wait: Duration, waiting: &ProgressBar) {
     const STEP: Duration = Duration::from_secs(1);
     let mut left = wait;
@@ -168,7 +167,7 @@ async fn sleep(wait: Duration, waiting: &ProgressBar) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "QStash's part is played here, clock and all"
+    reason = "dates in answers are compared with the clock, as QStash does"
 )]
 fn now() -> chrono::DateTime<chrono::Utc> {
     chrono::Utc::now()

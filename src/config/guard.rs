@@ -1,4 +1,4 @@
-//! The settings of the guard: who may call, and how they prove it.
+//! The settings of the guard: who may call, and with which secrets.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -66,7 +66,7 @@ impl KeyRing {
 }
 
 impl Settings {
-    /// `CRON_SECRET` and its kin; `dev` accepts weak ones.
+    /// `CRON_SECRET` and the other secrets; `dev` accepts weak ones.
     ///
     /// # Errors
     /// When one is wrong, or two are the same.
@@ -79,7 +79,7 @@ impl Settings {
             if same(&cron_secret) || cron_secret_previous.as_ref().is_some_and(same) {
                 return Err(wrong(
                     "OPERATOR_SECRET",
-                    "equals CRON_SECRET: whoever learns the scheduler's secret would be an operator; make another with: openssl rand -hex 32",
+                    "equals CRON_SECRET: the scheduler's secret would open the operator's routes too; make another with: openssl rand -hex 32",
                 ));
             }
         }
@@ -109,14 +109,14 @@ impl Settings {
         }
     }
 
-    /// `PUBLIC_URL`: what QStash was told to call, and signs for.
+    /// `PUBLIC_URL`: the address that QStash calls, and signs for.
     ///
     /// # Errors
-    /// When it is unset or no address.
+    /// When it is unset or not an address.
     pub fn public_url(&self) -> Read<String> {
         self.required(
             "PUBLIC_URL",
-            "https://cron.example.com (what QStash is told to call)",
+            "https://cron.example.com (the address that QStash calls)",
         )?;
         self.url("PUBLIC_URL", "")?;
         // As it was written: `sub` is compared byte for byte.

@@ -1,6 +1,6 @@
 //! Every setting, read from the environment once; nothing else reads it.
 //!
-//! A wrong value is one clear line that names the variable and the mend, and
+//! A wrong value is one clear line that names the variable and the fix, and
 //! never shows the value. A variable that is set but empty is wrong, not
 //! unset: `CRON_SECRET=` must never mean "no secret wanted".
 
@@ -129,11 +129,11 @@ impl Settings {
             .raw("STRIPE_CANCELLATION_REASON")
             .unwrap_or("abandoned");
         if !reason.is_empty() && !REASONS.contains(&reason) {
-            let mend = format!(
+            let hint = format!(
                 "must be one of {}, or empty to send none",
                 REASONS.join(", ")
             );
-            return Err(wrong("STRIPE_CANCELLATION_REASON", &mend));
+            return Err(wrong("STRIPE_CANCELLATION_REASON", &hint));
         }
         let max_rps = self.number("STRIPE_MAX_RPS", 10, 1..=10_000)?;
         Ok(stripe::Settings {
@@ -170,7 +170,7 @@ impl Settings {
         self.logs_or("json", "info")
     }
 
-    /// The same for commands that people watch: quieter, and for reading.
+    /// The same for commands at a terminal: quieter, and readable.
     ///
     /// # Errors
     /// When one is wrong.
@@ -202,9 +202,9 @@ impl std::fmt::Debug for Database {
 }
 
 fn connect_options(name: &str, url: &str) -> Read<PgConnectOptions> {
-    let mend = "must be an address such as postgres://user:password@host/database";
+    let hint = "must be an address such as postgres://user:password@host/database";
     if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-        return Err(wrong(name, mend));
+        return Err(wrong(name, hint));
     }
-    url.parse().map_err(|_| wrong(name, mend))
+    url.parse().map_err(|_| wrong(name, hint))
 }

@@ -1,9 +1,9 @@
-//! Secrets that are none: too short, made up by a template, or public.
+//! Weak secrets: too short, a template's placeholder, or public.
 
 /// The shortest secret that is accepted, in characters.
 const SHORTEST: usize = 32;
 
-/// QStash's development server signs with these for everybody:
+/// QStash's development server signs with these keys, which are public:
 /// <https://upstash.com/docs/qstash/howto/local-development>.
 const PUBLIC_SIGNING_KEYS: [&str; 2] = [
     "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r",

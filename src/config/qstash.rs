@@ -1,5 +1,5 @@
-//! The settings for calling QStash: the token, where its API stands, and
-//! what it is told to call.
+//! The settings for calling QStash: the token, the address of its API, and
+//! what it calls.
 
 use secrecy::SecretString;
 
@@ -40,7 +40,7 @@ impl Settings {
         Ok(None)
     }
 
-    /// [`Settings::qstash`], for what cannot do without.
+    /// [`Settings::qstash`], for commands that need it.
     ///
     /// # Errors
     /// When one is unset or wrong.
@@ -57,17 +57,17 @@ impl Settings {
         })
     }
 
-    /// [`Settings::destination`], of a kind that this QStash can call: not
-    /// this machine, and not with the secret in the clear, unless QStash is a
-    /// stand-in on this machine; that one is told weak secrets too.
+    /// [`Settings::destination`], checked for this QStash: neither this machine
+    /// nor plain http, unless QStash is a double on this machine, which also
+    /// may get weak secrets.
     ///
     /// # Errors
     /// When one is unset or wrong.
     pub fn destination_for(&self, qstash: &client::Settings) -> Read<Destination> {
-        let is_stand_in = outbound::is_this_machine(&qstash.base);
-        let destination = self.destination(is_stand_in)?;
+        let is_double = outbound::is_this_machine(&qstash.base);
+        let destination = self.destination(is_double)?;
         let url = self.url("PUBLIC_URL", "")?;
-        if is_stand_in {
+        if is_double {
             return Ok(destination);
         }
         if outbound::is_this_machine(&url) {
@@ -93,7 +93,7 @@ impl Settings {
         self.secret("CRON_SECRET_PREVIOUS", dev)
     }
 
-    /// `PUBLIC_URL` and `CRON_SECRET`, as QStash is told them.
+    /// `PUBLIC_URL` and `CRON_SECRET`, as QStash gets them.
     ///
     /// # Errors
     /// When one is unset or wrong.

@@ -1,7 +1,7 @@
-//! Texts of others without our secrets: what a failed delivery was answered,
-//! what `doctor` quotes.
+//! Removes our secrets from texts of other services: the answer to a failed
+//! delivery, what `doctor` quotes.
 //!
-//! Hides every secret that is configured, and whatever stands behind the word
+//! Hides every secret that is configured, and anything after the word
 //! `Bearer`, because a text that was cut off may hold half a secret.
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,29 +9,29 @@ use url::Url;
 
 use super::{Guard, Settings};
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const HIDDEN: &str = "[secret]";
 
-/// What is shorter is a word, and hiding it would make holes in any text.
+/// A shorter secret may be a common word, which would be hidden everywhere.
 const SHORTEST: usize = 8;
 
 impl Guard {
-    /// `text` without the secrets that callers prove themselves with.
+    /// `text` without the secrets that callers authenticate with.
     #[must_use]
-    pub fn conceal(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let keys = self.verification.iter().flat_map(|it| it.keys.all());
         let keys = keys.flat_map(|(_, keys)| [&keys.current, &keys.next]);
         let own = [Some(&self.cron_secret), self.cron_secret_previous.as_ref()];
         let own = own.into_iter().chain([self.operator_secret.as_ref()]);
         let secrets = own.flatten().chain(keys);
-        conceal(text, secrets.map(SecretString::expose_secret))
+        redact(text, secrets.map(SecretString::expose_secret))
     }
 }
 
 impl Settings {
     /// `text` without any secret among the settings.
     #[must_use]
-    pub fn conceal(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let named = |name: &str| {
             let kinds = ["SECRET", "SECRET_PREVIOUS", "_KEY", "_TOKEN", "_PASSWORD"];
             kinds.iter().any(|kind| name.ends_with(kind))
@@ -42,11 +42,11 @@ impl Settings {
             .filter_map(|url| Some(url.password()?.to_owned()))
             .collect();
         let secrets = secrets.map(|(_, value)| value.trim());
-        conceal(text, secrets.chain(passwords.iter().map(String::as_str)))
+        redact(text, secrets.chain(passwords.iter().map(String::as_str)))
     }
 }
 
-fn conceal<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
+fn redact<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
     let mut shown = text.to_owned();
     for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
         shown = shown.replace(secret, HIDDEN);
@@ -55,12 +55,12 @@ fn conceal<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
 }
 
 fn without_bearers(text: &str) -> String {
-    const WORD: &str = "bearer ";
+    const SCHEME: &str = "bearer ";
     let lower = text.to_ascii_lowercase();
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
-    while let Some(at) = lower[from..].find(WORD) {
-        let begin = from + at + WORD.len();
+    while let Some(at) = lower[from..].find(SCHEME) {
+        let begin = from + at + SCHEME.len();
         let ends = |c: char| c.is_whitespace() || "\"'\\,;<>{}()".contains(c);
         let length = text[begin..].find(ends).unwrap_or(text.len() - begin);
         shown.push_str(&text[from..begin]);

@@ -10,17 +10,17 @@ use url::Url;
 #[derive(Clone)]
 pub struct Settings(BTreeMap<String, String>);
 
-/// A setting that cannot stand, and how to mend it.
+/// A wrong setting, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} {mend}")]
+#[error("{variable} {hint}")]
 pub struct Wrong {
     /// The variable.
     pub variable: String,
-    /// What is wrong with it and what to do; never its value.
-    pub mend: String,
+    /// The fault and the fix; never the value.
+    pub hint: String,
 }
 
-/// Settings are read one after the other; the first wrong one is told.
+/// Settings are read one after the other; the first wrong one is the error.
 pub type Read<T> = Result<T, Wrong>;
 
 impl Settings {
@@ -29,7 +29,7 @@ impl Settings {
     pub fn from_env() -> Self {
         Self(
             std::env::vars_os()
-                // What is no text is kept, to be refused by its name.
+                // A value that is not UTF-8 is kept, so that its name is reported.
                 .map(|(name, value)| (lossy(&name), lossy(&value)))
                 .collect(),
         )
@@ -68,7 +68,7 @@ impl Settings {
         Self(BTreeMap::new())
     }
 
-    /// Who is at the command line, for the ledger.
+    /// The user at the command line, for the ledger.
     #[must_use]
     pub fn user(&self) -> Option<String> {
         self.0.get("USER").filter(|user| !user.is_empty()).cloned()
@@ -100,7 +100,7 @@ impl Settings {
             Some("") => Err(wrong(name, "is set but empty; give it a value or unset it")),
             Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => Err(wrong(
                 name,
-                "is no text in UTF-8; give it another value or unset it",
+                "is not UTF-8; give it another value or unset it",
             )),
             value => Ok(value),
         }
@@ -134,12 +134,12 @@ impl Settings {
 
     /// An http or https address, its trailing slash cut off.
     pub(super) fn url(&self, name: &str, default: &str) -> Read<Url> {
-        let mend = "must be an address such as https://cron.example.com, without a user or a query";
+        let hint = "must be an address such as https://cron.example.com, without a user or a query";
         let text = self.text(name)?.unwrap_or(default);
         let url: Url = text
             .trim_end_matches('/')
             .parse()
-            .map_err(|_| wrong(name, mend))?;
+            .map_err(|_| wrong(name, hint))?;
         let is_plain = url.query().is_none()
             && url.fragment().is_none()
             && url.has_host()
@@ -148,7 +148,7 @@ impl Settings {
         if is_plain && matches!(url.scheme(), "http" | "https") {
             Ok(url)
         } else {
-            Err(wrong(name, mend))
+            Err(wrong(name, hint))
         }
     }
 }
@@ -163,10 +163,10 @@ fn lossy(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// A refusal that names the variable and the mend.
-pub(super) fn wrong(variable: &str, mend: &str) -> Wrong {
+/// An error that names the variable and the fix.
+pub(super) fn wrong(variable: &str, hint: &str) -> Wrong {
     Wrong {
         variable: variable.to_owned(),
-        mend: mend.to_owned(),
+        hint: hint.to_owned(),
     }
 }

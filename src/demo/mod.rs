@@ -1,9 +1,9 @@
-//! The demo: the same service, with everything it needs brought along.
+//! The demo: the same service, with everything that it needs.
 //!
-//! A private Postgres, doubles of Stripe, Resend and QStash, and sample data, the server
-//! on loopback, and every job delivered once as QStash would deliver it. The
-//! tests use the same Postgres and the same double. Not in the deployed
-//! image (feature `demo`).
+//! A private Postgres, doubles of Stripe, Resend and QStash, and sample data;
+//! the server on loopback, and every job delivered once as QStash would. The
+//! tests use the same Postgres and the same doubles. Not in the deployed image
+//! (feature `demo`).
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use crate::cli::call::{Delivery, new_message_id};
-use crate::cli::{migrate, progress, serve};
+use crate::cli::{self, migrate, progress, serve};
 use crate::config::Settings;
 use crate::{http, jobs, telemetry};
 
@@ -35,7 +35,7 @@ use stripe_double::StripeDouble;
 /// Where the demo keeps its files.
 const HOME: &str = ".demo";
 
-/// How to show it.
+/// The options of the demo.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Exit after every job has run once; non-zero when one failed.
@@ -49,23 +49,22 @@ pub struct Arguments {
     scale: u32,
 }
 
-/// Shows the service.
+/// Runs the demo until Ctrl-C, or once.
 ///
 /// # Errors
 /// When PostgreSQL is not found, the port is taken, or a part will not start.
 pub async fn demo(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
     telemetry::init(settings.logs_for_people()?);
-    let stopped = serve::told_to_stop();
-    let shown = tokio::select! {
-        shown = show(settings, arguments) => shown,
-        () = stopped => Ok(ExitCode::SUCCESS),
+    let exit = tokio::select! {
+        exit = run(settings, arguments) => exit,
+        () = serve::stop_signal() => Ok(ExitCode::SUCCESS),
     };
-    // The settings in it open nothing any more.
+    // Its secrets are no longer valid.
     let _ = std::fs::remove_file(env_file());
-    shown
+    exit
 }
 
-async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
+async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { once, port, scale } = arguments;
     let listener = TcpListener::bind(("127.0.0.1", port))
         .await
@@ -94,24 +93,23 @@ async fn show(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitC
     ]);
     write_env(&settings)?;
     let (server, stop) = start(listener, &settings)?;
-    open_office(&qstash, &settings)?;
-    let is_well = run_every_job(&settings, port).await?;
+    start_deliveries(&qstash, &settings)?;
+    let is_success = run_every_job(&settings, port).await?;
     report::reports(&settings, &database).await?;
-    report::how_to_go_on(port, once);
+    report::print_next_steps(port, once);
     if !once {
         std::future::pending::<()>().await;
     }
     stop.cancel();
     server.await?;
-    Ok(if is_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(cli::exit_code(is_success))
 }
 
-/// Has the QStash double sign with the demo's keys, and deliver.
-fn open_office(qstash: &QstashDouble, settings: &[(&'static str, String)]) -> anyhow::Result<()> {
+/// Lets the QStash double sign with the demo's keys, and deliver.
+fn start_deliveries(
+    qstash: &QstashDouble,
+    settings: &[(&'static str, String)],
+) -> anyhow::Result<()> {
     let value = |name| {
         let mut settings = settings.iter();
         let found = settings.find(|(known, _)| *known == name);
@@ -128,7 +126,7 @@ fn open_office(qstash: &QstashDouble, settings: &[(&'static str, String)]) -> an
     })
 }
 
-/// The settings of the demo, with secrets made for this once.
+/// The settings of the demo, with new secrets.
 fn demo_settings(
     port: u16,
     database: &str,
@@ -144,7 +142,7 @@ fn demo_settings(
         ("QSTASH_NEXT_SIGNING_KEY", format!("sig_{}", secret())),
         ("STRIPE_SECRET_KEY", format!("sk_test_{}", secret())),
         ("STRIPE_API_BASE", stripe.to_owned()),
-        // The real Stripe would be asked ten times a second at the most.
+        // The limit of 10 is for the real Stripe.
         ("STRIPE_MAX_RPS", "500".to_owned()),
         ("RESEND_API_KEY", format!("re_{}", secret())),
         ("RESEND_API_BASE", resend.to_owned()),
@@ -197,7 +195,7 @@ fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::
     Ok((server, stop))
 }
 
-/// Delivers every job once and prints a table; answers whether all went well.
+/// Delivers every job once and prints a table; returns whether all succeeded.
 async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow::Result<bool> {
     let settings = Settings::none().with(settings.iter().cloned());
     let url = format!("http://127.0.0.1:{port}");
@@ -213,7 +211,7 @@ async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow
             signing_key: settings.key_ring(false)?.current().clone(),
         };
         let spinner = progress::waiting(job.name);
-        let answer = tokio::time::timeout(Duration::from_mins(2), delivery.post()).await??;
+        let answer = tokio::time::timeout(Duration::from_mins(2), delivery.attempt(0)).await??;
         spinner.finish_and_clear();
         table.add(job.name, &answer);
     }

@@ -1,6 +1,6 @@
 //! A private Postgres: for the demo and the tests, gone when they end.
 //!
-//! Listens on loopback and a socket of its own. Under whose name it runs, and
+//! Listens on loopback and a socket of its own. The account it runs under, and
 //! that it ends with this process, is [`account`]'s business.
 
 use std::fs;

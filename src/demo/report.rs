@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use crate::cli::call::Answered;
+use crate::cli::call::Answer;
 use crate::config::Settings;
 use crate::reports::links::to_report;
 use crate::reports::week::IsoWeek;
@@ -34,7 +34,7 @@ impl Table {
     }
 
     /// Adds what the service answered for `job`.
-    pub(super) fn add(&mut self, job: &str, answer: &Answered) {
+    pub(super) fn add(&mut self, job: &str, answer: &Answer) {
         let text = |name: &str| match &answer.body[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -108,7 +108,7 @@ pub(super) async fn reports(
 }
 
 /// Prints what to try next.
-pub(super) fn how_to_go_on(port: u16, once: bool) {
+pub(super) fn print_next_steps(port: u16, once: bool) {
     if once {
         return;
     }
@@ -117,7 +117,7 @@ pub(super) fn how_to_go_on(port: u16, once: bool) {
 Serving on http://127.0.0.1:{port} until Ctrl-C.
 
 The dashboard: http://127.0.0.1:{port}/
-  as user your name, as password the OPERATOR_SECRET that stands in .demo/env
+  as user your name, as password the OPERATOR_SECRET in .demo/env
 
 In another terminal:
 
@@ -134,7 +134,7 @@ In another terminal:
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
   cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
 
-  # what QStash would be told to call, told to a double of it, and told again: nothing is left to do
+  # apply the schedules to a QStash double, and again: the second time nothing changes
   cargo run --release --quiet -- schedules plan
   cargo run --release --quiet -- schedules apply
   cargo run --release --quiet -- schedules plan --check
@@ -152,7 +152,7 @@ In another terminal:
        -d '{{\"reason\": \"stocktaking\"}}' $PUBLIC_URL/api/jobs/expire-stale-orders/pause
   curl -s -X DELETE -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/expire-stale-orders/pause
 
-  # a link to a weekly report for somebody without a secret, and the mails that were sent
+  # a link to a weekly report for a reader without a secret, and the mails that were sent
   cargo run --release --quiet -- reports link lyon-part-dieu 2026-W05 --days 7
   curl -s $RESEND_API_BASE/_double/emails
 

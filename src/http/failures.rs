@@ -51,7 +51,7 @@ fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
     let public_url = public_url.map(|verification| verification.public_url.as_str());
     let job =
         job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(app, &callback))?;
-    let conceal = |text: String| app.guard.conceal(&text);
+    let redact = |text: String| app.guard.redact(&text);
     let options = options(&callback);
     Ok(FailedMessage {
         message_id: callback.message_id,
@@ -62,10 +62,10 @@ fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
         retried: callback.retried,
         max_retries: callback.max_retries,
         dlq_id: callback.dlq_id,
-        url: callback.url.map(conceal),
+        url: callback.url.map(redact),
         response: callback
             .answer
-            .map(|answer| beginning(&conceal(without_nuls(&answer)))),
+            .map(|answer| beginning(&redact(without_nuls(&answer)))),
         due_at: callback.due_at,
     })
 }
@@ -108,7 +108,7 @@ fn foreign(app: &App, callback: &Callback) -> Refusal {
         callback.dlq_id.clone().unwrap_or_else(unknown),
     );
     let message = "neither its url nor its scheduleId names a job of this service";
-    Refusal::bad_callback(message, &app.guard.conceal(&about))
+    Refusal::bad_callback(message, &app.guard.redact(&about))
 }
 
 /// Without what no text in Postgres may hold. Between the letters of a secret

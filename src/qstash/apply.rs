@@ -1,14 +1,13 @@
-//! Making QStash's schedules those of the file, and looking whether they are.
+//! Makes QStash's schedules those of the file, and checks the result.
 //!
-//! Promises that what is unchanged is not written, that what is paused stays
-//! paused, that nothing is deleted whose id is not one of ours, that one
-//! failure does not keep the others from being tried, and that the outcome is
-//! what QStash lists afterwards, not what it answered. Applying twice, or at
-//! the same time, ends the same.
+//! Promises that unchanged schedules are not written, that paused ones stay
+//! paused, that only our schedules are deleted, that one failure does not stop
+//! the others, and that the outcome is what QStash lists afterwards, not what
+//! it answered. Applying twice, or at the same time, ends the same.
 //!
-//! A process that is killed between a schedule's replacing and its pausing
-//! may leave it running, if QStash resumes on an upsert (which is documented
-//! nowhere): no call does both. Being told to stop is heeded between schedules
+//! A process that is killed between replacing a schedule and pausing it may
+//! leave it running, if QStash resumes on an upsert (which is documented
+//! nowhere): no call does both. A stop signal is checked between schedules
 //! only.
 
 use secrecy::SecretString;
@@ -19,7 +18,7 @@ use super::client::{Client, Failure, Listed};
 use super::plan::{Action, Plan, Planned, Wanted};
 use super::schedules::PREFIX;
 
-/// What to do besides creating and updating.
+/// What apply does besides creating and updating.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scope {
     /// Delete our schedules that the file does not name.
@@ -28,16 +27,16 @@ pub struct Scope {
     pub rewrite: bool,
 }
 
-/// What became of one schedule.
+/// The result for one schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// Its id.
     pub id: String,
-    /// What was to be done.
+    /// The planned action.
     pub action: Action,
-    /// What was done.
+    /// What happened.
     pub outcome: Outcome,
-    /// Whether its ticks are left out, as QStash lists it afterwards.
+    /// Whether it is paused, as QStash lists it afterwards.
     pub is_paused: bool,
     /// Why not, when it was not done.
     pub why: Option<String>,
@@ -45,17 +44,17 @@ pub struct Applied {
     failure: Option<Failure>,
 }
 
-/// How a schedule came out of it.
+/// What happened to a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Made, or made anew, as QStash's list says.
+    /// Written or deleted, and listed so by QStash.
     Done,
-    /// Nothing was to be done.
+    /// There was nothing to do.
     Left,
     /// Not done, or not as it should be.
     Failed,
-    /// Not tried: told to stop before.
+    /// Not tried: the process was stopped before.
     NotTried,
 }
 
@@ -71,7 +70,7 @@ pub async fn plan(
     Ok(Plan::of(wanted, &client.schedules().await?, previous))
 }
 
-/// Does what the plan says, and looks afterwards.
+/// Carries out the plan, and checks the result.
 ///
 /// # Errors
 /// When the schedules cannot be listed at first: then nothing was done.
@@ -119,7 +118,7 @@ impl Scope {
 }
 
 impl Applied {
-    /// What QStash said, when it did not do it.
+    /// QStash's error, when there was one.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
@@ -140,8 +139,8 @@ impl Applied {
         }
     }
 
-    /// Whether it may have been done although the answer did not say so. Of an
-    /// unchanged schedule the list cannot tell whether it was written again.
+    /// Whether it may be done although the answer was lost. For an unchanged
+    /// schedule the list does not show whether it was written again.
     fn was_lost(&self) -> bool {
         let is_open = matches!(
             self.failure,
@@ -164,7 +163,7 @@ async fn carry_out(
 ) -> Result<(), Failure> {
     match wanted {
         Some(wanted) => put(client, wanted).await,
-        // Only ours, whoever planned it.
+        // A second check, so that no plan can delete a foreign schedule.
         None if planned.id.starts_with(PREFIX) => client.delete_schedule(&planned.id).await,
         None => Ok(()),
     }
@@ -173,7 +172,7 @@ async fn carry_out(
 /// Replaces a schedule whole; one that was paused is paused again, also when
 /// the answer to the replacing was lost.
 async fn put(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
-    // Somebody may have paused it since it was listed.
+    // It may have been paused since it was listed.
     let before = client.schedule(&wanted.id).await?;
     let was_paused = before.is_some_and(|before| before.is_paused);
     let headers = wanted.headers.clone();
@@ -181,15 +180,15 @@ async fn put(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
         .put_schedule(&wanted.destination, headers, wanted.body.clone())
         .await;
     if was_paused {
-        // Not asked first: to pause twice is harmless, and an answer that does
-        // not come must not leave it running.
+        // Paused without checking first: pausing twice is harmless, and a lost
+        // answer must not leave it running.
         let paused = client.pause_schedule(&wanted.id).await;
         return put.and(paused);
     }
     put
 }
 
-/// Judges what was done by what is listed now.
+/// Compares the outcome with what QStash lists now.
 fn verify(
     applied: &mut [Applied],
     wanted: &[Wanted],
@@ -230,17 +229,17 @@ fn verify(
     }
 }
 
-/// What QStash lists although it answered well.
+/// Why a schedule is not as planned although QStash accepted the call.
 fn still(found: Option<&Planned>) -> String {
     match found {
-        None => "QStash took it and does not list it".to_owned(),
+        None => "QStash accepted it and does not list it".to_owned(),
         Some(found) if found.differences.is_empty() => {
-            "QStash agreed to delete it and still lists it".to_owned()
+            "QStash accepted the deletion and still lists it".to_owned()
         }
         Some(found) => {
             let fields = found.differences.iter();
             let fields: Vec<&str> = fields.map(|difference| &*difference.field).collect();
-            format!("QStash took it and lists another {}", fields.join(", "))
+            format!("QStash accepted it and lists another {}", fields.join(", "))
         }
     }
 }
@@ -249,9 +248,7 @@ fn unverified(applied: &mut [Applied], failure: &Failure) {
     for one in applied {
         if one.outcome == Outcome::Done {
             one.fail(failure.clone());
-            one.why = Some(format!(
-                "it was sent, but could not be looked at: {failure}"
-            ));
+            one.why = Some(format!("it was sent, but could not be checked: {failure}"));
         }
     }
 }

@@ -1,10 +1,8 @@
-//! The failure callback: what QStash tells of a message that it has given up
-//! on.
+//! The failure callback: QStash's report of a message that it gave up on.
 //!
-//! Read leniently: what is no use to us may be missing, cut off or absurd, and
-//! is then unknown. Only a message that cannot be named is refused. The field
-//! `sourceHeader` carries our own secret, so it is passed over and never
-//! built, and no error quotes the body.
+//! Read leniently: every field but the message id may be missing, cut off or
+//! absurd, and is then unknown. The field `sourceHeader` carries our own
+//! secret, so it is skipped and never built, and no error quotes the body.
 //!
 //! Source: <https://upstash.com/docs/qstash/features/callbacks>.
 
@@ -15,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest id that is taken for one, in bytes.
+/// The longest id that is accepted, in bytes.
 const LONGEST_ID: usize = 200;
 /// The longest address that is kept, in bytes.
 const LONGEST_URL: usize = 500;
@@ -31,8 +29,7 @@ pub struct Callback {
     pub message_id: String,
     /// The address that was called, without its query.
     pub url: Option<String>,
-    /// That query, for the options in it. Whatever else is there is not ours
-    /// to keep.
+    /// That query, for the options in it; nothing else of it is kept.
     pub query: Option<String>,
     /// The schedule it came from.
     pub schedule_id: Option<String>,
@@ -52,7 +49,7 @@ pub struct Callback {
     pub due_at: Option<DateTime<Utc>>,
 }
 
-/// Why a callback says nothing.
+/// Why a callback is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// No JSON object with each field once.
@@ -68,7 +65,7 @@ pub enum Unreadable {
     NoMessage,
 }
 
-/// Whatever QStash writes, and of any type; what is not listed is skipped.
+/// QStash's fields, of any type; all others are skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -90,7 +87,7 @@ impl Callback {
     /// Reads the body of a callback.
     ///
     /// # Errors
-    /// When it is no JSON object, or names no message.
+    /// When it is not a JSON object, or names no message.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         let written: Written = serde_json::from_slice(body).map_err(|error| Unreadable::Json {
             line: error.line(),
@@ -160,7 +157,7 @@ fn moment(value: &Value) -> Option<DateTime<Utc>> {
 fn decoded(value: &Value, most: usize) -> Option<Vec<u8>> {
     let text = value.as_str()?.trim().trim_end_matches('=').as_bytes();
     let text = &text[..text.len().min(most)];
-    // One character of four is no byte yet.
+    // A single character of a group of four is not a byte.
     let text = match text.len() % 4 {
         1 => &text[..text.len() - 1],
         _ => text,

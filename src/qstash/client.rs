@@ -1,10 +1,10 @@
 //! QStash's REST API, as far as it is needed here, with typed outcomes.
 //!
 //! Promises that the token travels only over https or to this machine, and
-//! that a call is repeated only when repeating it is safe: nothing but network
-//! errors is, because every call here is an upsert, a deletion, a reading, or
-//! carries a deduplication id. What is published and when is decided in `runs`,
-//! what is scheduled in `qstash-schedules.json`.
+//! that a call is repeated only when repeating it is safe: only after
+//! network errors, because every call here is an upsert, a deletion, a read, or
+//! carries a deduplication id. The engine decides what is published and when,
+//! `qstash-schedules.json` what is scheduled.
 //!
 //! Sources: <https://upstash.com/docs/qstash/api/authentication>,
 //! <https://upstash.com/docs/qstash/api-reference/messages/publish-a-message>,
@@ -29,7 +29,7 @@ mod keys;
 mod schedules;
 
 pub use answer::Failure;
-pub use schedules::{Listed, Shown};
+pub use schedules::{HeaderText, Listed};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ const TRIES: usize = 3;
 pub struct Settings {
     /// `QSTASH_TOKEN`; a read-only one can read.
     pub token: SecretString,
-    /// Where the API stands, without a trailing slash.
+    /// The address of the API, without a trailing slash.
     pub base: Url,
 }
 
@@ -124,7 +124,7 @@ impl Client {
         Ok(answers.into_iter().map(answer::of_entry).collect())
     }
 
-    /// One call, repeated while nobody answers.
+    /// One call, repeated while there is no answer.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -151,7 +151,7 @@ impl Client {
         call.retry(backoff)
             .when(|failure| matches!(failure, Failure::Unreachable { .. }))
             .await
-            .map_err(|failure| failure.conceal(self.settings.token.expose_secret()))
+            .map_err(|failure| failure.redact(self.settings.token.expose_secret()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How QStash is asked to deliver to us: the headers that messages and
 //! schedules have in common.
 //!
-//! Promises that the whole set is said each time, because QStash replaces a
+//! Promises that the whole set is sent each time, because QStash replaces a
 //! schedule's settings and merges nothing, and that `CRON_SECRET` is always
 //! taken from the settings, never from what QStash reads back, which may be
 //! redacted.
@@ -29,13 +29,13 @@ pub struct Delivery {
     pub redact_authorization: bool,
 }
 
-/// Who QStash calls, and how it proves that it may.
+/// The address that QStash calls, and the secret that it sends.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// `PUBLIC_URL`, byte for byte as it is configured: deliveries are signed
     /// for it. Without a slash at the end.
     pub public_url: String,
-    /// What it sends us as its Bearer secret.
+    /// The Bearer secret that it sends us.
     pub cron_secret: SecretString,
 }
 
@@ -49,12 +49,13 @@ impl Destination {
     /// The headers that ask for `delivery` to this service.
     ///
     /// # Errors
-    /// When a setting holds what no header can carry.
+    /// When a setting is not a valid header value.
     pub fn headers(&self, delivery: &Delivery) -> anyhow::Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         let mut put = |name: &'static str, value: &str, is_secret: bool| {
-            let mut value = HeaderValue::from_str(value)
-                .map_err(|_| anyhow::anyhow!("{name} cannot be sent: not a header's value"))?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| {
+                anyhow::anyhow!("{name} cannot be sent: it is not a valid header value")
+            })?;
             value.set_sensitive(is_secret);
             headers.insert(HeaderName::from_static(name), value);
             anyhow::Ok(())

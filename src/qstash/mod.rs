@@ -1,10 +1,10 @@
-//! What QStash and this service say to each other.
+//! The protocol between QStash and this service.
 //!
 //! Owns the protocol, not the transport of deliveries: nothing here knows
 //! axum, and [`signature`] does no I/O at all. [`client`] calls QStash's REST
-//! API; what is to be sent, and when, others decide. [`schedules`] is the file of
-//! schedules, [`plan`] what differs from it at QStash, [`apply`] mends
-//! that.
+//! API; its callers decide what is sent, and when. [`schedules`] is the file
+//! of schedules, [`plan`] its difference from QStash, [`apply`] removes that
+//! difference.
 
 pub mod apply;
 pub mod callback;

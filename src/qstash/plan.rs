@@ -1,10 +1,10 @@
-//! What it takes to make QStash's schedules those of the file.
+//! The changes that make QStash's schedules those of the file.
 //!
-//! A pure comparison: nothing here calls anybody. It promises that no secret
-//! is in a [`Plan`], that whatever else the account holds is [`Action::Foreign`]
-//! and never to be touched, and that nothing counts as a difference that
-//! writing the schedule again would not mend: what QStash does not list, or
-//! lists redacted in a way that cannot be told apart, is [`Unclear`] instead.
+//! A pure comparison without any call. It promises that no secret is in a
+//! [`Plan`], that every other schedule of the account is [`Action::Foreign`]
+//! and never touched, and that writing a schedule again removes each of its
+//! differences: what QStash does not list, or lists redacted so that it cannot
+//! be compared, is [`Unclear`] instead.
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -17,12 +17,13 @@ use super::schedules::{PREFIX, Schedule, Schedules};
 
 mod compare;
 mod secret;
-mod texts;
 
 use secret::Secret;
-pub use texts::shown;
 
-/// A schedule as it is to be, whole.
+/// The longest text that is printed whole, in characters.
+const LONGEST: usize = 120;
+
+/// A schedule as it should be, with everything that is sent.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Its id.
@@ -42,22 +43,22 @@ pub struct Wanted {
     bearer: SecretString,
 }
 
-/// What is to be done, schedule by schedule: ours in the file's order, then
-/// orphans, then what is not ours, by their ids.
+/// The action for each schedule: ours in the file's order, then orphans, then
+/// foreign ones, by their ids.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// All schedules there are and shall be.
+    /// All schedules of the file and of the account.
     pub schedules: Vec<Planned>,
 }
 
-/// What is to be done with one schedule.
+/// The action for one schedule.
 #[derive(Debug, Clone, Serialize)]
 pub struct Planned {
     /// Its id.
     pub id: String,
     /// What to do.
     pub action: Action,
-    /// Whether QStash leaves its ticks out; that is kept.
+    /// Whether it is paused at QStash; that is kept.
     pub is_paused: bool,
     /// The job it calls; also when it is not ours.
     pub job: Option<String>,
@@ -65,11 +66,11 @@ pub struct Planned {
     pub cron: Option<String>,
     /// What it calls, as it is listed, or as it will be.
     pub destination: Option<String>,
-    /// The next tick, as QStash says.
+    /// The next tick, as QStash lists it.
     pub next_at: Option<DateTime<Utc>>,
     /// What an update changes, or a creation sets.
     pub differences: Vec<Difference>,
-    /// What cannot be compared; no difference.
+    /// What cannot be compared; not counted as a difference.
     pub unclear: Vec<Unclear>,
 }
 
@@ -110,10 +111,10 @@ pub struct Unclear {
 }
 
 impl Schedules {
-    /// The schedules as they are to be at QStash, for this service.
+    /// The schedules as they should be at QStash, for this service.
     ///
     /// # Errors
-    /// When a setting holds what no header can carry.
+    /// When a setting is not a valid header value.
     pub fn wanted(&self, destination: &Destination) -> anyhow::Result<Vec<Wanted>> {
         let destination = Destination {
             public_url: self.base_url(&destination.public_url).to_owned(),
@@ -156,8 +157,8 @@ impl Wanted {
 }
 
 impl Plan {
-    /// Compares; `previous` is the secret before the present one, where it is
-    /// known, so that a schedule that still carries it is recognised.
+    /// Compares; `previous` is `CRON_SECRET_PREVIOUS`, so that a schedule that
+    /// still carries it is recognised.
     #[must_use]
     pub fn of(wanted: &[Wanted], listed: &[Listed], previous: Option<&SecretString>) -> Self {
         let secret = Secret::seen_in(wanted, listed, previous);
@@ -171,14 +172,14 @@ impl Plan {
         let mut rest: Vec<Planned> = listed
             .iter()
             .filter(|listed| wanted.iter().all(|wanted| wanted.id != listed.id))
-            .map(|listed| left_over(listed, wanted))
+            .map(|listed| unplanned(listed, wanted))
             .collect();
         rest.sort_by_key(|planned| (planned.action == Action::Foreign, planned.id.clone()));
         schedules.append(&mut rest);
         Self { schedules }
     }
 
-    /// Whether anything is to be done: a pause and what is foreign are not.
+    /// Whether apply has anything to do; pauses and foreign schedules do not count.
     #[must_use]
     pub fn differs(&self) -> bool {
         [Action::Create, Action::Update, Action::Orphan]
@@ -186,7 +187,7 @@ impl Plan {
             .any(|action| self.count(*action) > 0)
     }
 
-    /// How many schedules are to be treated so.
+    /// How many schedules have this action.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
         let schedules = self.schedules.iter();
@@ -211,7 +212,7 @@ impl Action {
 fn planned(wanted: &Wanted, listed: Option<&Listed>, secret: &Secret<'_>) -> Planned {
     let compared = match listed {
         Some(listed) => compare::compare(wanted, listed, secret),
-        None => compare::made(wanted),
+        None => compare::all_fields(wanted),
     };
     Planned {
         id: wanted.id.clone(),
@@ -231,16 +232,15 @@ fn planned(wanted: &Wanted, listed: Option<&Listed>, secret: &Secret<'_>) -> Pla
 }
 
 /// A schedule that the file does not name.
-fn left_over(listed: &Listed, wanted: &[Wanted]) -> Planned {
-    // What QStash cannot have as an id is not to become a part of an address.
-    let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_ours = listed.id.starts_with(PREFIX) && listed.id.chars().all(is_known);
+fn unplanned(listed: &Listed, wanted: &[Wanted]) -> Planned {
+    // An id that QStash does not allow must not become a part of an address.
+    let is_ours = is_our_id(&listed.id);
     let calls = |wanted: &&Wanted| listed.destination.as_ref() == Some(&wanted.destination);
     Planned {
         id: if is_ours {
             listed.id.clone()
         } else {
-            shown(&listed.id)
+            printable(&listed.id)
         },
         action: if is_ours {
             Action::Orphan
@@ -249,10 +249,37 @@ fn left_over(listed: &Listed, wanted: &[Wanted]) -> Planned {
         },
         is_paused: listed.is_paused,
         job: wanted.iter().find(calls).map(|wanted| wanted.job.clone()),
-        cron: listed.cron.as_deref().map(shown),
-        destination: listed.destination.as_deref().map(shown),
+        cron: listed.cron.as_deref().map(printable),
+        destination: listed.destination.as_deref().map(printable),
         next_at: listed.next_at,
         differences: Vec::new(),
         unclear: Vec::new(),
     }
+}
+
+/// Whether it is the id of one of our schedules, in the characters that QStash
+/// allows: <https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule>.
+#[must_use]
+pub fn is_our_id(id: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let rest = id.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_known))
+}
+
+/// A text of QStash without control characters, which a terminal would obey,
+/// and cut after a few lines.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() {
+            printable.extend(c.escape_unicode());
+        } else {
+            printable.push(c);
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        printable.push('…');
+    }
+    printable
 }

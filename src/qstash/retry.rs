@@ -1,6 +1,6 @@
-//! When QStash delivers again what was not taken, for whoever plays its part.
+//! When QStash delivers a message again: for `trigger` and for QStash's double.
 //!
-//! Pure: what was answered and how often it was tried go in, a wait comes out.
+//! Pure: the answer and the number of attempts go in, a wait comes out.
 //!
 //! Source: <https://upstash.com/docs/qstash/features/retry>.
 
@@ -12,21 +12,28 @@ use reqwest::header::HeaderMap;
 /// The longest wait.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Where an answer may say when to come back; the first that does is heard.
-const ASKING: [&str; 4] = [
+/// The headers that may name the wait; the first that is readable counts.
+const WAIT_HEADERS: [&str; 4] = [
     "retry-after",
     "x-ratelimit-reset",
     "x-ratelimit-reset-requests",
     "x-ratelimit-reset-tokens",
 ];
 
-/// Whether this answer ends it: no retry could mend the fault.
+/// Whether this answer says that no retry can succeed.
 #[must_use]
-pub fn is_over(status: u16, headers: &HeaderMap) -> bool {
-    let told = headers
+pub fn is_final(status: u16, headers: &HeaderMap) -> bool {
+    let is_set = headers
         .get("upstash-nonretryable-error")
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    status == 489 && told
+    status == 489 && is_set
+}
+
+/// The wait before the retry number `retry`: what the answer asks for, or
+/// QStash's backoff.
+#[must_use]
+pub fn wait(headers: &HeaderMap, now: DateTime<Utc>, retry: u32) -> Duration {
+    requested(headers, now).unwrap_or_else(|| backoff(retry))
 }
 
 /// The wait before the retry number `retry`, from 1: 12 s, 2 min 28 s,
@@ -37,17 +44,17 @@ pub fn backoff(retry: u32) -> Duration {
     Duration::try_from_secs_f64(seconds.floor()).map_or(LONGEST, |wait| wait.min(LONGEST))
 }
 
-/// How long the answer asks to be left alone, from `now` on. What is beyond a
-/// day, or cannot be read, asks nothing.
+/// The wait that the answer asks for, from `now` on. One that is longer than a
+/// day or cannot be read is ignored.
 #[must_use]
-pub fn asked(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let values = ASKING.iter().filter_map(|name| headers.get(*name));
-    let mut waits = values.filter_map(|value| wait(value.to_str().ok()?.trim(), now));
+pub fn requested(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let values = WAIT_HEADERS.iter().filter_map(|name| headers.get(*name));
+    let mut waits = values.filter_map(|value| parse_wait(value.to_str().ok()?.trim(), now));
     waits.next().filter(|wait| *wait <= LONGEST)
 }
 
 /// Seconds, a date as RFC 1123 writes it, or a duration as Go writes it.
-fn wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+fn parse_wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }

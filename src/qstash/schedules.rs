@@ -1,9 +1,9 @@
 //! The schedules: which job is called when, as `qstash-schedules.json` says.
 //!
-//! Owns what that file means, and promises that a file that is read is sound:
-//! all its faults are told at once ([`Faults`]). It is part of this binary, so
-//! that a replica needs no file beside it and says of its schedules what was
-//! deployed with it. Nothing here calls a job: that is the scheduler's work.
+//! Owns the meaning of that file, and promises that a file that is read is
+//! valid: all its faults are reported at once ([`Faults`]). It is part of this
+//! binary, so that a replica needs no file beside it and knows the schedules
+//! that were deployed with it. Nothing here calls a job; QStash does.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -15,24 +15,22 @@ use serde_json::{Map, Value};
 
 use super::delivery::Delivery;
 
+pub mod clock_changes;
 mod cron;
 mod deliveries;
 mod faults;
 mod file;
-pub mod nights;
 
 pub use deliveries::Deliveries;
-pub use faults::{Fault, Faults};
+pub use faults::Faults;
 
 /// The file.
 const FILE: &str = include_str!("../../qstash-schedules.json");
 
-/// What the ids of our schedules begin with; all others of the account are
-/// somebody else's.
+/// The prefix of our schedules' ids; all others of the account are foreign.
 pub const PREFIX: &str = "jarvis-";
 
-/// Stands in the file for that setting, so that one file serves every
-/// environment.
+/// Replaced by that setting, so that one file serves every environment.
 const PUBLIC_URL: &str = "${PUBLIC_URL}";
 
 /// When the jobs are called.
@@ -55,7 +53,7 @@ pub struct Schedule {
     pub job: String,
     /// Five fields: minute, hour, day of the month, month, day of the week.
     pub cron: Cron,
-    /// What is done then, for people.
+    /// What the job does, for people.
     pub description: String,
     /// How long after an expected tick a missing delivery counts as overdue.
     pub overdue_after: TimeDelta,
@@ -65,22 +63,22 @@ pub struct Schedule {
     pub delivery: Delivery,
 }
 
-/// What has to be known of the jobs to judge a file.
+/// The jobs that a file is checked against.
 pub struct Jobs<'a> {
     /// All there are.
     pub names: &'a [&'a str],
-    /// Whether a job takes such a body; a sentence when it does not.
+    /// Whether a job accepts a body; the error when it does not.
     pub accepts: &'a Accepts,
 }
 
-/// A job's word on a body, by the job's name.
+/// A job's check of a body, by the job's name.
 pub type Accepts = dyn Fn(&str, &Map<String, Value>) -> Result<(), String>;
 
 impl Schedules {
     /// Reads a file that has to fit these jobs, each called by one schedule.
     ///
     /// # Errors
-    /// All faults at once, each with its place.
+    /// All faults, each with its place.
     pub fn read(text: &str, jobs: &Jobs<'_>) -> Result<Self, Faults> {
         file::read(text, Some(jobs))
     }
@@ -99,7 +97,7 @@ impl Schedules {
     )]
     pub fn deployed() -> &'static Self {
         static DEPLOYED: LazyLock<Schedules> =
-            LazyLock::new(|| FILE.parse().expect("qstash-schedules.json is sound"));
+            LazyLock::new(|| FILE.parse().expect("qstash-schedules.json is valid"));
         &DEPLOYED
     }
 
@@ -119,8 +117,8 @@ impl Schedules {
         }
     }
 
-    /// When `schedule` is due next after `moment`; `None` when it never is. An
-    /// hour that a night in spring skips is due as that night's clock goes on.
+    /// The next tick of `schedule` after `moment`; `None` when there is none. A
+    /// tick in an hour that is skipped in spring is due when that hour ends.
     #[must_use]
     pub fn next_tick(&self, schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let local = moment.with_timezone(&self.timezone);
@@ -129,7 +127,7 @@ impl Schedules {
     }
 }
 
-/// Without regard to the jobs.
+/// Not checked against the jobs.
 impl FromStr for Schedules {
     type Err = Faults;
 

@@ -26,8 +26,8 @@ const ISSUER: &str = "Upstash";
 /// How long a token lives: QStash signs each attempt anew for five minutes.
 const LIFETIME: Duration = Duration::minutes(5);
 
-/// The two keys a receiver holds, so that one roll of the keys locks nobody
-/// out: <https://upstash.com/docs/qstash/howto/roll-signing-keys>.
+/// The two keys a receiver holds, so that one roll of the keys refuses no
+/// delivery: <https://upstash.com/docs/qstash/howto/roll-signing-keys>.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
     /// The key QStash signs with now.
@@ -83,8 +83,7 @@ pub enum Rejection {
     BodyMismatch,
 }
 
-/// The claims we look at; `iat`, `aud` and whatever else there is may say
-/// what they like.
+/// The claims that are checked; `iat`, `aud` and all others are ignored.
 #[derive(Deserialize)]
 struct Claims {
     iss: Option<String>,
@@ -151,13 +150,13 @@ pub fn sign(
     )?)
 }
 
-/// Reads the claims of a token whose signature `key` made.
+/// Reads the claims of a token that `key` signed.
 fn decode(token: &str, key: &SecretString) -> Result<Claims, Rejection> {
     hs256::install();
     if key.expose_secret().is_empty() {
         return Err(Rejection::BadSignature);
     }
-    // Times and issuer are judged below against the caller's clock, which
+    // Times and issuer are checked below against the caller's clock, which
     // jsonwebtoken would read from the system.
     let mut rules = Validation::new(Algorithm::HS256);
     rules.required_spec_claims.clear();
@@ -174,7 +173,7 @@ fn decode(token: &str, key: &SecretString) -> Result<Claims, Rejection> {
         })
 }
 
-/// An algorithm that `jsonwebtoken` has never heard of, such as `none`.
+/// An algorithm that `jsonwebtoken` does not know, such as `none`.
 fn names_another_algorithm(token: &str) -> bool {
     let header = token
         .split('.')

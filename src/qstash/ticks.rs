@@ -1,9 +1,9 @@
-//! Ticks: the moments at which a schedule is due, and which of them is owed.
+//! Ticks: the moments at which a schedule is due, and the first one that was
+//! not delivered.
 //!
-//! Pure: every moment is given. Wall clocks are those of the file's time
-//! zone, so a tick in an hour that a night in spring skips is due as that
-//! night's clock goes on, and in an hour that a night in autumn repeats a
-//! daily tick is due once.
+//! Pure: every moment is given. Ticks are local times of the file's zone: a
+//! tick in an hour that is skipped in spring is due when that hour ends, and a
+//! daily tick in an hour that is repeated in autumn is due once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,8 +14,8 @@ use super::schedules::{Schedule, Schedules};
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 impl Schedules {
-    /// When `schedule` was due last, at `moment` or before; `None` when it
-    /// never was.
+    /// The last tick of `schedule`, at `moment` or before; `None` when there is
+    /// none.
     #[must_use]
     pub fn last_tick(&self, schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let local = moment.with_timezone(&self.timezone);
@@ -23,10 +23,10 @@ impl Schedules {
         Some(last.with_timezone(&Utc))
     }
 
-    /// The first tick that nothing was delivered for: neither then nor later.
-    /// Only ticks from `since` on are expected. It may lie in the future.
+    /// The first tick without a delivery, then or later. Only ticks from `since`
+    /// on are expected. It may lie in the future.
     #[must_use]
-    pub fn owed_tick(
+    pub fn undelivered_tick(
         &self,
         schedule: &Schedule,
         since: DateTime<Utc>,
@@ -38,8 +38,8 @@ impl Schedules {
         self.next_tick(schedule, after)
     }
 
-    /// How long `schedule` has been overdue at `moment`: past its owed tick
-    /// and the patience of `overdue_after`. Zero when it is not.
+    /// How long `schedule` has been overdue at `moment`: past its first
+    /// undelivered tick and `overdue_after`. Zero when it is not.
     #[must_use]
     pub fn overdue(
         &self,
@@ -49,8 +49,8 @@ impl Schedules {
         moment: DateTime<Utc>,
     ) -> TimeDelta {
         let zero = TimeDelta::zero();
-        self.owed_tick(schedule, since, last_delivery)
-            .map_or(zero, |owed| moment - owed - schedule.overdue_after)
+        self.undelivered_tick(schedule, since, last_delivery)
+            .map_or(zero, |tick| moment - tick - schedule.overdue_after)
             .max(zero)
     }
 }

@@ -55,7 +55,7 @@ fn assert_refused(changes: &[(&str, Option<&str>)], variable: &str) {
     let wrong = read(&settings(changes), false).unwrap_err();
     let line = wrong.to_string();
     assert!(line.starts_with(&format!("{variable} ")), "{line}");
-    assert!(line.len() > variable.len() + 10, "no mend: {line}");
+    assert!(line.len() > variable.len() + 10, "no hint: {line}");
     assert!(!line.contains('\n'), "{line}");
     let values = changes.iter().filter_map(|(_, value)| *value);
     for value in values.filter(|value| value.trim().len() > 4) {

@@ -170,7 +170,7 @@ async fn listening_at(log: &mut Lines<BufReader<ChildStderr>>) -> String {
     let mut said = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
-        if event["message"] == "listening" {
+        if event["message"] == "Started listening" {
             return event["address"].as_str().unwrap().to_owned();
         }
         said.push(line);

@@ -12,23 +12,23 @@ use crate::app::{CRON_SECRET, PUBLIC_URL};
 use crate::cli::{Done, Settings, run};
 
 mod apply;
+mod clock_changes;
 mod differences;
 mod double;
 mod failures;
 mod file;
 mod lenient;
-mod nights;
+mod pause;
 mod plan;
 mod properties;
 mod round_trip;
-mod standing;
 mod wire;
 
 const CHURN: &str = "jarvis-daily-churn";
 const REPORTS: &str = "jarvis-weekly-reports";
 const ORDERS: &str = "jarvis-expire-stale-orders";
 
-/// A QStash, and what the command line is told of it.
+/// A QStash, and the settings of the command line.
 struct Qstash {
     double: QstashDouble,
     settings: Settings,
@@ -69,7 +69,7 @@ impl Qstash {
         run(&settings, &[&["schedules"], arguments].concat()).await
     }
 
-    /// The plan's word on one schedule.
+    /// One schedule of the plan.
     async fn planned(&self, id: &str) -> Value {
         let plan = self.run(&["plan", "--json"]).await.json();
         let mut schedules = plan["schedules"].as_array().unwrap().iter();
@@ -88,7 +88,7 @@ impl Qstash {
         actions
     }
 
-    /// A call to the API by somebody else.
+    /// A call to the API by another program.
     async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
         let client = outbound::client(std::time::Duration::from_secs(5)).unwrap();
         let url = format!("{}/v2/schedules/{path}", self.double.url());

@@ -1,4 +1,4 @@
-//! Do the bounds of a run fit into those of its schedule?
+//! Checks that a run fits into the time that its schedule allows.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::qstash::schedules::Schedules;
 
 const CHECK: &str = "bounds";
 
-/// One statement of a batch may take that long, and renews nothing meanwhile.
+/// One statement of a batch may take that long, without renewing the lease.
 const SHORTEST_LEASE: Duration = Duration::from_secs(20);
-/// A job whose process was killed waits for its lease to run out; by then its
-/// most frequent tick should not have been missed twice.
+/// A job whose process was killed waits for its lease to expire; by then it
+/// should not have missed two of its most frequent ticks.
 const LONGEST_LEASE: Duration = Duration::from_mins(5);
 
-/// Compares them.
+/// Compares budget, lease and time-outs.
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
-    let Ok(runs) = settings.runs() else {
-        return Vec::new();
-    };
-    vec![budget(runs.budget), lease(runs.lease_ttl)]
+    match settings.runs() {
+        Ok(runs) => vec![budget(runs.budget), lease(runs.lease_ttl)],
+        Err(_) => Vec::new(),
+    }
 }
 
 fn budget(budget: Duration) -> Finding {
@@ -29,47 +29,34 @@ fn budget(budget: Duration) -> Finding {
         let timeout = humantime::parse_duration(&schedule.delivery.timeout).ok()?;
         Some((timeout, schedule.id.as_str()))
     });
-    let (longest, allowed) = (budget + OVERTIME, timeouts.min());
-    let (budget, overtime) = (budget.as_secs(), OVERTIME.as_secs());
-    match allowed {
-        Some((timeout, id)) if timeout <= longest => {
-            let most = timeout.saturating_sub(OVERTIME).as_secs().saturating_sub(1);
-            failure(
-                CHECK,
-                format!(
-                    "a run may take {budget} s and {overtime} s more, but QStash stops waiting for {id} after {} s and delivers again",
-                    timeout.as_secs()
-                ),
-                format!(
-                    "set RUN_BUDGET_SECONDS to {most} at the most, or a longer timeout in qstash-schedules.json"
-                ),
-            )
-        }
-        _ => ok(
-            CHECK,
-            format!(
-                "a run answers within {} s, before QStash stops waiting",
-                longest.as_secs()
-            ),
+    let longest = budget + OVERTIME;
+    let Some((timeout, id)) = timeouts.min().filter(|(timeout, _)| *timeout <= longest) else {
+        let longest = longest.as_secs();
+        let what = format!("a run answers within {longest} s, before QStash stops waiting");
+        return ok(CHECK, what);
+    };
+    let most = timeout.saturating_sub(OVERTIME).as_secs().saturating_sub(1);
+    let (budget, overtime, timeout) = (budget.as_secs(), OVERTIME.as_secs(), timeout.as_secs());
+    failure(
+        CHECK,
+        format!(
+            "a run may take {budget} s and {overtime} s more, but QStash stops waiting for {id} after {timeout} s and delivers again"
         ),
-    }
+        format!(
+            "set RUN_BUDGET_SECONDS to {most} at the most, or a longer timeout in qstash-schedules.json"
+        ),
+    )
 }
 
 fn lease(ttl: Duration) -> Finding {
-    let seconds = ttl.as_secs();
-    if ttl < SHORTEST_LEASE {
-        warning(
-            CHECK,
-            format!("a lease lasts {seconds} s: a slow batch loses it, and its work with it"),
-            "set LEASE_TTL_SECONDS to 60",
-        )
+    let lasts = format!("a lease lasts {} s", ttl.as_secs());
+    let risk = if ttl < SHORTEST_LEASE {
+        "a slow batch loses it and its work"
     } else if ttl > LONGEST_LEASE {
-        warning(
-            CHECK,
-            format!("a lease lasts {seconds} s: a job whose process was killed waits that long"),
-            "set LEASE_TTL_SECONDS to 60",
-        )
+        "a job whose process was killed waits that long"
     } else {
-        ok(CHECK, format!("a lease lasts {seconds} s"))
-    }
+        return ok(CHECK, lasts);
+    };
+    let fix = "set LEASE_TTL_SECONDS to 60";
+    warning(CHECK, format!("{lasts}: {risk}"), fix)
 }

@@ -1,6 +1,6 @@
-//! Does this machine's clock agree with the database's and with QStash's?
+//! Compares this machine's clock with the database's and with QStash's.
 //!
-//! A run judges by the database's clock, a signature is judged by this one.
+//! A run is dated by the database's clock, a signature is checked by this one.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use crate::outbound;
 
 const CHECK: &str = "clock";
 
-/// More than a busy network makes of it.
+/// More than a busy network can explain.
 const NOTABLE: TimeDelta = TimeDelta::seconds(5);
 /// A token lives five minutes, and takes some time to arrive.
 const FATAL: TimeDelta = TimeDelta::seconds(120);
-/// How long QStash may take to say what time it is.
+/// How long QStash may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Compares them. Who does not answer is a finding elsewhere.
+/// Compares them. A service that does not answer is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let (database, qstash) = tokio::join!(database(settings), qstash(settings));
-    let mut findings = Vec::new();
-    findings.extend(database.map(|ahead| finding("the database", ahead)));
-    findings.extend(qstash.map(|ahead| finding("QStash", ahead)));
-    findings
+    let offsets = [("the database", database), ("QStash", qstash)];
+    let known = offsets
+        .into_iter()
+        .filter_map(|(name, offset)| Some(finding(name, offset?)));
+    known.collect()
 }
 
 /// How far our clock is ahead of the database's.
@@ -40,45 +41,37 @@ async fn database(settings: &Settings) -> Option<TimeDelta> {
 /// every answer is dated.
 async fn qstash(settings: &Settings) -> Option<TimeDelta> {
     let base = settings.qstash().ok()??.base;
-    let answer = outbound::client(TIMEOUT)
-        .ok()?
-        .get(base)
-        .send()
-        .await
-        .ok()?;
+    let request = outbound::client(TIMEOUT).ok()?.get(base);
+    let answer = request.send().await.ok()?;
     let date = answer.headers().get("date")?.to_str().ok()?;
     let date = DateTime::parse_from_rfc2822(date).ok()?;
     Some(now() - date.with_timezone(&Utc))
 }
 
-fn finding(whose: &str, ahead: TimeDelta) -> Finding {
-    let off = ahead.abs();
-    if off <= NOTABLE {
-        let what = format!(
-            "agrees with that of {whose} within {} s",
-            NOTABLE.num_seconds()
+fn finding(other: &str, ahead: TimeDelta) -> Finding {
+    let offset = ahead.abs();
+    if offset <= NOTABLE {
+        let most = NOTABLE.num_seconds();
+        return ok(
+            CHECK,
+            format!("agrees with that of {other} within {most} s"),
         );
-        return ok(CHECK, what);
     }
-    let side = if ahead > TimeDelta::zero() {
-        "ahead of"
+    let is_ahead = ahead > TimeDelta::zero();
+    let side = if is_ahead { "ahead of" } else { "behind" };
+    let what = format!("this machine is {} s {side} {other}", offset.num_seconds());
+    let fix = "synchronise both machines by NTP";
+    if offset > FATAL {
+        let what = format!("{what}: deliveries are refused as expired, or accepted too late");
+        failure(CHECK, what, fix)
     } else {
-        "behind"
-    };
-    let seconds = off.num_seconds();
-    let what = format!("this machine is {seconds} s {side} {whose}");
-    let mend = "let both machines take their time from NTP";
-    if off > FATAL {
-        let what = format!("{what}: deliveries are refused as expired, or taken too late");
-        failure(CHECK, what, mend)
-    } else {
-        warning(CHECK, what, mend)
+        warning(CHECK, what, fix)
     }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "this machine's clock is what is looked at"
+    reason = "this machine's clock is what is checked"
 )]
 fn now() -> DateTime<Utc> {
     Utc::now()

@@ -1,7 +1,6 @@
-//! Is the database there, is it ours, and does the way past the pooler lead
-//! to the same one?
+//! Checks the database and its migrations, and that the address past the
+//! pooler leads to the same database.
 
-use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 
 use super::finding::{Finding, failure, ok, warning};
@@ -9,12 +8,13 @@ use crate::config::Settings;
 use crate::database::checkup::{Checkup, Migrations, checkup};
 
 const CHECK: &str = "database";
+const POOLER: &str = "pooler";
 
-/// Ports that poolers in transaction mode listen on, and names they have.
+/// The ports and names of poolers in transaction mode.
 const POOLER_PORTS: [u16; 2] = [6432, 6543];
 const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 
-/// Asks it.
+/// Connects to both addresses.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let Ok(database) = settings.database() else {
         return Vec::new();
@@ -44,9 +44,9 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
 fn reached(found: &Checkup) -> Finding {
     let version = &found.version;
     if found.is_read_only {
-        let what = format!("PostgreSQL {version} answers and refuses to be written");
-        let mend = "point DATABASE_URL at the primary: this is a replica, or it is read-only";
-        failure(CHECK, what, mend)
+        let what = format!("PostgreSQL {version} answers and refuses writes");
+        let fix = "point DATABASE_URL at the primary: this is a replica, or it is read-only";
+        failure(CHECK, what, fix)
     } else {
         ok(CHECK, format!("PostgreSQL {version} answers"))
     }
@@ -55,15 +55,15 @@ fn reached(found: &Checkup) -> Finding {
 fn migrations(found: &Migrations) -> Vec<Finding> {
     const CHECK: &str = "migrations";
     let mut findings = Vec::new();
-    if !found.missing.is_empty() {
-        let (count, first) = (found.missing.len(), found.missing[0]);
+    if let Some(first) = found.missing.first() {
+        let count = found.missing.len();
         let what = format!("{count} not applied, the first is {first}");
         findings.push(failure(CHECK, what, "run: jarvis-cron migrate"));
     }
     if let Some(first) = found.different.first() {
-        let what = format!("{first} was applied with another text, or broke off");
-        let mend = "deploy the program that applied it; migrations are never changed, only added";
-        findings.push(failure(CHECK, what, mend));
+        let what = format!("{first} was applied with another text, or failed halfway");
+        let fix = "deploy the program that applied it; migrations are never changed, only added";
+        findings.push(failure(CHECK, what, fix));
     }
     if let Some(first) = found.unknown.first() {
         let what =
@@ -78,63 +78,54 @@ fn migrations(found: &Migrations) -> Vec<Finding> {
 
 fn same_database(pooled: &Checkup, direct: &Checkup) -> Finding {
     if pooled.identity == direct.identity {
-        ok("pooler", "DATABASE_DIRECT_URL leads to the same database")
+        ok(POOLER, "DATABASE_DIRECT_URL leads to the same database")
     } else {
         let what = "DATABASE_DIRECT_URL leads to another database: migrate would work there";
-        let mend = "let both lead to the same database, one through the pooler and one past it";
-        failure("pooler", what, mend)
+        let fix = "set both to the same database, one through the pooler and one past it";
+        failure(POOLER, what, fix)
     }
 }
 
-/// Without a second address, `migrate` takes the first.
+/// Without a second address, `migrate` uses the first.
 fn pooled(options: &PgConnectOptions) -> Finding {
     let host = options.get_host();
     let is_pooled = POOLER_PORTS.contains(&options.get_port())
         || POOLER_NAMES.iter().any(|name| host.contains(name));
     if is_pooled {
         let what = "DATABASE_URL looks like a pooler's, and DATABASE_DIRECT_URL is not set";
-        let mend =
-            "set DATABASE_DIRECT_URL to the address past the pooler: migrate needs a session";
-        warning("pooler", what, mend)
+        let fix = "set DATABASE_DIRECT_URL to the address past the pooler: migrate needs a session";
+        warning(POOLER, what, fix)
     } else {
-        ok(
-            "pooler",
-            "DATABASE_DIRECT_URL is not set: migrate uses DATABASE_URL",
-        )
+        let what = "DATABASE_DIRECT_URL is not set: migrate uses DATABASE_URL";
+        ok(POOLER, what)
     }
 }
 
 fn same_address(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
-    let address = |options: &PgConnectOptions| {
-        (
-            options.get_host().to_owned(),
-            options.get_socket().cloned(),
-            options.get_port(),
-            options.get_database().map(str::to_owned),
-        )
-    };
-    address(one) == address(other)
+    one.get_host() == other.get_host()
+        && one.get_socket() == other.get_socket()
+        && one.get_port() == other.get_port()
+        && one.get_database() == other.get_database()
 }
 
 fn unreachable(variable: &str, error: &sqlx::Error) -> Finding {
-    let code = error.as_database_error().map(DatabaseError::code);
-    let (said, mend) = match (error, code.flatten().as_deref()) {
-        (sqlx::Error::Database(error), Some("28P01" | "28000")) => {
-            (error.message(), "mend user and password in it")
+    let (what, fix) = match error {
+        sqlx::Error::Database(error) => {
+            let fix = match error.code().as_deref() {
+                Some("28P01" | "28000") => "correct the user and the password",
+                Some("3D000") => "create the database, or correct its name",
+                _ => "read the database's log",
+            };
+            (error.message().to_owned(), fix)
         }
-        (sqlx::Error::Database(error), Some("3D000")) => {
-            (error.message(), "create the database, or mend its name")
-        }
-        (sqlx::Error::Database(error), _) => (error.message(), "ask the database's log"),
-        _ => (
-            "no connection",
-            "is Postgres up, and is it reached from this machine by that host and port?",
+        error => (
+            format!("no connection ({error})"),
+            "check that Postgres is running and that this machine reaches that host and port",
         ),
     };
-    let cause = match error {
-        sqlx::Error::Database(_) => String::new(),
-        error => format!(" ({error})"),
-    };
-    let what = format!("{variable}: {said}{cause}");
-    failure(CHECK, what, format!("{variable}: {mend}"))
+    failure(
+        CHECK,
+        format!("{variable}: {what}"),
+        format!("{variable}: {fix}"),
+    )
 }

@@ -1,6 +1,13 @@
-//! A finding: what was looked at, how it stands, and the mend.
+//! A finding of `doctor`: what was checked, its level, and the fix. Rendered
+//! as a table or as JSON.
 
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The width of the table, in characters.
+const WIDTH: u16 = 120;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -8,55 +15,45 @@ use serde::Serialize;
 pub(super) enum Level {
     /// As it should be, or left out on purpose.
     Ok,
-    /// It works, and will not always.
+    /// It works now, but will not always.
     Warning,
     /// It does not work.
     Failure,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Finding {
-    /// What was looked at, in one word.
+    /// The check, in one word.
     pub(super) check: &'static str,
-    /// How it stands.
+    /// How bad it is.
     pub(super) level: Level,
-    /// In a sentence.
+    /// The finding, in a sentence.
     pub(super) what: String,
-    /// What to do about it; there is none where nothing is wrong.
-    pub(super) mend: Option<String>,
+    /// How to fix it; `None` where nothing is wrong.
+    #[serde(rename = "mend")]
+    pub(super) fix: Option<String>,
 }
 
-impl Level {
-    /// The word for it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failure => "FAILURE",
-        }
-    }
-}
-
-/// All is well.
+/// As it should be.
 pub(super) fn ok(check: &'static str, what: impl Into<String>) -> Finding {
     Finding {
         check,
         level: Level::Ok,
         what: what.into(),
-        mend: None,
+        fix: None,
     }
 }
 
-/// It works, and will not always.
+/// It works now, but will not always.
 pub(super) fn warning(
     check: &'static str,
     what: impl Into<String>,
-    mend: impl Into<String>,
+    fix: impl Into<String>,
 ) -> Finding {
     Finding {
         level: Level::Warning,
-        mend: Some(mend.into()),
+        fix: Some(fix.into()),
         ..ok(check, what)
     }
 }
@@ -65,11 +62,47 @@ pub(super) fn warning(
 pub(super) fn failure(
     check: &'static str,
     what: impl Into<String>,
-    mend: impl Into<String>,
+    fix: impl Into<String>,
 ) -> Finding {
     Finding {
         level: Level::Failure,
-        mend: Some(mend.into()),
-        ..ok(check, what)
+        ..warning(check, what, fix)
     }
+}
+
+/// A row for each finding, and a line with the counts.
+pub(super) fn render_table(findings: &[Finding]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table.set_header(["check", "", "what", "fix"]);
+    for finding in findings {
+        let level = match finding.level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Failure => "FAILURE",
+        };
+        let fix = finding.fix.as_deref().unwrap_or_default();
+        table.add_row([finding.check, level, &finding.what, fix]);
+    }
+    let count = |level| count(findings, level);
+    let (failed, warned) = (count(Level::Failure), count(Level::Warning));
+    let ok = count(Level::Ok);
+    format!("{table}\n{failed} failed, {warned} with a warning, {ok} ok")
+}
+
+/// The same for programs.
+pub(super) fn render_json(findings: &[Finding]) -> Value {
+    let failures = count(findings, Level::Failure);
+    json!({
+        "healthy": failures == 0,
+        "failures": failures,
+        "warnings": count(findings, Level::Warning),
+        "findings": findings,
+    })
+}
+
+fn count(findings: &[Finding], level: Level) -> usize {
+    findings.iter().filter(|it| it.level == level).count()
 }

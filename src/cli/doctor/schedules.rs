@@ -1,5 +1,5 @@
-//! Are QStash's schedules those that were deployed, and do they call this
-//! service?
+//! Checks that QStash's schedules are those that were deployed, and that they
+//! call this service.
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::Settings;
@@ -8,9 +8,10 @@ use crate::qstash::plan::{Action, Plan, Planned};
 use crate::qstash::schedules::Schedules;
 
 const CHECK: &str = "schedules";
-const APPLY: &str = "look with: jarvis-cron schedules plan; mend with: jarvis-cron schedules apply";
+const APPLY: &str =
+    "compare with: jarvis-cron schedules plan; fix with: jarvis-cron schedules apply";
 
-/// Compares them; a token that is refused is a finding elsewhere.
+/// Compares them; a token that is refused is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let (Ok(Some(qstash)), Ok(destination)) = (settings.qstash(), settings.destination(false))
     else {
@@ -21,11 +22,17 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     };
     let listed = match client.schedules().await {
         Ok(listed) => listed,
-        Err(failed) => return unread(&failed),
+        Err(Failure::Denied { .. } | Failure::WrongRegion { .. } | Failure::Unreachable { .. }) => {
+            return Vec::new();
+        }
+        Err(failed) => {
+            let fix = "check that QSTASH_URL is that of QStash's API, or try again later";
+            return vec![failure(CHECK, failed.to_string(), fix)];
+        }
     };
     let wanted = match Schedules::deployed().wanted(&destination) {
         Ok(wanted) => wanted,
-        Err(error) => return vec![failure(CHECK, format!("{error:#}"), "mend CRON_SECRET")],
+        Err(error) => return vec![failure(CHECK, format!("{error:#}"), "correct CRON_SECRET")],
     };
     let guard = settings.guard(false).ok();
     let previous = guard.and_then(|guard| guard.cron_secret_previous);
@@ -35,62 +42,57 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Whether what is scheduled for us comes to us.
+/// Whether our schedules call this service.
 fn destinations(plan: &Plan, listed: &[Listed], public_url: &str) -> Finding {
-    let ours = plan
-        .schedules
-        .iter()
-        .filter(|planned| matches!(planned.action, Action::Update | Action::Unchanged));
-    let elsewhere: Vec<String> = ours
-        .filter_map(|planned| {
-            let theirs = listed.iter().find(|listed| listed.id == planned.id)?;
-            let goes_here = theirs.destination == planned.destination;
-            (!goes_here).then(|| planned.id.clone())
-        })
-        .collect();
-    match elsewhere.len() {
-        0 => ok(
+    let elsewhere = ids(plan, |planned| {
+        let is_ours = matches!(planned.action, Action::Update | Action::Unchanged);
+        let mut theirs = listed.iter().filter(|listed| listed.id == planned.id);
+        is_ours && theirs.any(|theirs| theirs.destination != planned.destination)
+    });
+    match elsewhere {
+        None => {
+            let what = format!("none of them calls another address than {public_url}");
+            ok(CHECK, what)
+        }
+        Some(elsewhere) => failure(
             CHECK,
-            format!("none of them calls another address than {public_url}"),
-        ),
-        _ => failure(
-            CHECK,
-            format!("these do not call {public_url}: {}", elsewhere.join(", ")),
-            format!("is PUBLIC_URL right? Then {APPLY}"),
+            format!("these do not call {public_url}: {elsewhere}"),
+            format!("check PUBLIC_URL, then {APPLY}"),
         ),
     }
 }
 
 fn differences(plan: &Plan) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let of = |action: Action| ids(plan, |planned| planned.action == action);
-    if let Some(missing) = of(Action::Create) {
+    let with_action = |action| ids(plan, move |planned| planned.action == action);
+    if let Some(missing) = with_action(Action::Create) {
         let what = format!("not at QStash, so these jobs are never called: {missing}");
         findings.push(failure(CHECK, what, APPLY));
     }
-    if let Some(drifted) = fields(plan) {
-        let what = format!("these differ from what was deployed: {drifted}");
+    if let Some(changed) = changed(plan) {
+        let what = format!("these differ from what was deployed: {changed}");
         findings.push(warning(CHECK, what, APPLY));
     }
-    if let Some(orphans) = of(Action::Orphan) {
+    if let Some(orphans) = with_action(Action::Orphan) {
         let what = format!("these are ours and not deployed any more: {orphans}");
-        let mend = "look with: jarvis-cron schedules plan; delete with: jarvis-cron schedules apply --prune";
-        findings.push(warning(CHECK, what, mend));
+        let fix = "compare with: jarvis-cron schedules plan; delete with: jarvis-cron schedules apply --prune";
+        findings.push(warning(CHECK, what, fix));
     }
-    let paused = ids(plan, |planned| {
-        planned.is_paused && planned.action != Action::Foreign
+    let is_ours = |planned: &Planned| planned.action != Action::Foreign;
+    if let Some(paused) = ids(plan, |planned| planned.is_paused && is_ours(planned)) {
+        let what = format!("QStash skips these, because they are paused: {paused}");
+        let fix = "once they may run again: jarvis-cron schedules resume";
+        findings.push(warning(CHECK, what, fix));
+    }
+    let unclear = ids(plan, |planned| {
+        let mut fields = planned.unclear.iter().map(|it| &it.field);
+        is_ours(planned) && fields.any(|field| field.starts_with("Authorization"))
     });
-    if let Some(paused) = paused {
-        let what = format!("QStash leaves these out, because they are paused: {paused}");
-        let mend = "once they may run again: jarvis-cron schedules resume";
-        findings.push(warning(CHECK, what, mend));
-    }
-    if let Some(unclear) = ids(plan, has_unclear_secret) {
-        let what = format!(
-            "nobody can tell whether QStash sends our CRON_SECRET, it is redacted: {unclear}"
-        );
-        let mend = "was it changed since? then: jarvis-cron schedules apply --rewrite";
-        findings.push(warning(CHECK, what, mend));
+    if let Some(unclear) = unclear {
+        let what =
+            format!("unknown whether QStash sends our CRON_SECRET, it is redacted: {unclear}");
+        let fix = "if CRON_SECRET was changed since: jarvis-cron schedules apply --rewrite";
+        findings.push(warning(CHECK, what, fix));
     }
     if findings.is_empty() {
         let count = plan.count(Action::Unchanged);
@@ -99,39 +101,23 @@ fn differences(plan: &Plan) -> Vec<Finding> {
     findings
 }
 
-fn has_unclear_secret(planned: &Planned) -> bool {
-    let mut unclear = planned.unclear.iter();
-    planned.action != Action::Foreign && unclear.any(|it| it.field.starts_with("Authorization"))
-}
-
 /// The schedules that differ, with the names of the fields.
-fn fields(plan: &Plan) -> Option<String> {
-    let drifted = plan.schedules.iter();
-    let drifted: Vec<String> = drifted
-        .filter(|planned| planned.action == Action::Update)
-        .map(|planned| {
-            let fields = planned.differences.iter().map(|it| it.field.as_str());
-            format!("{} ({})", planned.id, fields.collect::<Vec<_>>().join(", "))
-        })
-        .collect();
-    (!drifted.is_empty()).then(|| drifted.join(", "))
+fn changed(plan: &Plan) -> Option<String> {
+    let with_fields = |planned: &Planned| {
+        let fields = planned.differences.iter().map(|it| it.field.as_str());
+        format!("{} ({})", planned.id, fields.collect::<Vec<_>>().join(", "))
+    };
+    let changed = plan.schedules.iter();
+    let changed = changed.filter(|planned| planned.action == Action::Update);
+    joined(changed.map(with_fields))
 }
 
 fn ids(plan: &Plan, wanted: impl Fn(&Planned) -> bool) -> Option<String> {
     let ids = plan.schedules.iter().filter(|planned| wanted(planned));
-    let ids: Vec<&str> = ids.map(|planned| planned.id.as_str()).collect();
-    (!ids.is_empty()).then(|| ids.join(", "))
+    joined(ids.map(|planned| planned.id.clone()))
 }
 
-fn unread(failed: &Failure) -> Vec<Finding> {
-    match failed {
-        Failure::Denied { .. } | Failure::WrongRegion { .. } | Failure::Unreachable { .. } => {
-            Vec::new()
-        }
-        failed => vec![failure(
-            CHECK,
-            failed.to_string(),
-            "is QSTASH_URL that of QStash's API? Else try again later",
-        )],
-    }
+fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<String> = texts.collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }

@@ -1,7 +1,8 @@
-//! Does this service answer at `PUBLIC_URL`, as QStash would find it?
+//! Checks that this service answers at `PUBLIC_URL`, as QStash would call it.
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
@@ -13,35 +14,33 @@ const CHECK: &str = "service";
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Calls it: whether it lives, is ready, and guards its doors.
+/// Calls it: whether it is live, is ready, and refuses a call without credentials.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let Ok(public_url) = settings.public_url() else {
         return Vec::new();
     };
     let mut findings = vec![address(&public_url)];
-    let (live, ready, closed) = tokio::join!(
-        get(&public_url, "/health/live"),
-        get(&public_url, "/health/ready"),
-        post(&public_url, "/api/qstash/failures"),
+    let (live, ready, refused) = tokio::join!(
+        call(Method::GET, format!("{public_url}/health/live")),
+        call(Method::GET, format!("{public_url}/health/ready")),
+        call(Method::POST, format!("{public_url}/api/qstash/failures")),
     );
-    let live = is_live(&public_url, live);
-    let lives = live.level == Level::Ok;
+    let live = live_finding(&public_url, live);
+    let is_live = live.level == Level::Ok;
     findings.push(live);
-    // What nobody or somebody else answers says nothing of the service.
-    if lives {
-        findings.push(is_ready(ready));
-        findings.push(is_closed(closed));
+    // Another server's answers say nothing about the service.
+    if is_live {
+        findings.push(ready_finding(ready));
+        findings.push(guard_finding(refused));
     }
     findings
 }
 
-/// Whether QStash could call it, and without telling the secret to everybody.
+/// Whether QStash could call it, and without sending the secret in the clear.
 fn address(public_url: &str) -> Finding {
-    let url = Url::parse(public_url).ok();
-    let is_safe = url.as_ref().is_some_and(outbound::is_safe_for_secrets);
-    match url.as_ref().map(Url::scheme) {
-        Some("https") => ok(CHECK, "PUBLIC_URL is https"),
-        _ if is_safe => warning(
+    match Url::parse(public_url) {
+        Ok(url) if url.scheme() == "https" => ok(CHECK, "PUBLIC_URL is https"),
+        Ok(url) if outbound::is_safe_for_secrets(&url) => warning(
             CHECK,
             "PUBLIC_URL is this machine's own address: QStash cannot call it",
             "set it to the address that the service has on the internet",
@@ -54,97 +53,81 @@ fn address(public_url: &str) -> Finding {
     }
 }
 
+/// A status and a body, or why there is none.
 type Answer = Result<(u16, Value), String>;
 
-fn is_live(public_url: &str, answer: Answer) -> Finding {
-    match answer {
+fn live_finding(public_url: &str, answer: Answer) -> Finding {
+    let (what, fix) = match answer {
         Ok((200, body)) if body["status"] == "live" => {
-            ok(CHECK, format!("answers at {public_url}"))
+            return ok(CHECK, format!("answers at {public_url}"));
         }
-        Ok((status, _)) => something_else(public_url, status),
-        Err(error) => failure(
-            CHECK,
-            format!("nobody answers at {public_url}: {error}"),
-            "is the service deployed there, and is PUBLIC_URL its address?",
+        Ok((status @ 300..=399, _)) => (
+            format!("{public_url} answers with a redirect ({status})"),
+            "QStash follows none: set PUBLIC_URL to where it leads",
         ),
-    }
+        Ok((status @ (401 | 403), _)) => (
+            format!("{public_url} is closed to callers from outside ({status})"),
+            "open it to every caller: the service has its own guard",
+        ),
+        Ok((status, _)) => (
+            format!("{public_url} is answered by something else ({status})"),
+            "check that PUBLIC_URL is this service's address, path included",
+        ),
+        Err(error) => (
+            format!("no answer at {public_url}: {error}"),
+            "check that the service is deployed there, and that PUBLIC_URL is its address",
+        ),
+    };
+    failure(CHECK, what, fix)
 }
 
-fn is_ready(answer: Answer) -> Finding {
-    let said = match answer {
+fn ready_finding(answer: Answer) -> Finding {
+    let why = match answer {
         Ok((200, _)) => return ok(CHECK, "is ready to work"),
         Ok((status, body)) => {
-            let word = |name: &str| body[name].as_str().unwrap_or("unknown").to_owned();
-            let (database, migrations) = (word("database"), word("migrations"));
+            let part = |name: &str| body[name].as_str().unwrap_or("unknown").to_owned();
+            let (database, migrations) = (part("database"), part("migrations"));
             format!("{status}, database {database}, migrations {migrations}")
         }
         Err(error) => error,
     };
-    let mend = "mend what /health/ready names, as the service sees it";
-    failure(CHECK, format!("lives and is not ready: {said}"), mend)
+    let fix = "fix what /health/ready names, as the service sees it";
+    failure(CHECK, format!("is live and is not ready: {why}"), fix)
 }
 
-/// Without credentials its own guard must refuse, and nobody in front of it.
-fn is_closed(answer: Answer) -> Finding {
+/// The service's own guard must refuse a call without credentials, and not a
+/// proxy in front of it.
+fn guard_finding(answer: Answer) -> Finding {
     match answer {
         Ok((401, body)) if body["code"] == "unauthorized" => {
-            ok(CHECK, "refuses who has no credentials")
+            ok(CHECK, "refuses a call without credentials")
         }
         Ok((status, _)) => failure(
             CHECK,
             format!("a call without credentials gets {status}, not this service's own 401"),
-            "let whatever stands in front pass every path and method, and the Authorization header",
+            "configure the proxy in front to pass every path and method, and the Authorization header",
         ),
         Err(error) => failure(CHECK, error, "let POST pass to the service"),
     }
 }
 
-fn something_else(public_url: &str, status: u16) -> Finding {
-    let (what, mend) = match status {
-        300..=399 => (
-            format!("{public_url} answers with a redirect ({status})"),
-            "QStash follows none: set PUBLIC_URL to where it leads",
-        ),
-        401 | 403 => (
-            format!("{public_url} is closed to callers from outside ({status})"),
-            "let everybody call it: the service has a guard of its own",
-        ),
-        _ => (
-            format!("{public_url} is answered by something else ({status})"),
-            "is PUBLIC_URL this service's address, path included?",
-        ),
-    };
-    failure(CHECK, what, mend)
-}
-
-async fn get(public_url: &str, path: &str) -> Answer {
-    call(|http| http.get(format!("{public_url}{path}"))).await
-}
-
-async fn post(public_url: &str, path: &str) -> Answer {
-    call(|http| http.post(format!("{public_url}{path}"))).await
-}
-
-async fn call(request: impl FnOnce(reqwest::Client) -> reqwest::RequestBuilder) -> Answer {
+async fn call(method: Method, url: String) -> Answer {
     let http = outbound::client(TIMEOUT).map_err(|error| format!("{error:#}"))?;
-    let answer = request(http)
-        .send()
-        .await
-        .map_err(|error| in_words(&error))?;
+    let answer = http.request(method, url).send().await;
+    let answer = answer.map_err(|error| innermost(&error))?;
     let status = answer.status().as_u16();
-    let text = answer.text().await.map_err(|error| in_words(&error))?;
+    let text = answer.text().await.map_err(|error| innermost(&error))?;
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
-/// The innermost cause: a name, a refusal, a certificate.
-fn in_words(error: &reqwest::Error) -> String {
+/// The innermost cause: a name, a refused connection, a certificate.
+fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else {
-        cause.to_string()
-    }
+    cause.to_string()
 }

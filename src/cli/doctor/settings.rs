@@ -1,7 +1,7 @@
-//! Are the settings such that `serve` would start?
+//! Checks that `serve` would start with these settings.
 //!
-//! A reader tells the first wrong setting only. So each is read again with
-//! what was wrong put right, until nothing more is found.
+//! Reading settings ends at the first wrong one. So they are read again with
+//! a stand-in for it, until nothing more is found.
 
 use secrecy::ExposeSecret;
 
@@ -10,7 +10,7 @@ use crate::config::{Read, Settings, Wrong};
 
 const CHECK: &str = "settings";
 
-/// What stands in for a wrong setting that cannot be missing. None is used.
+/// Replacements for wrong settings that are required. None is used.
 const STAND_INS: [(&str, &str); 6] = [
     ("DATABASE_URL", "postgres://stand-in@localhost/stand-in"),
     ("PUBLIC_URL", "https://stand-in.invalid"),
@@ -37,16 +37,13 @@ const READERS: [Reader; 9] = [
     |settings| settings.qstash().map(drop),
 ];
 
-/// Every fault, and what is set in a way that should not last.
+/// Every wrong setting, and those that are meant for a transition only.
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
-    let told = |Wrong { variable, mend }: Wrong| {
-        failure(
-            CHECK,
-            format!("{variable} {mend}"),
-            format!("set {variable} right; docs/settings.md says what it takes"),
-        )
+    let finding = |wrong: &Wrong| {
+        let fix = format!("correct {}; see docs/settings.md", wrong.variable);
+        failure(CHECK, wrong.to_string(), fix)
     };
-    let mut findings: Vec<Finding> = faults(settings).into_iter().map(told).collect();
+    let mut findings: Vec<Finding> = wrong(settings).iter().map(finding).collect();
     if findings.is_empty() {
         findings.push(ok(CHECK, "every setting can be read"));
     }
@@ -55,19 +52,19 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn faults(settings: &Settings) -> Vec<Wrong> {
+fn wrong(settings: &Settings) -> Vec<Wrong> {
     let mut settings = settings.clone();
     let mut faults: Vec<Wrong> = Vec::new();
     for read in READERS {
         while let Err(wrong) = read(&settings) {
             let name = &wrong.variable;
-            let was_told = faults.iter().any(|fault| fault.variable == *name);
+            let is_known = faults.iter().any(|fault| fault.variable == *name);
             let stand_in = STAND_INS.iter().find(|(variable, _)| variable == name);
             settings = match stand_in {
                 Some(stand_in) => settings.with([*stand_in]),
                 None => settings.without(name),
             };
-            if was_told || faults.len() > MOST_FAULTS {
+            if is_known || faults.len() > MOST_FAULTS {
                 break;
             }
             faults.push(wrong);
@@ -76,7 +73,7 @@ fn faults(settings: &Settings) -> Vec<Wrong> {
     faults
 }
 
-/// Who may call.
+/// The secrets of the scheduler and the operators.
 fn secrets(settings: &Settings) -> Vec<Finding> {
     const CHECK: &str = "secrets";
     let Ok(guard) = settings.guard(false) else {
@@ -116,7 +113,7 @@ fn secrets(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// The key is judged by its form only: to try it would be to send a mail.
+/// Checks the form of the key only: a call with it would send a mail.
 fn mail(settings: &Settings) -> Option<Finding> {
     let resend = settings.resend().ok()?;
     let what = match resend.key {

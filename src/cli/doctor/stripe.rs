@@ -1,7 +1,7 @@
-//! Which Stripe is this, and does it accept the key?
+//! Checks Stripe's mode and whether it accepts the key.
 //!
-//! Asked by reading an intent that does not exist: an answer that there is
-//! none proves the key and its right to read intents, and changes nothing.
+//! Reads an intent that does not exist: the answer that there is none proves
+//! the key and its right to read intents, and changes nothing.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,63 +11,57 @@ use crate::stripe::{Failure, Stripe};
 
 const CHECK: &str = "stripe";
 /// No intent of Stripe's has such an id.
-const NOBODY: &str = "pi_jarvis_cron_doctor";
+const NO_INTENT: &str = "pi_jarvis_cron_doctor";
 
-/// Asks it.
+/// Calls Stripe, where there is a key.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let Ok(stripe) = settings.stripe() else {
-        return Vec::new();
-    };
-    let Some(key) = &stripe.key else {
+    match settings.stripe() {
+        Ok(stripe) => vec![finding(stripe).await],
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn finding(settings: crate::stripe::Settings) -> Finding {
+    let Some(key) = &settings.key else {
         let what = "STRIPE_SECRET_KEY is not set: orders with payment intents will not expire";
-        let mend = "set a secret key, or a restricted one that may write payment intents";
-        return vec![warning(CHECK, what, mend)];
+        let fix = "set a secret key, or a restricted one that may write payment intents";
+        return warning(CHECK, what, fix);
     };
     let mode = mode(key);
-    let host = stripe.base.host_str().unwrap_or_default().to_owned();
-    let place = match host.as_str() {
+    let place = match settings.base.host_str().unwrap_or_default() {
         "api.stripe.com" => String::new(),
         host => format!(" at {host}, which is not Stripe's own address"),
     };
-    let answer = match Stripe::new(stripe) {
-        Ok(stripe) => stripe.retrieve(NOBODY, &|| true).await,
-        Err(error) => {
-            return vec![failure(
-                CHECK,
-                format!("{error:#}"),
-                "mend this machine's TLS",
-            )];
-        }
+    let stripe = match Stripe::new(settings) {
+        Ok(stripe) => stripe,
+        Err(error) => return failure(CHECK, format!("{error:#}"), "fix this machine's TLS"),
     };
-    vec![match answer {
+    match stripe.retrieve(NO_INTENT, &|| true).await {
         Ok(_) | Err(Failure::Missing { .. }) => {
             ok(CHECK, format!("{mode}; the key is accepted{place}"))
         }
-        Err(failed) => refused(&failed, mode, &place),
-    }]
+        Err(failed) => failure(CHECK, format!("{mode}; {failed}{place}"), fix(&failed)),
+    }
 }
 
 /// The mode is the key's: <https://docs.stripe.com/keys>.
 fn mode(key: &SecretString) -> &'static str {
-    let key = key.expose_secret();
-    let kind = key.split('_').nth(1).unwrap_or_default();
-    match kind {
-        "live" => "live mode: real money",
-        "test" => "test mode: no real money",
+    match key.expose_secret().split('_').nth(1) {
+        Some("live") => "live mode: real money",
+        Some("test") => "test mode: no real money",
         _ => "mode unknown: the key says neither live nor test",
     }
 }
 
-fn refused(failed: &Failure, mode: &str, place: &str) -> Finding {
-    let mend = match failed {
+fn fix(failed: &Failure) -> &'static str {
+    match failed {
         Failure::Denied { status: 403, .. } => {
             "give the restricted key the right to write payment intents and checkout sessions"
         }
         Failure::Denied { .. } => "copy STRIPE_SECRET_KEY from Stripe's dashboard",
         Failure::Unreachable { .. } | Failure::Unavailable { .. } => {
-            "look at status.stripe.com, and whether this machine may call it"
+            "check status.stripe.com, and whether this machine may call Stripe"
         }
         _ => "look the message up in Stripe's documentation",
-    };
-    failure(CHECK, format!("{mode}; {failed}{place}"), mend)
+    }
 }

@@ -1,7 +1,7 @@
-//! Under whose name a private server runs, and that it ends with us.
+//! The account that a private server runs under, and its end with this process.
 //!
 //! PostgreSQL and PgBouncer refuse to run as root, so root lends them an
-//! unprivileged name. A shell stands between them and us: it waits for the
+//! unprivileged name. A shell runs between them and us: it waits for the
 //! end of our pipe, which comes also when this process is killed, then stops
 //! the server and removes its files.
 
@@ -28,7 +28,7 @@ wait "$server"
 rm -rf "$files"/*
 "#;
 
-/// Whose name.
+/// A user of this machine.
 #[derive(Debug, Clone, Copy)]
 pub enum Account {
     /// Our own.

@@ -20,12 +20,10 @@ use super::message::{Attempt, Fate, Message};
 use super::messages;
 use super::service::{Shared, lock};
 use crate::outbound;
-use crate::qstash::signature;
+use crate::qstash::{retry, signature};
 
 /// The longest an answer is waited for; a message's own timeout can only shorten it.
 const TIMEOUT: Duration = Duration::from_mins(15);
-/// The longest wait between two attempts.
-const A_DAY: f64 = 86_400.0;
 
 /// How the double delivers.
 #[derive(Debug, Clone)]
@@ -42,35 +40,35 @@ pub struct Courier {
     pub parallelism: usize,
 }
 
-/// What it takes to deliver.
+/// A courier at work.
 #[derive(Debug)]
-pub(super) struct Office {
+pub(super) struct Dispatcher {
     courier: Courier,
     http: reqwest::Client,
     slots: Semaphore,
     turn: AtomicUsize,
 }
 
-/// Delivers the message in the background, once somebody delivers.
+/// Delivers the message in the background, once deliveries are switched on.
 pub(super) fn send_out(state: &Shared, id: &str) {
-    let Some(office) = lock(state).office.clone() else {
+    let Some(dispatcher) = lock(state).dispatcher.clone() else {
         return;
     };
     let (state, id) = (Arc::clone(state), id.to_owned());
-    tokio::spawn(async move { office.deliver(&state, &id).await });
+    tokio::spawn(async move { dispatcher.deliver(&state, &id).await });
 }
 
-/// The clock that tokens and messages are dated by.
+/// The clock that dates tokens and messages.
 #[expect(
     clippy::disallowed_methods,
-    reason = "QStash's part is played here, clock and all"
+    reason = "it stands in for QStash, which has a clock"
 )]
 pub(super) fn wall_clock() -> DateTime<Utc> {
     Utc::now()
 }
 
-impl Office {
-    pub(super) fn open(courier: Courier) -> anyhow::Result<Self> {
+impl Dispatcher {
+    pub(super) fn new(courier: Courier) -> anyhow::Result<Self> {
         Ok(Self {
             http: outbound::client(TIMEOUT)?,
             slots: Semaphore::new(courier.parallelism.max(1)),
@@ -81,12 +79,12 @@ impl Office {
 
     /// Attempt after attempt, until the message has come to an end.
     async fn deliver(self: Arc<Self>, state: &Shared, id: &str) {
-        // Whoever was told to deliver since then has all that was waiting.
+        // A courier set later has taken over everything that was waiting.
         let waiting = |state: &Shared| {
             let mut state = lock(state);
-            let office = state.office.as_ref();
-            let is_open = office.is_some_and(|office| Arc::ptr_eq(office, &self));
-            is_open.then(|| state.messages.waiting(id).cloned())?
+            let current = state.dispatcher.as_ref();
+            let is_current = current.is_some_and(|current| Arc::ptr_eq(current, &self));
+            is_current.then(|| state.messages.waiting(id).cloned())?
         };
         let Some(message) = waiting(state) else {
             return;
@@ -100,7 +98,10 @@ impl Office {
             let fate = fate_of(&attempt, retried, message.most_retries());
             lock(state).messages.note(id, attempt.clone(), fate.clone());
             match &fate {
-                Fate::Waiting => self.pause(wait_after(&attempt, retried + 1)).await,
+                Fate::Waiting => {
+                    let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);
+                    self.pause(wait).await;
+                }
                 Fate::Failed(dead_letter) => call_back(state, &message, &attempt, dead_letter),
                 _ => {}
             }
@@ -171,39 +172,13 @@ impl Office {
 }
 
 fn fate_of(attempt: &Attempt, retried: u32, most_retries: u32) -> Fate {
-    let header = attempt.headers.get("upstash-nonretryable-error");
-    let is_final = attempt.status == 489 && header.is_some_and(|value| value == "true");
     if (200..300).contains(&attempt.status) {
         Fate::Delivered
-    } else if is_final || retried >= most_retries {
+    } else if retry::is_final(attempt.status, &attempt.headers) || retried >= most_retries {
         Fate::Failed(format!("dlq_{}", uuid::Uuid::now_v7().simple()))
     } else {
         Fate::Waiting
     }
-}
-
-/// QStash's wait before the n-th retry, unless the receiver names another of a day at the most.
-fn wait_after(attempt: &Attempt, retry: u32) -> Duration {
-    let named = attempt.headers.get("retry-after");
-    let named = named.and_then(|value| named_wait(value.to_str().ok()?));
-    named
-        .filter(|wait| wait.as_secs_f64() <= A_DAY)
-        .unwrap_or_else(|| {
-            let seconds = (2.5 * f64::from(retry)).exp();
-            Duration::from_secs_f64(seconds.min(A_DAY))
-        })
-}
-
-/// Seconds, a duration such as `6m5s`, or a date.
-fn named_wait(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = DateTime::parse_from_rfc2822(value);
-    until
-        .ok()
-        .map(|until| (until.to_utc() - wall_clock()).to_std().unwrap_or_default())
-        .or_else(|| humantime::parse_duration(value).ok())
 }
 
 /// Publishes the failure callback, when the message has one.

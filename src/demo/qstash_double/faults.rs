@@ -1,8 +1,7 @@
-//! Scripted trouble: what goes wrong with which call.
+//! Scripted faults: which call fails, and how.
 //!
-//! A call meets the first fault queued for it, else the standing one, and never more than one.
-//! Retries are calls of their own, so a fault that every try is to meet is queued for each, or
-//! stands.
+//! A call gets the first fault queued for it, else the permanent one, and never more than one.
+//! Each retry is a call, so a fault for every try is queued for each, or permanent.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use axum::http::Response;
 
 use super::request::Call;
 
-/// One thing that can go wrong with a call.
+/// A way for a call to fail.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// This status with an error, and nothing happens.
@@ -79,7 +78,7 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     queued: Vec<Scripted>,
-    standing: Vec<Scripted>,
+    permanent: Vec<Scripted>,
 }
 
 /// A method, a part of a path, and what goes wrong there.
@@ -91,12 +90,12 @@ impl Faults {
             .push((method.to_owned(), path.to_owned(), fault));
     }
 
-    pub(super) fn stand(&mut self, method: &str, path: &str, fault: Fault) {
-        self.standing
+    pub(super) fn set_permanent(&mut self, method: &str, path: &str, fault: Fault) {
+        self.permanent
             .push((method.to_owned(), path.to_owned(), fault));
     }
 
-    /// Takes the fault whose turn it is for this call.
+    /// Takes the next fault for this call.
     pub(super) fn take(&mut self, call: &Call) -> Option<Fault> {
         let concerns = |(method, path, _): &Scripted| {
             *method == call.method && call.path.contains(path.as_str())
@@ -104,8 +103,8 @@ impl Faults {
         if let Some(place) = self.queued.iter().position(concerns) {
             return Some(self.queued.remove(place).2);
         }
-        let standing = self.standing.iter().find(|one| concerns(one));
-        standing.map(|(_, _, fault)| fault.clone())
+        let permanent = self.permanent.iter().find(|one| concerns(one));
+        permanent.map(|(_, _, fault)| fault.clone())
     }
 }
 

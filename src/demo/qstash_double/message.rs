@@ -1,4 +1,4 @@
-//! A message: what is delivered to whom, how often it was tried, and what came of it.
+//! A message: its content, its destination, its attempts and its state.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const CALLBACK_FORWARD: &str = "upstash-failure-callback-forward-";
 pub struct Message {
     /// `msg_…`, the same over all retries.
     pub id: String,
-    /// Whom it goes to, byte for byte.
+    /// Its destination, byte for byte.
     pub destination: String,
     /// What it was published with, names in lower case, in clear.
     pub headers: HeaderMap,
@@ -30,18 +30,18 @@ pub struct Message {
     pub created_at: DateTime<Utc>,
     /// Its deliveries so far.
     pub attempts: Vec<Attempt>,
-    /// How it stands.
+    /// Its state.
     pub fate: Fate,
 }
 
-/// How a message stands.
+/// The state of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// It will be delivered, or tried again.
     Waiting,
-    /// Somebody said 2xx.
+    /// An answer was 2xx.
     Delivered,
-    /// Nobody did, or 489 ended it; it is a dead letter of this id.
+    /// No answer was 2xx, or 489 ended it; this is its id in the dead letter queue.
     Failed(String),
     /// It was deleted before it arrived.
     Canceled,
@@ -105,22 +105,26 @@ impl Message {
             .collect()
     }
 
-    /// As `GET /v2/messages/{id}` tells it; what its publisher wants hidden is redacted:
+    /// As `GET /v2/messages/{id}` returns it; the fields its publisher names are redacted:
     /// <https://upstash.com/docs/qstash/howto/redact-fields>.
-    pub(super) fn told(&self) -> Value {
-        let redacted = self.header("upstash-redact-fields").unwrap_or_default();
-        let hides = |name: &str| redacted.to_ascii_lowercase().contains(&format!("[{name}]"));
+    pub(super) fn render(&self) -> Value {
+        let fields = self.header("upstash-redact-fields").unwrap_or_default();
+        let hides = |name: &str| fields.to_ascii_lowercase().contains(&format!("[{name}]"));
         let header: Map<String, Value> = self
             .forwarded()
             .into_iter()
             .map(|(name, value)| {
-                let value = if hides(&name) { hash(&value) } else { value };
+                let value = if hides(&name) {
+                    redacted(&value, "")
+                } else {
+                    value
+                };
                 (canonical(&name), json!([value]))
             })
             .collect();
-        let hides_body = redacted.split(',').any(|field| field.trim() == "body");
+        let hides_body = fields.split(',').any(|field| field.trim() == "body");
         let body = if hides_body {
-            hash(&self.body)
+            redacted(&self.body, "")
         } else {
             self.body.clone()
         };
@@ -147,9 +151,10 @@ pub(super) fn canonical(name: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-fn hash(value: &str) -> String {
+/// A redacted value, hashed with `salt` before it.
+pub(super) fn redacted(value: &str, salt: &str) -> String {
     let mut redacted = "REDACTED:".to_owned();
-    for byte in Sha256::digest(value) {
+    for byte in Sha256::digest(format!("{salt}{value}")) {
         // Writing to a string cannot fail.
         let _ = write!(redacted, "{byte:02x}");
     }

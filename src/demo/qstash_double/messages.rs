@@ -3,7 +3,7 @@
 //!
 //! The same deduplication id within ten minutes is one message
 //! (<https://upstash.com/docs/qstash/features/deduplication>). URL groups, queues, callbacks of
-//! successes and content-based deduplication are not here: nobody uses them.
+//! successes and content-based deduplication are missing: this service does not use them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Draft {
 }
 
 /// Answers a call about messages; `None` when it is about something else. `spoiled` are the
-/// entries of a batch that are to fail.
+/// entries of a batch that fail.
 pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<Answer> {
     if call.path == "/v2/batch" && call.method == "POST" {
         return Some(batch(state, call, spoiled));
@@ -63,7 +63,7 @@ pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<A
     let id = call.path.strip_prefix("/v2/messages/")?;
     let mut state = lock(state);
     match (call.method.as_str(), state.messages.waiting(id)) {
-        ("GET", Some(message)) => Some((200, message.told())),
+        ("GET", Some(message)) => Some((200, message.render())),
         ("DELETE", Some(message)) => {
             message.fate = Fate::Canceled;
             Some((202, Value::Null))
@@ -102,12 +102,12 @@ fn of_entry(entry: &Value) -> Draft {
     }
 }
 
-/// Takes a message in, and sends the courier on his way.
+/// Accepts a message, and starts its delivery.
 pub(super) fn publish(state: &Shared, draft: Draft) -> Answer {
     if let Some(error) = fault_of(&draft) {
         return refuse(400, &error);
     }
-    let (id, is_new) = lock(state).messages.take_in(draft);
+    let (id, is_new) = lock(state).messages.accept(draft);
     if !is_new {
         return (202, json!({ "messageId": id, "deduplicated": true }));
     }
@@ -115,7 +115,7 @@ pub(super) fn publish(state: &Shared, draft: Draft) -> Answer {
     (200, json!({ "messageId": id }))
 }
 
-/// What QStash would not take.
+/// Why QStash would refuse it.
 fn fault_of(draft: &Draft) -> Option<String> {
     let header = |name: &str| draft.headers.get(name).and_then(|it| it.to_str().ok());
     let destination = &draft.destination;
@@ -163,7 +163,7 @@ impl Messages {
     }
 
     /// The id of the message, and whether it is new.
-    fn take_in(&mut self, draft: Draft) -> (String, bool) {
+    fn accept(&mut self, draft: Draft) -> (String, bool) {
         let key = draft.headers.get("upstash-deduplication-id");
         let key = key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
         if let Some((at, id)) = key.as_ref().and_then(|key| self.by_deduplication.get(key))
@@ -191,7 +191,7 @@ impl Messages {
 }
 
 impl super::QstashDouble {
-    /// Every message so far, failure callbacks included, in the order they were taken in.
+    /// Every message so far, failure callbacks included, in the order they were accepted.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         lock(&self.state).messages.all().to_vec()
@@ -210,15 +210,15 @@ impl super::QstashDouble {
         lock(&self.state).messages.forget();
     }
 
-    /// Delivers from now on, also what has been waiting.
+    /// Delivers from now on, waiting messages included.
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn deliver(&self, courier: courier::Courier) -> anyhow::Result<()> {
-        let office = Arc::new(courier::Office::open(courier)?);
+        let dispatcher = Arc::new(courier::Dispatcher::new(courier)?);
         let waiting: Vec<String> = {
             let mut state = lock(&self.state);
-            state.office = Some(office);
+            state.dispatcher = Some(dispatcher);
             let all = state.messages.all().iter();
             let waiting = all.filter(|message| message.fate == Fate::Waiting);
             waiting.map(|message| message.id.clone()).collect()
@@ -229,8 +229,8 @@ impl super::QstashDouble {
         Ok(())
     }
 
-    /// Delivers nothing more; what is under way arrives.
+    /// Stops delivering; attempts in flight arrive.
     pub fn hold_deliveries(&self) {
-        lock(&self.state).office = None;
+        lock(&self.state).dispatcher = None;
     }
 }

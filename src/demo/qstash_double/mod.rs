@@ -2,8 +2,8 @@
 //!
 //! It owns schedules and messages in memory, and answers QStash's REST API on a loopback port as
 //! upstash.com/docs/qstash says QStash does: a schedule is replaced as a whole, a message is
-//! deduplicated by its id, a token may be read-only or of another region. Told where the service
-//! is, it delivers, retries and calls back. It promises that every call is on record, headers
+//! deduplicated by its id, a token may be read-only or of another region. Given a [`Courier`], it
+//! delivers, retries and calls back. It promises that every call is on record, headers
 //! included. It fires no schedule by itself, because a test must not wait for a clock, and what
 //! QStash does beyond its documentation it cannot know.
 
@@ -84,16 +84,15 @@ impl QstashDouble {
         lock(&self.state).calls.clone()
     }
 
-    /// Queues a fault for the next call with this method whose path contains this; each spoils one
+    /// Queues a fault for the next call with this method whose path contains this; each is for one
     /// call, first in, first out.
     pub fn fault(&self, method: &str, path: &str, fault: Fault) {
         lock(&self.state).faults.queue(method, path, fault);
     }
 
-    /// Spoils every call with this method whose path contains this and that no queued fault is
-    /// waiting for.
+    /// A fault for every call with this method whose path contains this and that has no queued one.
     pub fn always(&self, method: &str, path: &str, fault: Fault) {
-        lock(&self.state).faults.stand(method, path, fault);
+        lock(&self.state).faults.set_permanent(method, path, fault);
     }
 
     /// Forgets all scripted faults.

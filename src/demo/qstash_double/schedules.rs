@@ -1,8 +1,8 @@
 //! The schedules: made, replaced as a whole, listed, paused, resumed and deleted.
 //!
 //! Sources: <https://upstash.com/docs/qstash/api-reference/schedules/create-a-schedule> and its
-//! neighbours, <https://upstash.com/docs/qstash/howto/redact-fields>. Two things are documented
-//! nowhere and can be chosen: whether replacing a paused schedule resumes it, and what exactly is
+//! neighbours, <https://upstash.com/docs/qstash/howto/redact-fields>. Two things are not documented
+//! and can be chosen: whether replacing a paused schedule resumes it, and what exactly is
 //! hashed where a value is redacted.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The way of a call: written down, authorized, handed to whom it concerns, answered.
+//! The way of a call: recorded, authorized, dispatched, answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
-use super::courier::Office;
+use super::courier::Dispatcher;
 use super::faults::{self, Fault, Faults};
 use super::keys::{self, Keys};
 use super::messages::{self, Messages};
@@ -27,7 +27,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) schedules: Schedules,
     pub(super) messages: Messages,
-    pub(super) office: Option<Arc<Office>>,
+    pub(super) dispatcher: Option<Arc<Dispatcher>>,
 }
 
 /// The state; a test that failed while holding it has not harmed it.
@@ -35,7 +35,7 @@ pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is answered: a status and a body.
+/// An answer: a status and a body.
 pub(super) type Answer = (u16, Value);
 
 /// One handler for all paths: a destination in a path holds slashes of its own.
@@ -80,7 +80,7 @@ async fn handle(
 
 fn response((status, body): Answer) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // QStash has no more to say to a pause than its status.
+    // QStash answers a pause with a status only.
     if body.is_null() {
         return status.into_response();
     }
@@ -92,7 +92,7 @@ fn answer(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
     refusal(call).unwrap_or_else(|| dispatch(state, call, spoiled))
 }
 
-/// Hands the call to whom it concerns; `spoiled` are the entries of a batch that fail.
+/// Hands the call to the module of its path; `spoiled` are the entries of a batch that fail.
 fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
     if let Some(answer) = keys::answer(state, call) {
         return answer;
@@ -123,7 +123,7 @@ fn refusal(call: &Call) -> Option<Answer> {
     }
 }
 
-/// A refusal as QStash words it.
+/// A refusal in QStash's form.
 pub(super) fn refuse(status: u16, error: &str) -> Answer {
     (status, json!({ "error": error }))
 }

@@ -21,7 +21,7 @@ pub(super) enum Reply {
     Cut,
 }
 
-/// A status, a body and the headers that tell when to come back.
+/// A status, a body and the headers that name the wait before a retry.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     status: u16,
@@ -81,7 +81,7 @@ impl Answer {
         Self::plain(body.to_string())
     }
 
-    /// 200 with a body that is no JSON.
+    /// 200 with a body that is not JSON.
     pub(super) fn garbled() -> Self {
         Self::plain("<html><body>Please sign in to this network".to_owned())
     }

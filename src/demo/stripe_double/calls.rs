@@ -1,7 +1,7 @@
 //! The record of every call the double received.
 //!
-//! A call is written down when it arrives and its status added when the answer leaves, so a call
-//! nobody waited for is on record too. Credentials are not kept.
+//! A call is recorded when it arrives and its status added when the answer leaves, so a call whose
+//! caller left early is on record too. Credentials are not kept.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct Call {
     pub form: Vec<(String, String)>,
     /// The `Request-Id` of the answer.
     pub request_id: String,
-    /// The status answered; `None` while there is none, for ever if the connection was cut or the
+    /// The status answered; `None` while there is none, and always if the connection was cut or the
     /// caller left early.
     pub status: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! A way in for whoever tries the demo: look at the intents and move them, with curl.
+//! Routes for users of the demo: list the intents and change their status, with curl.
 //!
 //! No part of Stripe's API, without credentials, and like the rest on loopback only. These calls
 //! are not on record and take no faults.

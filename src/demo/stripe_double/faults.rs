@@ -1,4 +1,4 @@
-//! Scripted trouble: what goes wrong with which call.
+//! Scripted faults: which call fails, and how.
 //!
 //! A call meets the first fault queued for its intent, else the first queued for any, else the
 //! standing one, and never more than one. Faults that strike before a request is executed are met
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, Problem};
 
-/// The calls the double can spoil, which are the calls it knows.
+/// The calls that the double knows, and that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `GET /v1/payment_intents/{id}`, <https://docs.stripe.com/api/payment_intents/retrieve>.
@@ -139,7 +139,7 @@ impl Faults {
         self.standing.insert(operation, fault);
     }
 
-    /// Takes the fault whose turn it is for a call known by these ids, if it is wanted now.
+    /// Takes the next fault for a call with these ids, if it is wanted now.
     pub(super) fn take(
         &mut self,
         operation: Operation,

@@ -1,6 +1,6 @@
 //! Payment intents and their Checkout sessions: what a call does to them.
 //!
-//! It promises Stripe's rules of who may cancel what, and counts every cancel that took effect.
+//! It promises Stripe's rules for canceling, and counts every cancel that took effect.
 //! Charges, customers and payment methods do not exist.
 
 use std::collections::HashMap;
@@ -178,7 +178,7 @@ impl Intents {
     }
 }
 
-/// 404 for an id nobody added (<https://docs.stripe.com/error-codes/resource-missing>).
+/// 404 for an unknown id (<https://docs.stripe.com/error-codes/resource-missing>).
 fn missing(object: &str, param: &str, id: &str) -> Answer {
     Problem::new(
         404,

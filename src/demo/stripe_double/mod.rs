@@ -103,8 +103,8 @@ impl StripeDouble {
         }
     }
 
-    /// Moves an intent to a status, as its customer or Stripe itself would; any word is taken, so
-    /// that unknown ones can be tried. False when there is no such intent.
+    /// Moves an intent to a status, as its customer or Stripe itself would; any text is accepted, so
+    /// that unknown ones can be tested. False when there is no such intent.
     #[expect(
         clippy::must_use_candidate,
         reason = "moving the intent is what it is called for"
@@ -128,7 +128,7 @@ impl StripeDouble {
             .map(str::to_owned)
     }
 
-    /// Queues a fault for this operation on this intent; each spoils one call, first in, first out.
+    /// Queues a fault for this operation on this intent; each is for one call, first in, first out.
     /// A session is named by its own id or by its intent's.
     pub fn fault(&self, operation: Operation, id: &str, fault: Fault) {
         lock(&self.state).faults.queue(operation, id, fault);
@@ -139,7 +139,7 @@ impl StripeDouble {
         lock(&self.state).faults.queue_for_any(operation, fault);
     }
 
-    /// Spoils every later call of this operation that no queued fault is waiting for.
+    /// A fault for every later call of this operation that has no queued one.
     pub fn always(&self, operation: Operation, fault: Fault) {
         lock(&self.state).faults.always(operation, fault);
     }
@@ -162,7 +162,7 @@ impl StripeDouble {
     }
 
     /// How many times a call canceled this intent, directly or by expiring its session. More than
-    /// one would be the double's own fault, or somebody re-opened it with [`Self::set_status`].
+    /// one would be the double's own fault, or a test re-opened it with [`Self::set_status`].
     #[must_use]
     pub fn effective_cancels(&self, id: &str) -> usize {
         lock(&self.state).intents.cancels(id)

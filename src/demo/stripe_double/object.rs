@@ -1,6 +1,6 @@
 //! The payment intent: what it is made of and how it reads on the wire.
 //!
-//! It knows the fields somebody here looks at, not all of Stripe's, and no rules.
+//! It knows the fields that this service reads, not all of Stripe's, and no rules.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub struct Intent {
     /// Its id, `pi_…`.
     pub id: String,
-    /// Its status in Stripe's words (<https://docs.stripe.com/payments/intents>).
+    /// Its status, as Stripe names it (<https://docs.stripe.com/payments/intents>).
     pub status: String,
     /// Its amount in minor units.
     pub amount: i64,

@@ -40,7 +40,7 @@ pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The double's own URLs; all others are taken for Stripe's.
+/// The double's own URLs; all others are treated as Stripe's.
 pub(super) fn router(state: Shared) -> Router {
     Router::new()
         .route("/_double/payment_intents", get(control::list))

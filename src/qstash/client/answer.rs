@@ -9,7 +9,7 @@ use super::Published;
 /// Why a call to QStash came to nothing, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Nobody answered; it may have been done.
+    /// No answer; it may have been done.
     #[error("QStash cannot be reached: {message}")]
     Unreachable {
         /// What came instead.
@@ -20,25 +20,25 @@ pub enum Failure {
     Denied {
         /// 401 or 403.
         status: u16,
-        /// QStash's words.
+        /// QStash's message.
         message: String,
     },
     /// The token belongs to another region.
     #[error("QStash does not know this token here: {message}")]
     WrongRegion {
-        /// QStash's words.
+        /// QStash's message.
         message: String,
     },
-    /// There is no such thing.
-    #[error("QStash knows no such thing: {message}")]
+    /// It does not exist.
+    #[error("QStash does not know it: {message}")]
     NotFound {
-        /// QStash's words.
+        /// QStash's message.
         message: String,
     },
     /// Too many calls, today or this second.
     #[error("QStash asks us to slow down: {message}")]
     Limited {
-        /// QStash's words.
+        /// QStash's message.
         message: String,
     },
     /// QStash will not do it.
@@ -46,7 +46,7 @@ pub enum Failure {
     Refused {
         /// Such as 400, or 412 when the plan allows no more schedules.
         status: u16,
-        /// QStash's words.
+        /// QStash's message.
         message: String,
     },
     /// An answer that says nothing: 5xx, or no JSON. It may have been done.
@@ -57,12 +57,12 @@ pub enum Failure {
     },
 }
 
-/// How much of QStash's words is told, in characters.
+/// The longest message of QStash that is kept, in characters.
 const LONGEST: usize = 300;
 
 impl Failure {
-    /// The same without a secret that QStash's words may repeat.
-    pub(super) fn conceal(mut self, secret: &str) -> Self {
+    /// The same without a secret that QStash's message may repeat.
+    pub(super) fn redact(mut self, secret: &str) -> Self {
         let (Self::Unreachable { message }
         | Self::Denied { message, .. }
         | Self::WrongRegion { message }
@@ -74,9 +74,9 @@ impl Failure {
         self
     }
 
-    /// What to do about it, where there is more to say than the words above.
+    /// How to fix it, where the message does not say so.
     #[must_use]
-    pub fn mend(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Denied { status: 403, .. } => Some(
                 "a read-only token can plan and list; to change anything, set QSTASH_TOKEN to one that may write",
@@ -98,7 +98,7 @@ impl Failure {
 /// Reads an answer, or the lack of one; an empty body is JSON's null.
 pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
     let unreachable = |error: &reqwest::Error| Failure::Unreachable {
-        message: in_words(error),
+        message: describe(error),
     };
     let response = answer.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
@@ -126,7 +126,7 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
     match entry["error"].as_str() {
         Some(error) => Err(Failure::Refused {
             status: 400,
-            message: said(error),
+            message: sanitized(error),
         }),
         None => read(entry),
     }
@@ -135,7 +135,7 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
 fn failure(status: u16, body: &str) -> Failure {
     let message = serde_json::from_str::<Value>(body)
         .ok()
-        .and_then(|body| body["error"].as_str().map(said))
+        .and_then(|body| body["error"].as_str().map(sanitized))
         .unwrap_or_else(|| format!("a {status} without a reason"));
     match status {
         401 | 403 => Failure::Denied { status, message },
@@ -149,36 +149,34 @@ fn failure(status: u16, body: &str) -> Failure {
     }
 }
 
-/// QStash's words as they may be shown: they may repeat a header that was
-/// sent, whole, and they may be anything.
-fn said(words: &str) -> String {
-    let mut said = String::new();
+/// QStash's message without secrets and control characters: it may repeat a
+/// header that was sent.
+fn sanitized(message: &str) -> String {
+    let mut sanitized = String::new();
     let mut is_secret = false;
-    for word in words.split_inclusive(|c: char| c.is_whitespace()) {
+    for word in message.split_inclusive(|c: char| c.is_whitespace()) {
         if is_secret {
-            said.push_str("*** ");
+            sanitized.push_str("*** ");
         } else {
-            said.push_str(word);
+            sanitized.push_str(word);
         }
         is_secret = word.trim_end().to_ascii_lowercase().ends_with("bearer");
     }
-    let shown = said.trim_end().chars().take(LONGEST);
-    shown
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let kept = sanitized.trim_end().chars().take(LONGEST);
+    kept.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The error and its causes, without the address: it may hold a destination.
-fn in_words(error: &reqwest::Error) -> String {
-    let mut words = if error.is_timeout() {
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
         "no answer".to_owned()
     };
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        words = format!("{words}: {error}");
+        text = format!("{text}: {error}");
         cause = error.source();
     }
-    words
+    text
 }

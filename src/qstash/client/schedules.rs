@@ -2,7 +2,7 @@
 //!
 //! Promises to read leniently: only an id is needed, unknown fields are
 //! ignored, and a field of another kind than documented counts as absent.
-//! What is listed may hold secrets in clear, so [`Listed`] does not print.
+//! A listed schedule may hold secrets in clear, so [`Listed`] does not print.
 //!
 //! Source: <https://upstash.com/docs/qstash/api-reference/schedules/list-schedules>
 //! and its neighbours.
@@ -15,10 +15,10 @@ use super::{Client, Failure};
 
 mod listed;
 
-pub use listed::{Listed, Shown};
+pub use listed::{HeaderText, Listed};
 
 impl Client {
-    /// `GET /v2/schedules`: all of the account, whoever made them.
+    /// `GET /v2/schedules`: all of the account, foreign ones included.
     ///
     /// # Errors
     /// What QStash, or the way to it, said instead.
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// `DELETE /v2/schedules/{id}`; messages that were made before are still
-    /// delivered. One that is gone already is no failure.
+    /// delivered. Deleting one that does not exist succeeds.
     ///
     /// # Errors
     /// What QStash, or the way to it, said instead.

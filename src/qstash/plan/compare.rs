@@ -1,27 +1,26 @@
-//! One schedule as it is to be beside what QStash lists, field by field.
+//! Compares one schedule of the file with QStash's, field by field.
 //!
-//! Said of every field: when it is the same, and what it means when QStash
-//! does not list it. The id is the same already.
+//! Each field has its own rule for equality, and for when QStash does not list
+//! it. The ids are equal already.
 
 use serde_json::{Value, json};
 
 use super::secret::{Secret, Verdict, hash};
-use super::texts::{shown, spaced};
-use super::{Difference, Unclear, Wanted};
-use crate::qstash::client::{Listed, Shown};
+use super::{Difference, Unclear, Wanted, printable};
+use crate::qstash::client::{HeaderText, Listed};
 
-/// How our secret is spoken of.
+/// Names our secret without showing it.
 const OURS: &str = "Bearer CRON_SECRET";
 
-/// What came out.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) differences: Vec<Difference>,
     pub(super) unclear: Vec<Unclear>,
 }
 
-/// Everything a new schedule gets.
-pub(super) fn made(wanted: &Wanted) -> Compared {
+/// Every field of a new schedule.
+pub(super) fn all_fields(wanted: &Wanted) -> Compared {
     let mut compared = Compared::default();
     let mut set = |field: &str, value: &str| compared.differs(field, None, Some(value.to_owned()));
     set("destination", &wanted.destination);
@@ -43,7 +42,7 @@ pub(super) fn compare(wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) -> 
     let mut compared = Compared::default();
     let mut exact = |field: &str, was: Option<&String>, will_be: Option<&String>| {
         if was != will_be {
-            compared.differs(field, was.map(|was| shown(was)), will_be.cloned());
+            compared.differs(field, was.map(|was| printable(was)), will_be.cloned());
         }
     };
     exact(
@@ -51,7 +50,9 @@ pub(super) fn compare(wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) -> 
         listed.destination.as_ref(),
         Some(&wanted.destination),
     );
-    let cron = listed.cron.as_deref().map(spaced);
+    // QStash trims the expression, and other programs may space it otherwise.
+    let cron = listed.cron.as_deref();
+    let cron = cron.map(|cron| cron.split_whitespace().collect::<Vec<_>>().join(" "));
     exact("cron", cron.as_ref(), Some(&wanted.cron));
     let callback = listed.failure_callback.as_ref();
     exact(
@@ -92,7 +93,7 @@ impl Compared {
             text => serde_json::from_str::<Value>(text).ok(),
         };
         if read(was) != read(&wanted.body) {
-            let was = Some(shown(was)).filter(|was| !was.is_empty());
+            let was = Some(printable(was)).filter(|was| !was.is_empty());
             self.differs("body", was, Some(wanted.body.clone()));
         }
     }
@@ -116,7 +117,7 @@ impl Compared {
         };
         if !is_as_long(was, will_be) {
             let was = was.as_str().map_or_else(|| was.to_string(), str::to_owned);
-            self.differs("timeout", Some(shown(&was)), Some(will_be.clone()));
+            self.differs("timeout", Some(printable(&was)), Some(will_be.clone()));
         }
     }
 
@@ -128,34 +129,27 @@ impl Compared {
         let authorization = headers.get("authorization");
         self.secret("Authorization", authorization, wanted, secret);
         let is_redacted = match authorization {
-            Some(Shown::Redacted(_)) => true,
-            Some(Shown::Clear(_)) => false,
+            Some(HeaderText::Redacted(_)) => true,
+            Some(HeaderText::Clear(_)) => false,
             None => wanted.delivery.redact_authorization,
         };
         if is_redacted != wanted.delivery.redact_authorization {
-            let word = |yes| Some(if yes { "yes" } else { "no" }.to_owned());
-            let will_be = wanted.delivery.redact_authorization;
-            self.differs(
-                "Authorization is redacted",
-                word(is_redacted),
-                word(will_be),
-            );
+            let yes_or_no = |is| Some(if is { "yes" } else { "no" }.to_owned());
+            let will_be = yes_or_no(wanted.delivery.redact_authorization);
+            self.differs("Authorization is redacted", yes_or_no(is_redacted), will_be);
         }
         let json = "application/json";
         match headers.get("content-type") {
-            Some(Shown::Clear(kind)) if kind != json => {
-                self.differs("Content-Type", Some(shown(kind)), Some(json.to_owned()));
+            Some(HeaderText::Clear(kind)) if kind != json => {
+                self.differs("Content-Type", Some(printable(kind)), Some(json.to_owned()));
             }
             _ => {}
         }
         let ours = ["authorization", "content-type"];
         for name in headers.keys().filter(|name| !ours.contains(&name.as_str())) {
-            // It may be a secret of somebody's.
-            self.differs(
-                &format!("header {}", shown(name)),
-                Some("set".to_owned()),
-                None,
-            );
+            // The value may be a secret of another service.
+            let field = format!("header {}", printable(name));
+            self.differs(&field, Some("set".to_owned()), None);
         }
     }
 
@@ -170,11 +164,17 @@ impl Compared {
         }
     }
 
-    fn secret(&mut self, field: &str, was: Option<&Shown>, wanted: &Wanted, secret: &Secret<'_>) {
-        let was = match was.map(|was| secret.judge(was, &wanted.bearer)) {
-            Some(Verdict::Ours) => return,
+    fn secret(
+        &mut self,
+        field: &str,
+        was: Option<&HeaderText>,
+        wanted: &Wanted,
+        secret: &Secret<'_>,
+    ) {
+        let was = match was.map(|was| secret.verdict(was, &wanted.bearer)) {
+            Some(Verdict::Current) => return,
             Some(Verdict::Unknown) => {
-                let why = "it is redacted, and its hash is of no text we know; apply --rewrite sends it anew";
+                let why = "it is redacted, and its hash matches no known text; apply --rewrite sends it again";
                 return self.unclear(field, why);
             }
             Some(Verdict::Previous) => Some("Bearer CRON_SECRET_PREVIOUS"),
@@ -201,7 +201,7 @@ impl Compared {
 }
 
 /// Whether a listed time-out is this one: a text such as `1m0s`, or a number
-/// of seconds, or of what else it may be counted in.
+/// of seconds, milliseconds or nanoseconds.
 fn is_as_long(listed: &Value, wanted: &str) -> bool {
     let Ok(wanted) = humantime::parse_duration(wanted) else {
         return false;

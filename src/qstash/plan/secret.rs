@@ -1,35 +1,35 @@
 //! Whether a listed `Authorization` is ours, without showing either.
 //!
-//! A redacted value is listed as a SHA-256, and of exactly which bytes is
-//! documented nowhere. It is compared with the hashes of every text it is
-//! likely to be of. Once one of them has been recognised in any of our
-//! schedules, the way of hashing is known, and another hash is another
-//! secret. Until then another hash says nothing, and is no difference.
+//! A redacted value is listed as a SHA-256; of exactly which bytes is
+//! documented nowhere. It is compared with the hashes of every likely text.
+//! Once one of them matches in any of our schedules, the hashed text is known,
+//! and another hash is another secret. Until then another hash is no
+//! difference.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Wanted;
-use crate::qstash::client::{Listed, Shown};
+use crate::qstash::client::{HeaderText, Listed};
 
-/// What is known of the secret.
+/// What is known about the secret.
 pub(super) struct Secret<'a> {
     previous: Option<&'a SecretString>,
     /// Which of [`forms`] QStash hashes, once it is known.
     form: Option<usize>,
 }
 
-/// What a listed value turns out to be.
+/// Which secret a listed value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The present secret.
-    Ours,
-    /// The one before.
+    /// `CRON_SECRET`.
+    Current,
+    /// `CRON_SECRET_PREVIOUS`.
     Previous,
-    /// Something else.
+    /// Another value.
     Other,
-    /// A hash that says nothing.
+    /// A hash that cannot be compared.
     Unknown,
 }
 
@@ -55,19 +55,19 @@ impl<'a> Secret<'a> {
         Self { previous, form }
     }
 
-    /// Judges a listed value.
-    pub(super) fn judge(&self, shown: &Shown, ours: &SecretString) -> Verdict {
+    /// Which secret the value is.
+    pub(super) fn verdict(&self, value: &HeaderText, ours: &SecretString) -> Verdict {
         let ours = ours.expose_secret();
         let previous = self.previous.map(bearer);
-        let is = |bearer: &str| match shown {
-            Shown::Clear(value) => value == bearer,
-            Shown::Redacted(known) => forms(bearer).iter().any(|form| hash(form) == *known),
+        let is = |bearer: &str| match value {
+            HeaderText::Clear(text) => text == bearer,
+            HeaderText::Redacted(known) => forms(bearer).iter().any(|form| hash(form) == *known),
         };
         if is(ours) {
-            Verdict::Ours
+            Verdict::Current
         } else if previous.as_deref().is_some_and(is) {
             Verdict::Previous
-        } else if matches!(shown, Shown::Clear(_)) || self.form.is_some() {
+        } else if matches!(value, HeaderText::Clear(_)) || self.form.is_some() {
             Verdict::Other
         } else {
             Verdict::Unknown
@@ -81,7 +81,7 @@ fn hashes(listed: &Listed) -> impl Iterator<Item = &str> {
         .into_iter()
         .flatten()
         .filter_map(|headers| match headers.get("authorization") {
-            Some(Shown::Redacted(hash)) => Some(hash.as_str()),
+            Some(HeaderText::Redacted(hash)) => Some(hash.as_str()),
             _ => None,
         })
 }

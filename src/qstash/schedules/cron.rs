@@ -1,10 +1,9 @@
-//! Cron expressions, in the grammar that QStash surely reads.
+//! Cron expressions, in the grammar that QStash and croner read alike.
 //!
-//! QStash's `CRON_TZ=` points to the grammar of Go's robfig/cron, of which
-//! only what is not in doubt is allowed: five fields of numbers, `*`, lists,
-//! ranges and steps. Names, `@daily`, seconds, `7` for Sunday, ranges that
-//! wrap around, `L`, `W`, `#` and both kinds of days at once are refused, because another reader of the
-//! same text could mean something else by them.
+//! QStash's `CRON_TZ=` points to the grammar of Go's robfig/cron. Allowed are
+//! five fields of numbers, `*`, lists, ranges and steps. Names, `@daily`,
+//! seconds, `7` for Sunday, ranges that wrap around, `L`, `W`, `#` and both
+//! kinds of days at once are refused, because parsers disagree about them.
 
 use chrono::{Datelike, NaiveDate};
 use croner::Cron;
@@ -42,7 +41,8 @@ pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
         return Err(faults);
     }
     if fields[2] != "*" && fields[4] != "*" {
-        let why = "names days of the month and of the week: not every reader takes that for either of them";
+        let why =
+            "names days of the month and of the week: parsers disagree whether both must match";
         return Err(vec![format!("{text:?} {why}")]);
     }
     CronParser::builder()
@@ -54,45 +54,25 @@ pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
 }
 
 /// How many times a day the expression comes, on a day it comes on.
-pub(super) fn times_a_day(cron: &Cron) -> u32 {
-    let mut fields = cron.as_str().split(' ');
-    let times = |field: Option<&str>, high| {
-        let field = field.unwrap_or("*");
-        let times = (0..=high).filter(|number| holds(field, *number, 0));
-        u32::try_from(times.count()).unwrap_or_default()
-    };
-    times(fields.next(), 59) * times(fields.next(), 23)
+pub(super) fn times_a_day(cron: &Cron) -> usize {
+    cron.pattern.minutes.values().len() * cron.pattern.hours.values().len()
 }
 
-/// Whether the expression comes on this day.
+/// Whether the expression comes on this day: one of the two kinds of days is
+/// always `*`, so both have to match.
 pub(super) fn is_on(cron: &Cron, day: NaiveDate) -> bool {
-    let fields: Vec<&str> = cron.as_str().split(' ').skip(2).collect();
-    let numbers = [
-        (day.day(), 1),
-        (day.month(), 1),
-        (day.weekday().num_days_from_sunday(), 0),
-    ];
-    fields
-        .iter()
-        .zip(numbers)
-        .all(|(field, (number, low))| holds(field, number, low))
-}
-
-/// Whether a field names a number; its first possible one is `low`.
-fn holds(field: &str, wanted: u32, low: u32) -> bool {
-    field.split(',').any(|item| {
-        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
-        let (first, last) = match range.split_once('-') {
-            Some((first, last)) => (number(first), number(last)),
-            None if range == "*" => (Some(low), Some(u32::MAX)),
-            None => (number(range), number(range)),
-        };
-        match (first, last, number(step)) {
-            (Some(first), Some(last), Some(step)) => {
-                (first..=last).contains(&wanted) && (wanted - first).is_multiple_of(step)
-            }
-            _ => false,
-        }
+    let pattern = &cron.pattern;
+    [
+        (&pattern.days, day.day()),
+        (&pattern.months, day.month()),
+        (&pattern.days_of_week, day.weekday().num_days_from_sunday()),
+    ]
+    .iter()
+    .all(|(field, number)| {
+        field
+            .values()
+            .iter()
+            .any(|value| u32::from(*value) == *number)
     })
 }
 

@@ -1,12 +1,12 @@
 //! How many messages the schedules make in a day, for a plan's quota.
 //!
-//! Counted from the file alone. Continuations, fan-out and retries that go
-//! over midnight are not in it.
+//! Counted from the file alone, without continuations, fan-out and retries
+//! that pass midnight.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 
-use super::nights::{Kind, changes, falls_on};
+use super::clock_changes::{Kind, changes, falls_on};
 use super::{Schedule, Schedules, cron};
 
 /// Days looked at: a leap year has every day there is.
@@ -27,7 +27,7 @@ pub struct Deliveries {
 }
 
 impl Schedules {
-    /// What the schedules come to, over a year from `now`.
+    /// The messages of a day, over a year from `now`.
     #[must_use]
     pub fn deliveries(&self, now: DateTime<Utc>) -> Deliveries {
         let today = now.with_timezone(&self.timezone).date_naive();
@@ -41,7 +41,7 @@ impl Schedules {
         };
         for day in days {
             let counts = self.schedules.iter().zip(&extra).map(|(schedule, extra)| {
-                let usual = i64::from(schedule.usual(day));
+                let usual = schedule.usual(day);
                 let changed: i64 = extra
                     .iter()
                     .filter(|(on, _)| *on == day)
@@ -84,12 +84,12 @@ impl Schedules {
 
 impl Schedule {
     /// Ticks on a day whose clock is not changed.
-    fn usual(&self, day: NaiveDate) -> u32 {
-        if cron::is_on(&self.cron, day) {
-            cron::times_a_day(&self.cron)
-        } else {
-            0
-        }
+    fn usual(&self, day: NaiveDate) -> i64 {
+        let is_on = cron::is_on(&self.cron, day);
+        let ticks = is_on.then(|| cron::times_a_day(&self.cron));
+        ticks
+            .and_then(|ticks| i64::try_from(ticks).ok())
+            .unwrap_or(0)
     }
 
     /// Messages of one delivery that fails for good. The failure callback has

@@ -1,47 +1,27 @@
-//! What is wrong with a file of schedules, all of it at once.
+//! All faults of a file of schedules.
 
-use std::fmt;
-
-/// Every fault, each with its place.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
-
-/// Something that cannot stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where, such as `schedules[2].cron`.
-    pub place: String,
-    /// Why.
-    pub why: String,
-}
+/// Every fault: its place, such as `schedules[2].cron`, and what to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+#[error("the schedules are invalid:\n  {}", .0.join("\n  "))]
+pub struct Faults(Vec<String>);
 
 impl Faults {
-    /// All of them, in the order they were found.
-    #[must_use]
-    pub fn all(&self) -> &[Fault] {
-        &self.0
+    pub(super) fn one(place: &str, why: &str) -> Self {
+        Self(vec![format!("{place}: {why}")])
     }
 
     pub(super) fn add(&mut self, place: &str, why: &str) {
-        self.0.push(Fault {
-            place: place.to_owned(),
-            why: why.to_owned(),
-        });
+        self.0.push(format!("{place}: {why}"));
+    }
+
+    /// Adds a fault, unless the condition `holds`.
+    pub(super) fn unless(&mut self, holds: bool, place: &str, why: &str) {
+        if !holds {
+            self.add(place, why);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the schedules cannot stand:")?;
-        for Fault { place, why } in &self.0 {
-            write!(f, "\n  {place}: {why}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}

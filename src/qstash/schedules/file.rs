@@ -1,221 +1,247 @@
-//! How `qstash-schedules.json` is read: whole, and with every fault told.
+//! How `qstash-schedules.json` is read: by serde, then checked in one step
+//! that reports every fault.
 //!
 //! Its shape is also written down for editors, in
-//! `deploy/qstash-schedules.schema.json`; what is judged here goes further,
-//! and needs the jobs' own word on what they accept.
+//! `deploy/qstash-schedules.schema.json`. The checks here go further: they
+//! parse cron expressions and ask each job whether it accepts its body.
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::cron;
-use super::faults::Faults;
-use super::{Jobs, PREFIX, PUBLIC_URL, Schedule, Schedules};
+use super::{Faults, Jobs, PREFIX, PUBLIC_URL, Schedule, Schedules, cron};
 use crate::qstash::delivery::Delivery;
-use fields::Fields;
-
-mod fields;
 
 /// The longest id.
 const LONGEST_ID: usize = 64;
 /// The most retries; QStash's plans allow fewer.
-const MOST_RETRIES: u64 = 10;
+const MOST_RETRIES: u32 = 10;
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct File {
+    #[serde(rename = "$schema")]
+    _schema: Option<IgnoredAny>,
+    base_url: String,
+    timezone: String,
+    defaults: Delivery,
+    schedules: Vec<Entry>,
+}
+
+/// A schedule as it is written: what it does not say of its delivery, the
+/// defaults say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Entry {
+    id: String,
+    job: String,
+    cron: String,
+    description: String,
+    overdue_after: String,
+    body: Map<String, Value>,
+    retries: Option<u32>,
+    timeout: Option<String>,
+    failure_callback: Option<String>,
+    redact_authorization: Option<bool>,
+}
 
 /// Reads the file; with `jobs`, it also has to fit them.
 pub(super) fn read(text: &str, jobs: Option<&Jobs<'_>>) -> Result<Schedules, Faults> {
-    let mut faults = Faults::default();
-    let schedules = match serde_json::from_str(text) {
-        Ok(Value::Object(file)) => file_of(&file, jobs, &mut faults),
-        Ok(_) => {
-            faults.add("the file", "must be a JSON object");
-            None
+    let mut json = serde_json::Deserializer::from_str(text);
+    let file: File = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = error.path().to_string();
+        match error.into_inner() {
+            error if !error.is_data() => not_json(&error),
+            error if place == "." => Faults::one("the file", &error.to_string()),
+            error => Faults::one(&place, &error.to_string()),
         }
-        Err(error) => {
-            faults.add("the file", &format!("is not JSON: {error}"));
-            None
-        }
-    };
-    match schedules {
-        Some(schedules) if faults.is_empty() => Ok(schedules),
-        _ => Err(faults),
-    }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    file.validate(jobs)
 }
 
-fn file_of(
-    file: &Map<String, Value>,
-    jobs: Option<&Jobs<'_>>,
-    faults: &mut Faults,
-) -> Option<Schedules> {
-    let mut fields = Fields::new("", file, faults);
-    fields.only(&["$schema", "base_url", "timezone", "defaults", "schedules"]);
-    let base_url = fields.text("base_url").filter(|url| {
-        fields.holds(
+fn not_json(error: &serde_json::Error) -> Faults {
+    Faults::one("the file", &format!("is not JSON: {error}"))
+}
+
+impl File {
+    /// Checks all of it, and reports every fault.
+    fn validate(self, jobs: Option<&Jobs<'_>>) -> Result<Schedules, Faults> {
+        let mut faults = Faults::default();
+        faults.unless(
+            is_a_base(&self.base_url),
             "base_url",
-            is_a_base(url),
             "must be ${PUBLIC_URL}, or an https address without a slash at its end",
-        )
-    });
-    let timezone = fields.text("timezone").and_then(|name| {
-        let zone: Option<Tz> = name.parse().ok();
-        let why = format!("{name:?} is no time zone; it needs an IANA name such as Europe/Paris");
-        fields.holds("timezone", zone.is_some(), &why);
-        zone
-    });
-    let defaults = fields.object("defaults").and_then(|object| {
-        let mut fields = fields.inside("defaults", object);
-        fields.only(&DELIVERY);
-        delivery(&mut fields, None)
-    });
-    let entries = fields.list("schedules").unwrap_or_default();
-    let mut schedules = Vec::new();
-    for (place, entry) in entries.iter().enumerate() {
-        schedules.push(entry_of(place, entry, defaults.as_ref(), jobs, faults));
-    }
-    doubles(entries, "id", faults);
-    doubles(entries, "job", faults);
-    if let Some(jobs) = jobs {
-        missing(entries, jobs, faults);
-    }
-    Some(Schedules {
-        base_url: base_url?.to_owned(),
-        timezone: timezone?,
-        schedules: schedules.into_iter().collect::<Option<_>>()?,
-    })
-}
-
-/// What a schedule may say of its delivery, or the defaults for all.
-const DELIVERY: [&str; 4] = [
-    "retries",
-    "timeout",
-    "failure_callback",
-    "redact_authorization",
-];
-
-fn entry_of(
-    place: usize,
-    entry: &Value,
-    defaults: Option<&Delivery>,
-    jobs: Option<&Jobs<'_>>,
-    faults: &mut Faults,
-) -> Option<Schedule> {
-    let place = format!("schedules[{place}]");
-    let Value::Object(entry) = entry else {
-        faults.add(&place, "must be an object");
-        return None;
-    };
-    let mut fields = Fields::new(&place, entry, faults);
-    let own = ["id", "job", "cron", "description", "overdue_after", "body"];
-    fields.only(&[&own[..], &DELIVERY].concat());
-    let id = fields
-        .text("id")
-        .filter(|id| fields.holds("id", is_an_id(id), "must begin with jarvis- and go on with small letters, digits and single hyphens, 64 characters at the most"));
-    let job = fields.text("job");
-    let description = fields.text("description").filter(|text| {
-        let is_said = (10..=300).contains(&text.chars().count());
-        fields.holds("description", is_said, "must be 10 to 300 characters long")
-    });
-    let cron = fields.text("cron").and_then(|text| match cron::read(text) {
-        Ok(cron) => Some(cron),
-        Err(why) => {
-            for why in why {
-                fields.fault("cron", &why);
-            }
-            None
-        }
-    });
-    let overdue_after = fields.duration("overdue_after");
-    let body = fields.object("body");
-    if let (Some(job), Some(jobs)) = (job, jobs) {
-        fits(&mut fields, job, body, jobs);
-    }
-    let delivery = delivery(&mut fields, defaults);
-    Some(Schedule {
-        id: id?.to_owned(),
-        job: job?.to_owned(),
-        cron: cron?,
-        description: description?.to_owned(),
-        overdue_after: overdue_after?,
-        body: Value::Object(body?.clone()),
-        delivery: delivery?,
-    })
-}
-
-/// What is said of the delivery, over what holds for all.
-fn delivery(fields: &mut Fields<'_, '_>, defaults: Option<&Delivery>) -> Option<Delivery> {
-    let is_own = |fields: &Fields<'_, '_>, name| defaults.is_none() || fields.has(name);
-    let retries = if is_own(fields, "retries") {
-        fields.number("retries", MOST_RETRIES)
-    } else {
-        defaults.map(|all| all.retries)
-    };
-    let timeout = if is_own(fields, "timeout") {
-        fields.duration("timeout");
-        fields.text("timeout").map(str::to_owned)
-    } else {
-        defaults.map(|all| all.timeout.clone())
-    };
-    let failure_callback = if fields.has("failure_callback") {
-        fields.path("failure_callback").map(str::to_owned)
-    } else {
-        defaults.and_then(|all| all.failure_callback.clone())
-    };
-    let redact_authorization = if is_own(fields, "redact_authorization") {
-        fields.flag("redact_authorization")
-    } else {
-        defaults.map(|all| all.redact_authorization)
-    };
-    Some(Delivery {
-        retries: retries?,
-        timeout: timeout?,
-        failure_callback,
-        redact_authorization: redact_authorization?,
-    })
-}
-
-/// Whether the job exists and accepts the body.
-fn fits(
-    fields: &mut Fields<'_, '_>,
-    job: &str,
-    body: Option<&Map<String, Value>>,
-    jobs: &Jobs<'_>,
-) {
-    if !jobs.names.contains(&job) {
-        let known = jobs.names.join(", ");
-        fields.fault(
-            "job",
-            &format!("there is no job {job:?}; there are: {known}"),
         );
-    } else if let Some(body) = body
-        && let Err(why) = (jobs.accepts)(job, body)
-    {
-        fields.fault("body", &why);
-    }
-}
-
-/// Values of `name` that are given more than once.
-fn doubles(entries: &[Value], name: &str, faults: &mut Faults) {
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for (place, entry) in entries.iter().enumerate() {
-        let Some(value) = entry[name].as_str() else {
-            continue;
-        };
-        if let Some(first) = seen.get(value) {
-            let why = format!("{value:?} is the {name} of schedules[{first}] already");
-            faults.add(&format!("schedules[{place}].{name}"), &why);
-        } else {
-            seen.insert(value, place);
+        let timezone: Option<Tz> = self.timezone.parse().ok();
+        let unknown = format!(
+            "{:?} is not a time zone; it needs an IANA name such as Europe/Paris",
+            self.timezone
+        );
+        faults.unless(timezone.is_some(), "timezone", &unknown);
+        let Delivery {
+            retries, timeout, ..
+        } = &self.defaults;
+        let callback = self.defaults.failure_callback.as_deref();
+        check_delivery(
+            "defaults",
+            Some(*retries),
+            Some(timeout),
+            callback,
+            &mut faults,
+        );
+        faults.repeated("id", self.schedules.iter().map(|entry| &*entry.id));
+        faults.repeated("job", self.schedules.iter().map(|entry| &*entry.job));
+        for job in jobs.map_or(&[][..], |jobs| jobs.names) {
+            let is_called = self.schedules.iter().any(|entry| entry.job == *job);
+            let why = format!("no schedule calls the job {job:?}");
+            faults.unless(is_called, "schedules", &why);
+        }
+        let entries = self.schedules.into_iter().enumerate();
+        let schedules: Vec<Schedule> = entries
+            .filter_map(|(number, entry)| {
+                let place = format!("schedules[{number}]");
+                entry.validate(&place, &self.defaults, jobs, &mut faults)
+            })
+            .collect();
+        match timezone {
+            Some(timezone) if faults.is_empty() => Ok(Schedules {
+                base_url: self.base_url,
+                timezone,
+                schedules,
+            }),
+            _ => Err(faults),
         }
     }
 }
 
-/// Jobs that nothing calls.
-fn missing(entries: &[Value], jobs: &Jobs<'_>, faults: &mut Faults) {
-    for job in jobs.names {
-        if !entries.iter().any(|entry| entry["job"] == **job) {
-            faults.add("schedules", &format!("nothing calls the job {job:?}"));
+impl Entry {
+    fn validate(
+        self,
+        place: &str,
+        defaults: &Delivery,
+        jobs: Option<&Jobs<'_>>,
+        faults: &mut Faults,
+    ) -> Option<Schedule> {
+        let at = |field: &str| format!("{place}.{field}");
+        faults.unless(is_an_id(&self.id), &at("id"), "must begin with jarvis- and go on with small letters, digits and single hyphens, 64 characters at the most");
+        let is_described = (10..=300).contains(&self.description.chars().count());
+        let length = "must be 10 to 300 characters long";
+        faults.unless(is_described, &at("description"), length);
+        let cron = cron::read(&self.cron)
+            .inspect_err(|errors| errors.iter().for_each(|why| faults.add(&at("cron"), why)))
+            .ok();
+        let overdue_after = duration(&self.overdue_after);
+        faults.unless(overdue_after.is_some(), &at("overdue_after"), DURATION);
+        if let Some(jobs) = jobs {
+            self.check_job(jobs, place, faults);
+        }
+        let callback = self.failure_callback.as_deref();
+        check_delivery(
+            place,
+            self.retries,
+            self.timeout.as_deref(),
+            callback,
+            faults,
+        );
+        Some(Schedule {
+            id: self.id,
+            job: self.job,
+            cron: cron?,
+            description: self.description,
+            overdue_after: overdue_after?,
+            body: Value::Object(self.body),
+            delivery: Delivery {
+                retries: self.retries.unwrap_or(defaults.retries),
+                timeout: self.timeout.unwrap_or_else(|| defaults.timeout.clone()),
+                failure_callback: self
+                    .failure_callback
+                    .or_else(|| defaults.failure_callback.clone()),
+                redact_authorization: self
+                    .redact_authorization
+                    .unwrap_or(defaults.redact_authorization),
+            },
+        })
+    }
+
+    /// Whether the job exists and accepts the body.
+    fn check_job(&self, jobs: &Jobs<'_>, place: &str, faults: &mut Faults) {
+        let job = &*self.job;
+        if !jobs.names.contains(&job) {
+            let known = jobs.names.join(", ");
+            let why = format!("there is no job {job:?}; there are: {known}");
+            faults.add(&format!("{place}.job"), &why);
+        } else if let Err(why) = (jobs.accepts)(job, &self.body) {
+            faults.add(&format!("{place}.body"), &why);
         }
     }
+}
+
+impl Faults {
+    /// Reports the values of a field that more than one schedule has.
+    fn repeated<'v>(&mut self, field: &str, values: impl Iterator<Item = &'v str>) {
+        let mut seen = BTreeMap::new();
+        for (number, value) in values.enumerate() {
+            let first = *seen.entry(value).or_insert(number);
+            let why = format!("{value:?} is the {field} of schedules[{first}] already");
+            self.unless(
+                first == number,
+                &format!("schedules[{number}].{field}"),
+                &why,
+            );
+        }
+    }
+}
+
+/// What is wrong with a text that [`duration`] cannot read.
+const DURATION: &str = "must be a duration such as 60s, 15m or 1d12h, and not zero";
+
+/// Checks what the file says of a delivery here.
+fn check_delivery(
+    place: &str,
+    retries: Option<u32>,
+    timeout: Option<&str>,
+    failure_callback: Option<&str>,
+    faults: &mut Faults,
+) {
+    let is_allowed = retries.is_none_or(|retries| retries <= MOST_RETRIES);
+    let range = format!("must be a whole number from 0 to {MOST_RETRIES}");
+    faults.unless(is_allowed, &format!("{place}.retries"), &range);
+    let is_readable = timeout.is_none_or(|text| duration(text).is_some());
+    faults.unless(is_readable, &format!("{place}.timeout"), DURATION);
+    faults.unless(
+        failure_callback.is_none_or(is_a_path),
+        &format!("{place}.failure_callback"),
+        "must be a path such as /api/qstash/failures",
+    );
+}
+
+/// Days, hours, minutes and seconds, in this order, each once at the most:
+/// what QStash, the schema and humantime all read alike. Never zero.
+fn duration(text: &str) -> Option<TimeDelta> {
+    let mut rest = text;
+    for unit in ['d', 'h', 'm', 's'] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number || number.is_empty() || number.starts_with('0') {
+                return None;
+            }
+            rest = after;
+        }
+    }
+    let duration = humantime::parse_duration(text).ok();
+    TimeDelta::from_std(duration.filter(|_| rest.is_empty())?).ok()
+}
+
+/// Whether it is a path of this service.
+fn is_a_path(path: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
+    path.starts_with('/') && path.chars().all(is_plain)
 }
 
 fn is_an_id(id: &str) -> bool {

@@ -68,14 +68,14 @@ impl Findings {
             .filter(|finding| finding["level"] == level)
             .map(|finding| {
                 let text = |name: &str| finding[name].as_str().unwrap_or_default();
-                let has_mend = !text("mend").is_empty();
-                assert_eq!(has_mend, level != "ok", "{finding}");
+                let has_fix = !text("mend").is_empty();
+                assert_eq!(has_fix, level != "ok", "{finding}");
                 format!("{}: {}", text("check"), text("what"))
             })
             .collect()
     }
 
-    /// Every failure must hold its own word, in this order.
+    /// Every failure must contain its own text, in this order.
     fn fails_with(&self, words: &[&str]) {
         let failures = self.at("failure");
         assert_eq!(failures.len(), words.len(), "{self:#?}");
@@ -90,12 +90,12 @@ impl Findings {
 
     fn warns_of(&self, word: &str) {
         let warnings = self.at("warning");
-        let told = warnings.iter().any(|warning| warning.contains(word));
-        assert!(told, "{word} is not in {warnings:#?}");
+        let is_there = warnings.iter().any(|warning| warning.contains(word));
+        assert!(is_there, "{word} is not in {warnings:#?}");
     }
 }
 
-/// An address at which nobody listens.
+/// An address that refuses connections.
 fn closed() -> String {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     closed.local_addr().unwrap().to_string()
@@ -114,7 +114,7 @@ async fn a_good_configuration_is_well() {
         "keys: both are QStash's",
         "stripe: test mode",
         "service: is ready",
-        "service: refuses who has no credentials",
+        "service: refuses a call without credentials",
         "schedules: none of them calls another address",
         "schedules: all 6 are as they were deployed",
         "clock: agrees with that of the database",
@@ -126,7 +126,7 @@ async fn a_good_configuration_is_well() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_the_settings_is_told_at_once() {
+async fn everything_wrong_with_the_settings_is_reported_at_once() {
     let broken = with(
         &Settings::new(),
         &[
@@ -164,11 +164,11 @@ async fn everything_wrong_with_the_settings_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_is_told_at_once() {
+async fn what_cannot_be_reached_is_reported_at_once() {
     let all = Surroundings::new().await;
-    let nobody = closed();
-    let url = format!("http://{nobody}");
-    let database = format!("postgres://jarvis:hunter2-hunter2@{nobody}/jarvis");
+    let closed = closed();
+    let url = format!("http://{closed}");
+    let database = format!("postgres://jarvis:hunter2-hunter2@{closed}/jarvis");
     let found = doctor(&all.settings(&[
         ("DATABASE_URL", &database),
         ("PUBLIC_URL", &url),
@@ -180,18 +180,18 @@ async fn what_cannot_be_reached_is_told_at_once() {
         "database: DATABASE_URL: no connection",
         "user not found in this region",
         "stripe: test mode: no real money; Stripe cannot be reached",
-        "service: nobody answers",
+        "service: no answer at",
     ]);
-    let told = found.answer.to_string();
+    let report = found.answer.to_string();
     assert!(
-        told.contains("https://qstash-us-east-1.upstash.io"),
-        "{told}"
+        report.contains("https://qstash-us-east-1.upstash.io"),
+        "{report}"
     );
-    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!report.contains("hunter2"), "{report}");
 }
 
 #[tokio::test]
-async fn a_deployment_that_was_half_done_is_told_part_by_part() {
+async fn a_half_done_deployment_is_reported_part_by_part() {
     let all = Surroundings::new().await;
     all.qstash.roll_keys();
     all.qstash.roll_keys();
@@ -227,7 +227,7 @@ async fn a_deployment_that_was_half_done_is_told_part_by_part() {
 }
 
 #[tokio::test]
-async fn a_missing_optional_part_is_said_and_fails_nothing() {
+async fn a_missing_optional_part_is_reported_and_fails_nothing() {
     let all = Surroundings::new().await;
     let mut settings = all.settings(&[("QSTASH_TOKEN", TOKEN)]);
     for name in [

@@ -76,7 +76,7 @@ fn arguments(service: &Scripted) -> [&str; 6] {
 const NOTHING: (&str, &str) = ("x-nothing", "");
 
 #[tokio::test]
-async fn what_is_not_taken_is_delivered_again_as_one_message_under_fresh_tokens() {
+async fn a_failed_delivery_is_retried_as_one_message_with_fresh_tokens() {
     let service = Scripted::start(&[
         (500, NOTHING.0, NOTHING.1),
         (302, NOTHING.0, NOTHING.1),
@@ -102,20 +102,20 @@ async fn what_is_not_taken_is_delivered_again_as_one_message_under_fresh_tokens(
 }
 
 #[tokio::test]
-async fn after_the_last_retry_it_is_given_up() {
+async fn it_gives_up_after_the_last_retry() {
     let service = Scripted::start(&[(503, "retry-after", "30")]).await;
     let done = trigger(&service, &["--retries", "1", "--retry-delay", "1ms"]).await;
     assert_eq!((done.code, done.json()), (Some(1), json!({ "call": 2 })));
-    let said = "attempt 2 of 2: 503 msg_1; given up\n";
+    let said = "attempt 2 of 2: 503 msg_1; gave up\n";
     assert!(done.err.ends_with(said), "{done:?}");
 }
 
 #[tokio::test]
-async fn a_fault_that_no_retry_can_mend_ends_it() {
+async fn an_answer_that_forbids_retries_ends_it() {
     let service = Scripted::start(&[(489, "upstash-nonretryable-error", "true")]).await;
     let done = trigger(&service, &[]).await;
     assert_eq!((done.code, done.json()), (Some(1), json!({ "call": 1 })));
-    let said = "attempt 1 of 4: 489 msg_1; no retry can mend it\n";
+    let said = "attempt 1 of 4: 489 msg_1; no retry can succeed\n";
     assert_eq!(done.err, said);
 }
 
@@ -139,7 +139,7 @@ async fn an_answer_may_ask_for_its_own_wait() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_tried_again_too_and_exits_1() {
+async fn a_service_that_does_not_answer_is_retried_too_and_exits_1() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
@@ -159,7 +159,7 @@ async fn nobody_there_is_tried_again_too_and_exits_1() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_ends_and_says_how_to_go_on() {
+async fn stopped_it_ends_and_says_how_to_continue() {
     let service = Scripted::start(&[(500, NOTHING.0, NOTHING.1)]).await;
     let child = command(&settings(), &arguments(&service))
         .stdout(Stdio::piped())
@@ -233,6 +233,6 @@ fn what_an_answer_asks_for_is_read(
     let mut headers = HeaderMap::new();
     headers.insert(name, HeaderValue::from_static(value));
     let now = "2026-11-23T12:00:00Z".parse().unwrap();
-    let asked = retry::asked(&headers, now);
-    assert_eq!(asked.map(|wait| wait.as_millis()), expected);
+    let requested = retry::requested(&headers, now);
+    assert_eq!(requested.map(|wait| wait.as_millis()), expected);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 const JOB: &str = "daily-churn-analysis";
-const SECRET_OF_OTHERS: &str = "Bearer of-somebody-else-1b2c3d4e5f6a7b8c9d0e";
+const SECRET_OF_OTHERS: &str = "Bearer of-another-service-1b2c3d4e5f6a7b8c9d0e";
 
 /// A schedule with these headers replaced, and what the plan says of it.
 async fn compared(changes: &[(&str, &str)], body: &str) -> (Qstash, Value) {
@@ -47,7 +47,7 @@ async fn what_means_the_same_is_no_difference(
 #[case::other_secret_of_the_callback(&[("upstash-failure-callback-forward-authorization", SECRET_OF_OTHERS)], "{}", "Authorization of the failure callback", Some("another value"), Some("Bearer CRON_SECRET"))]
 #[case::header_of_others(&[("upstash-forward-x-token", SECRET_OF_OTHERS)], "{}", "header x-token", Some("set"), None)]
 #[tokio::test]
-async fn a_difference_is_told_by_its_field_and_mended_by_an_apply(
+async fn a_difference_is_named_by_its_field_and_removed_by_an_apply(
     #[case] changes: &[(&str, &str)],
     #[case] body: &str,
     #[case] field: &str,
@@ -57,8 +57,8 @@ async fn a_difference_is_told_by_its_field_and_mended_by_an_apply(
     let (qstash, planned) = compared(changes, body).await;
 
     assert_eq!(planned["action"], "update", "{planned}");
-    let told = json!([{ "field": field, "was": was, "will_be": will_be }]);
-    assert_eq!(planned["differences"], told);
+    let expected = json!([{ "field": field, "was": was, "will_be": will_be }]);
+    assert_eq!(planned["differences"], expected);
 
     let applied = qstash.run(&["apply"]).await;
     assert_eq!(applied.code, Some(0), "{applied:?}");
@@ -83,7 +83,7 @@ async fn no_secret_is_shown_in_any_form() {
     ] {
         let done = qstash.run(arguments).await;
         let said = format!("{}{}", done.out, done.err);
-        for secret in [SECRET_OF_OTHERS, CRON_SECRET, TOKEN, "of-somebody-else"] {
+        for secret in [SECRET_OF_OTHERS, CRON_SECRET, TOKEN, "of-another-service"] {
             assert!(!said.contains(secret), "{arguments:?}: {said}");
         }
     }
@@ -96,7 +96,7 @@ async fn a_rotated_secret_is_seen_as_long_as_the_one_before_is_known() {
     let new = "cron-new-77aa88bb99cc00dd11ee22ff33aa44bb";
     settings.insert("CRON_SECRET".to_owned(), new.to_owned());
 
-    // Every hash is of another text: of which, nobody can tell.
+    // Every hash is of another, unknown text.
     let alone = run(&settings, &["schedules", "plan", "--json"])
         .await
         .json();

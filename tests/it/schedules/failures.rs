@@ -20,7 +20,7 @@ async fn one_failure_does_not_keep_the_others_from_being_done() {
     assert!(done.out.contains(line), "{done:?}");
     assert!(
         done.out.ends_with(
-            "5 done, 0 left as they are, 1 not done; apply again when the cause is mended\n"
+            "5 done, 0 left as they are, 1 not done; apply again when the cause is fixed\n"
         ),
         "{done:?}"
     );
@@ -119,7 +119,7 @@ async fn a_pause_that_was_lost_is_said_aloud() {
 }
 
 #[tokio::test]
-async fn a_full_account_is_explained() {
+async fn a_full_account_gets_a_hint() {
     let qstash = Qstash::new().await;
     qstash.double.allow_schedules(4);
     let done = qstash.run(&["apply"]).await;
@@ -138,7 +138,7 @@ async fn a_full_account_is_explained() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_only_read_is_explained() {
+async fn a_token_that_may_only_read_gets_a_hint() {
     let qstash = Qstash::new().await;
     let done = qstash
         .run_with("QSTASH_TOKEN", READ_ONLY_TOKEN, &["apply"])
@@ -182,7 +182,7 @@ async fn without_a_list_at_first_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_afterwards_is_not_called_done() {
+async fn what_cannot_be_listed_afterwards_is_not_called_done() {
     let qstash = Qstash::new().await;
     // One list before, six looks at one schedule each, and the list after.
     let list = "/v2/schedules";
@@ -197,7 +197,7 @@ async fn what_cannot_be_looked_at_afterwards_is_not_called_done() {
 
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(
-        done.out.contains("it was sent, but could not be looked at"),
+        done.out.contains("it was sent, but could not be checked"),
         "{done:?}"
     );
 }

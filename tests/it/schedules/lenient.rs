@@ -109,6 +109,6 @@ async fn what_qstash_keeps_otherwise_than_sent_is_not_called_done() {
     let done = qstash.run(&["apply"]).await;
     assert_eq!(done.code, Some(1), "{done:?}");
     let line =
-        "NOT DONE   jarvis-daily-churn, to update: QStash took it and lists another retries\n";
+        "NOT DONE   jarvis-daily-churn, to update: QStash accepted it and lists another retries\n";
     assert!(done.out.contains(line), "{done:?}");
 }

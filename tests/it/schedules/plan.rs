@@ -93,10 +93,10 @@ async fn a_stranger_that_calls_a_job_of_ours_is_pointed_out() {
 #[case::little(&["--quota", "100"], "100 messages a day (your quota): TOO LITTLE: not even a day without failures fits.")]
 #[case::plenty(&["--quota", "50000"], "50000 messages a day (your quota): enough, also for a day on which everything fails.")]
 #[tokio::test]
-async fn deliveries_are_counted_against_the_quota(#[case] quota: &[&str], #[case] told: &str) {
+async fn deliveries_are_counted_against_the_quota(#[case] quota: &[&str], #[case] expected: &str) {
     let qstash = Qstash::new().await;
     let plan = qstash.run(&[&["plan"], quota].concat()).await;
-    assert!(plan.out.contains(told), "{}", plan.out);
+    assert!(plan.out.contains(expected), "{}", plan.out);
 }
 
 #[tokio::test]
@@ -149,8 +149,8 @@ async fn an_address_that_the_real_qstash_cannot_call_is_refused(
     for command in ["plan", "apply"] {
         let done = run(&settings, &["schedules", command]).await;
         assert_eq!(done.code, Some(2), "{done:?}");
-        let told = format!("jarvis-cron: PUBLIC_URL {why}");
-        assert!(done.err.starts_with(&told), "{done:?}");
+        let error = format!("jarvis-cron: PUBLIC_URL {why}");
+        assert!(done.err.starts_with(&error), "{done:?}");
     }
 }
 
@@ -164,13 +164,13 @@ async fn a_stand_in_on_this_machine_may_call_this_machine() {
 }
 
 #[tokio::test]
-async fn without_a_token_nobody_is_asked() {
+async fn without_a_token_qstash_is_not_called() {
     let mut settings = Qstash::new().await.settings;
     settings.remove("QSTASH_TOKEN");
     let done = run(&settings, &["schedules", "list"]).await;
     assert_eq!(done.code, Some(2), "{done:?}");
-    let told = "jarvis-cron: QSTASH_TOKEN is not set; copy it from the QStash console\n";
-    assert_eq!(done.err, told);
+    let error = "jarvis-cron: QSTASH_TOKEN is not set; copy it from the QStash console\n";
+    assert_eq!(done.err, error);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDateTime, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
-use jarvis_cron::qstash::schedules::nights::{Kind, changes};
+use jarvis_cron::qstash::schedules::clock_changes::{Kind, changes};
 use proptest::prelude::*;
 
 use super::*;

@@ -76,7 +76,7 @@ proptest! {
                     file["schedules"][place][field] = value;
                 }
             });
-            let (field, told, value) = one;
+            let (field, expected, value) = one;
             let mut after: Value = serde_json::from_str(&before).unwrap();
             after["schedules"][place][field] = value;
 
@@ -95,13 +95,13 @@ proptest! {
                 return Ok(());
             }
             prop_assert!(differing.len() <= 1, "{plan:?}");
-            // 60s and 1m are the same time in other words.
+            // 60s and 1m are the same time.
             if let Some(one) = differing.first() {
                 prop_assert_eq!(one.differences.len(), 1, "{:?}", one);
-                prop_assert_eq!(&one.differences[0].field, told);
+                prop_assert_eq!(&one.differences[0].field, expected);
                 prop_assert_eq!(&one.id, &plan.schedules[place].id);
             } else {
-                prop_assert_eq!(told, "timeout");
+                prop_assert_eq!(expected, "timeout");
             }
             Ok(())
         })?;

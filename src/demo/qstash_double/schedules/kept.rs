@@ -1,4 +1,4 @@
-//! One schedule: what of a call is kept, and how it is listed.
+//! One schedule: the parts of a call that are kept, and how it is listed.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use croner::Cron;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
+use super::super::message::{canonical, redacted};
 use super::super::messages::Draft;
 use super::super::request::Call;
 
-/// What is passed on to the destination, and to the failure callback.
+/// The prefixes of headers for the destination, and for the failure callback.
 const FORWARD: &str = "upstash-forward-";
 const FORWARD_TO_CALLBACK: &str = "upstash-failure-callback-forward-";
 /// Settings listed under a name of their own, when they were given.
@@ -39,7 +39,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads a call, or says what is wrong with it.
+    /// Reads a call, or returns its fault.
     pub(super) fn read(destination: &str, call: &Call) -> Result<Self, &'static str> {
         if !["http://", "https://"]
             .iter()
@@ -65,7 +65,7 @@ impl Kept {
         })
     }
 
-    /// How it is listed; `salt` stands before what is hashed.
+    /// How it is listed; `salt` is put before a value that is hashed.
     pub(super) fn listed(&self, id: &str, salt: &str) -> Value {
         let mut header = self.forwarded(FORWARD, salt);
         if let Some(kind) = self.headers.get("content-type") {
@@ -86,7 +86,7 @@ impl Kept {
             "retries": retries,
             "isPaused": self.is_paused,
             "callerIP": "127.0.0.1",
-            // The real one says so too, where there is no flow control.
+            // QStash lists it too, where there is no flow control.
             "parallelism": 0,
             "nextScheduleTime": next(&self.cron).map(|next| next.timestamp_millis()),
         });
@@ -147,24 +147,11 @@ impl Kept {
     }
 }
 
-fn redacted(value: &str, salt: &str) -> String {
-    let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
-    let digest = Sha256::digest(format!("{salt}{value}"));
-    let hex: String = digest.into_iter().flat_map(digits).flatten().collect();
-    format!("REDACTED:{hex}")
-}
-
-/// `x-my-header` as Go writes it: `X-My-Header`.
-fn canonical(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        format!("{}{rest}", first.to_ascii_uppercase())
-    });
-    words.collect::<Vec<_>>().join("-")
-}
-
 /// When a cron is due next; `None` when it cannot be read.
-#[expect(clippy::disallowed_methods, reason = "QStash's part is played here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it stands in for QStash, which has a clock"
+)]
 fn next(cron: &str) -> Option<chrono::DateTime<Tz>> {
     let (zone, fields) = match cron.strip_prefix("CRON_TZ=") {
         Some(rest) => rest.split_once(' ')?,

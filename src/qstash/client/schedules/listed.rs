@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// What QStash tells of a schedule; `None` where it tells nothing.
+/// A schedule as QStash lists it; `None` where a field is missing.
 #[derive(Clone)]
 pub struct Listed {
     /// Its id.
@@ -21,8 +21,8 @@ pub struct Listed {
     pub method: Option<String>,
     /// Whether its ticks are left out.
     pub is_paused: bool,
-    /// What is delivered with it, names in lower case.
-    pub headers: Option<BTreeMap<String, Shown>>,
+    /// The delivered headers, names in lower case.
+    pub headers: Option<BTreeMap<String, HeaderText>>,
     /// The body.
     pub body: Option<String>,
     /// Deliveries after the first one has failed.
@@ -32,20 +32,20 @@ pub struct Listed {
     /// Called once when every retry has failed.
     pub failure_callback: Option<String>,
     /// What that is called with, names in lower case.
-    pub failure_callback_headers: Option<BTreeMap<String, Shown>>,
+    pub failure_callback_headers: Option<BTreeMap<String, HeaderText>>,
     /// Settings this service never makes, under QStash's names for them.
     pub others: BTreeMap<&'static str, String>,
     /// The next tick.
     pub next_at: Option<DateTime<Utc>>,
     /// The last tick.
     pub last_at: Option<DateTime<Utc>>,
-    /// What became of the last messages: `IN_PROGRESS`, `SUCCESS` or `FAIL`.
+    /// The states of the last messages: `IN_PROGRESS`, `SUCCESS` or `FAIL`.
     pub last_states: Vec<String>,
 }
 
 /// A header's value as it is listed.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum HeaderText {
     /// As it is sent.
     Clear(String),
     /// A SHA-256 of it, in hex; of exactly which bytes is documented nowhere.
@@ -90,18 +90,18 @@ impl fmt::Debug for Listed {
 }
 
 /// A map of names to a value each, or to a list of them.
-fn headers(map: &Value) -> Option<BTreeMap<String, Shown>> {
+fn headers(map: &Value) -> Option<BTreeMap<String, HeaderText>> {
     let headers = map.as_object()?.iter().map(|(name, value)| {
         let values = match value {
             Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
             value => Vec::from_iter(value.as_str()),
         };
         let value = values.join(", ");
-        let shown = match value.strip_prefix("REDACTED:") {
-            Some(hash) => Shown::Redacted(hash.trim().to_ascii_lowercase()),
-            None => Shown::Clear(value),
+        let text = match value.strip_prefix("REDACTED:") {
+            Some(hash) => HeaderText::Redacted(hash.trim().to_ascii_lowercase()),
+            None => HeaderText::Clear(value),
         };
-        (name.to_ascii_lowercase(), shown)
+        (name.to_ascii_lowercase(), text)
     });
     Some(headers.collect())
 }
@@ -111,8 +111,8 @@ fn decoded(base64: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What is set of the rest; the real QStash says `"parallelism": 0` where
-/// there is no flow control.
+/// The other fields that are set; QStash lists `"parallelism": 0` where there is
+/// no flow control.
 fn others(entry: &Value) -> BTreeMap<&'static str, String> {
     const NAMES: [&str; 8] = [
         "callback",
@@ -134,7 +134,7 @@ fn others(entry: &Value) -> BTreeMap<&'static str, String> {
     set.collect()
 }
 
-/// Whether a value says anything.
+/// Whether a value is set.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,

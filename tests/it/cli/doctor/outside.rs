@@ -1,5 +1,5 @@
-//! What `doctor` finds outside: keys, token, clocks, databases, and what stands
-//! in front of the service.
+//! What `doctor` finds outside: keys, token, clocks, databases, and what is in
+//! front of the service.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -37,7 +37,7 @@ async fn keys_that_work_for_now_are_a_warning(
 }
 
 #[rstest]
-#[case::wrong_token("a-token-of-nobody", "QStash refuses the token (401)")]
+#[case::wrong_token("an-unknown-token", "QStash refuses the token (401)")]
 #[case::of_another_region(ELSEWHERE_TOKEN, "does not know this token here")]
 #[tokio::test]
 async fn a_token_that_is_refused_says_why(#[case] token: &str, #[case] word: &str) {
@@ -64,7 +64,7 @@ async fn a_clock_that_is_off_is_a_failure() {
 #[case::a_login(403, "is closed to callers from outside (403)")]
 #[case::another_service(200, "is answered by something else (200)")]
 #[tokio::test]
-async fn what_stands_in_front_of_the_service_is_told(#[case] status: u16, #[case] word: &str) {
+async fn what_is_in_front_of_the_service_is_reported(#[case] status: u16, #[case] word: &str) {
     let all = Surroundings::new().await;
     let url = answering(status, "Sat, 01 Jan 2000 00:00:00 GMT").await;
     let found = doctor(&all.settings(&[("PUBLIC_URL", &url)])).await;
@@ -76,7 +76,7 @@ async fn plain_http_to_another_machine_is_a_failure() {
     let all = Surroundings::new().await;
     let public = [("PUBLIC_URL", "http://cron.example.test")];
     let found = doctor(&all.settings(&public)).await;
-    found.fails_with(&["these do not call", "in the clear", "nobody answers"]);
+    found.fails_with(&["these do not call", "in the clear", "no answer at"]);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn what_was_changed_paused_or_left_over_is_a_warning() {
     put(headers.clone()).await.unwrap();
     headers.insert("upstash-schedule-id", "jarvis-of-old".parse().unwrap());
     put(headers.clone()).await.unwrap();
-    headers.insert("upstash-schedule-id", "of-somebody-else".parse().unwrap());
+    headers.insert("upstash-schedule-id", "of-another-program".parse().unwrap());
     put(headers).await.unwrap();
     client
         .pause_schedule("jarvis-weekly-reports")
@@ -64,5 +64,5 @@ async fn what_was_changed_paused_or_left_over_is_a_warning() {
     found.warns_of("these differ from what was deployed: jarvis-daily-churn (cron)");
     found.warns_of("not deployed any more: jarvis-of-old");
     found.warns_of("because they are paused: jarvis-weekly-reports");
-    assert!(!found.answer.to_string().contains("of-somebody-else"));
+    assert!(!found.answer.to_string().contains("of-another-program"));
 }

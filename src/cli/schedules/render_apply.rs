@@ -1,4 +1,4 @@
-//! What an apply did, for people.
+//! The outcome of an apply, as text.
 
 use std::fmt::Write as _;
 
@@ -6,36 +6,34 @@ use crate::qstash::apply::{Applied, Outcome};
 use crate::qstash::client::Failure;
 use crate::qstash::plan::Action;
 
-/// A line for each schedule, a sum, and what to do about failures.
-pub(super) fn in_words(applied: &[Applied]) -> String {
-    let mut words = String::new();
+/// A line for each schedule, the counts, and how to fix the failures.
+pub(super) fn render(applied: &[Applied]) -> String {
+    let mut text = String::new();
     for one in applied {
         // Writing to a string cannot fail.
-        let _ = writeln!(words, "{:<10} {}{}", word(one), one.id, remark(one));
+        let _ = writeln!(text, "{:<10} {}{}", result(one), one.id, remark(one));
     }
     let count = |outcome| applied.iter().filter(|one| one.outcome == outcome).count();
     let not_done = count(Outcome::Failed) + count(Outcome::NotTried);
     let _ = write!(
-        words,
+        text,
         "\n{} done, {} left as they are, {not_done} not done",
         count(Outcome::Done),
         count(Outcome::Left),
     );
     if not_done > 0 {
-        let _ = write!(words, "; apply again when the cause is mended");
+        let _ = write!(text, "; apply again when the cause is fixed");
     }
-    let mut mends: Vec<&str> = applied
-        .iter()
-        .filter_map(|one| one.failure().and_then(Failure::mend))
-        .collect();
-    mends.dedup();
-    for mend in mends {
-        let _ = write!(words, "\n{mend}");
+    let failures = applied.iter().filter_map(Applied::failure);
+    let mut hints: Vec<&str> = failures.filter_map(Failure::hint).collect();
+    hints.dedup();
+    for hint in hints {
+        let _ = write!(text, "\n{hint}");
     }
-    words
+    text
 }
 
-fn word(one: &Applied) -> &'static str {
+fn result(one: &Applied) -> &'static str {
     match (one.outcome, one.action) {
         (Outcome::Done, Action::Create) => "created",
         (Outcome::Done, Action::Update) => "updated",
@@ -48,21 +46,14 @@ fn word(one: &Applied) -> &'static str {
 }
 
 fn remark(one: &Applied) -> String {
-    let mut remark = if one.is_paused {
-        " (paused)".to_owned()
-    } else {
-        String::new()
-    };
-    if let Some(why) = &one.why {
-        let _ = write!(remark, ", to {}: {why}", verb(one.action));
-    }
-    remark
-}
-
-fn verb(action: Action) -> &'static str {
-    match action {
+    let paused = if one.is_paused { " (paused)" } else { "" };
+    let verb = match one.action {
         Action::Create => "create",
         Action::Orphan => "delete",
         Action::Update | Action::Unchanged | Action::Foreign => "update",
+    };
+    match &one.why {
+        Some(why) => format!("{paused}, to {verb}: {why}"),
+        None => paused.to_owned(),
     }
 }

@@ -1,11 +1,11 @@
-//! A plan, for people and as JSON.
+//! A plan, as text and as JSON.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Side, nights_shown};
+use super::{SyncTarget, render_clock_changes};
 use crate::qstash::plan::{Action, Plan, Planned};
 use crate::qstash::schedules::Deliveries;
 
@@ -16,37 +16,37 @@ const FREE_MESSAGES: u32 = 1_000;
 /// Where the details of a schedule begin.
 const INDENT: &str = "             ";
 
-/// A plan and what it is about.
-pub(super) struct Shown<'a> {
-    pub(super) side: &'a Side,
+/// A plan and its target.
+pub(super) struct Report<'a> {
+    pub(super) target: &'a SyncTarget,
     pub(super) plan: &'a Plan,
     pub(super) quota: u32,
     pub(super) now: DateTime<Utc>,
 }
 
-impl Shown<'_> {
+impl Report<'_> {
     pub(super) fn json(&self) -> Value {
-        let deliveries = self.side.schedules.deliveries(self.now);
+        let deliveries = self.target.schedules.deliveries(self.now);
         json!({
-            "api": self.side.api,
-            "base_url": self.side.public_url,
-            "timezone": self.side.schedules.timezone.name(),
+            "api": self.target.api,
+            "base_url": self.target.public_url,
+            "timezone": self.target.schedules.timezone.name(),
             "differs": self.plan.differs(),
             "schedules": self.plan.schedules,
             "deliveries": deliveries,
             "quota": self.quota,
-            "nights": nights_shown::json(&self.side.schedules, self.now),
+            "nights": render_clock_changes::json(&self.target.schedules, self.now),
         })
     }
 
-    /// How many deliveries that makes, beside what is allowed.
+    /// The number of deliveries, compared with the quota.
     fn quota(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deliveries {
             busiest_day,
             on_busiest_day,
             when_all_fail,
             on_quietest_day,
-        } = self.side.schedules.deliveries(self.now);
+        } = self.target.schedules.deliveries(self.now);
         writeln!(
             f,
             "Deliveries: {on_quietest_day} to {on_busiest_day} a day, most on {busiest_day}; {when_all_fail} messages if each of that day fails,",
@@ -56,8 +56,8 @@ impl Shown<'_> {
             "with its retries and failure callbacks. Continuations and fan-out come on top."
         )?;
         let quota = self.quota;
-        let whose = if quota == FREE_MESSAGES {
-            "the free plan's quota as others report it; say yours with --quota"
+        let source = if quota == FREE_MESSAGES {
+            "the free plan's quota as others report it; set yours with --quota"
         } else {
             "your quota"
         };
@@ -68,7 +68,7 @@ impl Shown<'_> {
         } else {
             "enough, also for a day on which everything fails"
         };
-        writeln!(f, "{quota} messages a day ({whose}): {verdict}.")?;
+        writeln!(f, "{quota} messages a day ({source}): {verdict}.")?;
         self.account(f)
     }
 
@@ -86,17 +86,17 @@ impl Shown<'_> {
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Side {
+        let SyncTarget {
             api, public_url, ..
-        } = self.side;
+        } = self.target;
         writeln!(f, "Schedules at {api} that call {public_url}\n")?;
         for planned in &self.plan.schedules {
-            one(planned, f)?;
+            write_schedule(planned, f)?;
         }
-        writeln!(f, "\n{}\n", sum(self.plan))?;
-        if self.side.is_elsewhere {
+        writeln!(f, "\n{}\n", counts(self.plan))?;
+        if self.target.is_elsewhere {
             writeln!(
                 f,
                 "The file's base_url is not PUBLIC_URL: deliveries are signed for the former, and a\nservice with this PUBLIC_URL refuses them.\n"
@@ -106,12 +106,12 @@ impl fmt::Display for Shown<'_> {
         write!(
             f,
             "{}",
-            nights_shown::in_words(&self.side.schedules, self.now)
+            render_clock_changes::render(&self.target.schedules, self.now)
         )
     }
 }
 
-fn one(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_schedule(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let sign = match planned.action {
         Action::Create => '+',
         Action::Update => '~',
@@ -124,13 +124,10 @@ fn one(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for difference in &planned.differences {
         let field = &difference.field;
         let will_be = difference.will_be.as_deref().unwrap_or("nothing");
-        match (planned.action, difference.was.as_deref()) {
-            (Action::Create, _) => writeln!(f, "{INDENT}{field}: {will_be}")?,
-            (_, was) => writeln!(
-                f,
-                "{INDENT}{field}: {} -> {will_be}",
-                was.unwrap_or("nothing")
-            )?,
+        let was = difference.was.as_deref().unwrap_or("nothing");
+        match planned.action {
+            Action::Create => writeln!(f, "{INDENT}{field}: {will_be}")?,
+            _ => writeln!(f, "{INDENT}{field}: {was} -> {will_be}")?,
         }
     }
     for unclear in &planned.unclear {
@@ -148,22 +145,19 @@ fn remarks(planned: &Planned) -> String {
     match planned.action {
         Action::Orphan => remarks.push("not in the file; apply --prune deletes it".to_owned()),
         Action::Foreign => remarks.push("not ours, never touched".to_owned()),
-        _ => return in_brackets(&remarks),
+        Action::Create | Action::Update | Action::Unchanged => {}
     }
-    if let Some(job) = &planned.job {
+    let is_unplanned = matches!(planned.action, Action::Orphan | Action::Foreign);
+    if let Some(job) = planned.job.as_ref().filter(|_| is_unplanned) {
         remarks.push(format!("CALLS {job} HERE TOO"));
     }
-    in_brackets(&remarks)
-}
-
-fn in_brackets(remarks: &[String]) -> String {
     if remarks.is_empty() {
         return String::new();
     }
     format!(" ({})", remarks.join("; "))
 }
 
-fn sum(plan: &Plan) -> String {
+fn counts(plan: &Plan) -> String {
     let paused = plan.schedules.iter().filter(|planned| planned.is_paused);
     format!(
         "{} to create, {} to update, {} unchanged, {} orphaned, {} foreign; {} paused",

@@ -1,6 +1,6 @@
-//! The nights on which clocks change, and what is said of them.
+//! The nights on which clocks change, and what a plan says about them.
 
-use jarvis_cron::qstash::schedules::nights::Kind;
+use jarvis_cron::qstash::schedules::clock_changes::Kind;
 
 use super::*;
 
@@ -35,37 +35,37 @@ fn a_schedule_in_a_changed_hour_is_found(
     #[case] expected: &[&str],
 ) {
     let schedules = schedules(zone, cron);
-    let nights = schedules.nights(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
+    let nights = schedules.affected_ticks(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
     let found: Vec<String> = nights
         .iter()
-        .map(|night| format!("{} {:?}", night.tick, night.change.kind))
+        .map(|night| format!("{} {:?}", night.local, night.change.kind))
         .collect();
     assert_eq!(found, expected);
 }
 
 #[test]
-fn of_the_six_only_churn_is_touched_and_no_skipped_night_is_overdue() {
+fn of_the_six_only_churn_is_affected_and_no_skipped_night_is_overdue() {
     let deployed = Schedules::deployed();
     let now = moment("2026-11-23T12:00:00Z");
-    let mut touched = Vec::new();
+    let mut affected = Vec::new();
     for schedule in &deployed.schedules {
-        for night in deployed.nights(schedule, now) {
-            let is_told = night.change.kind == Kind::Missing && night.is_overdue_when_skipped;
-            assert!(!is_told, "{}", schedule.id);
-            touched.push(schedule.id.as_str());
+        for night in deployed.affected_ticks(schedule, now) {
+            let is_reported = night.change.kind == Kind::Missing && night.is_overdue_when_skipped;
+            assert!(!is_reported, "{}", schedule.id);
+            affected.push(schedule.id.as_str());
         }
     }
-    assert_eq!(touched, [CHURN, CHURN]);
+    assert_eq!(affected, [CHURN, CHURN]);
 }
 
 #[test]
 fn a_skipped_week_would_be_overdue_when_less_than_a_week_is_allowed() {
     let mut schedules = schedules("Europe/Paris", "0 2 * * 0");
     schedules.schedules[0].overdue_after = chrono::TimeDelta::days(6);
-    let nights = schedules.nights(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
+    let nights = schedules.affected_ticks(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
     assert!(nights[0].is_overdue_when_skipped);
     schedules.schedules[0].overdue_after = chrono::TimeDelta::days(7);
-    let nights = schedules.nights(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
+    let nights = schedules.affected_ticks(&schedules.schedules[0], moment("2026-11-23T12:00:00Z"));
     assert!(!nights[0].is_overdue_when_skipped);
 }
 
@@ -99,7 +99,7 @@ async fn a_plan_says_what_such_a_night_may_mean() {
     let json = qstash.run(&["plan", "--json"]).await.json();
     for part in [
         "documented nowhere",
-        "has no 02:00. Left out, the next tick does the work, and it does not count as overdue; called at 03:00, nothing differs.",
+        "has no 02:00. Skipped, the next tick does the work, and it does not count as overdue; called at 03:00, nothing differs.",
         "has 02:00 twice. Called once, at either, nothing differs; called twice, the second run finds the work done.",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

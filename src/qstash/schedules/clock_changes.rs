@@ -1,9 +1,8 @@
-//! The nights on which a zone's clock skips an hour or shows it twice, and
-//! the schedules whose time lies in that hour.
+//! The moments at which a zone's clock skips an hour or shows it twice, and
+//! the ticks that lie in that hour.
 //!
-//! What QStash does then is documented nowhere. Here it is only found out
-//! which ticks are in question and when; what it would mean is told where
-//! plans are printed, and in docs/schedules.md.
+//! What QStash does then is documented nowhere. This module only finds the
+//! ticks; the plan and docs/schedules.md explain the effect.
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
@@ -11,12 +10,12 @@ use serde::Serialize;
 
 use super::{Schedule, Schedules};
 
-/// How far ahead nights are looked for.
+/// How far ahead changes are searched.
 const HORIZON: TimeDelta = TimeDelta::days(366 * 10);
 /// No zone changes its clock twice within this time.
 const STEP: TimeDelta = TimeDelta::hours(6);
 
-/// What becomes of the hour.
+/// What happens to the hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -31,21 +30,21 @@ pub enum Kind {
 pub struct Change {
     /// Skipped or doubled.
     pub kind: Kind,
-    /// The first local time that is.
+    /// The first local time that is skipped or doubled.
     pub from: NaiveDateTime,
-    /// The first local time that is not any more.
+    /// The first local time after it.
     pub until: NaiveDateTime,
     /// When the clock is changed.
     pub at: DateTime<Utc>,
 }
 
-/// A tick that lies in a changed hour.
+/// A tick that lies in a skipped or doubled hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Night {
+pub struct AffectedTick {
     /// The change.
     pub change: Change,
     /// The local time of its first tick in that hour.
-    pub tick: NaiveDateTime,
+    pub local: NaiveDateTime,
     /// Whether a skipped tick would count as overdue: the one after it comes
     /// later than `overdue_after` allows.
     pub is_overdue_when_skipped: bool,
@@ -67,37 +66,33 @@ pub fn changes(zone: Tz, after: DateTime<Utc>) -> impl Iterator<Item = Change> {
 }
 
 impl Schedules {
-    /// The next night of each kind that touches `schedule`, the earlier one
-    /// first. One that comes every hour is touched by none: it goes on as the
-    /// minutes do.
+    /// The next affected tick of each kind, the earlier one first. A schedule
+    /// that comes every hour has none: its minutes keep their distance.
     #[must_use]
-    pub fn nights(&self, schedule: &Schedule, after: DateTime<Utc>) -> Vec<Night> {
+    pub fn affected_ticks(&self, schedule: &Schedule, after: DateTime<Utc>) -> Vec<AffectedTick> {
         if schedule.cron.as_str().split(' ').nth(1) == Some("*") {
             return Vec::new();
         }
-        let mut nights: Vec<Night> = Vec::new();
-        for change in changes(self.timezone, after) {
-            if nights.iter().any(|night| night.change.kind == change.kind) {
-                continue;
-            }
-            nights.extend(self.night(schedule, change));
-            if nights.len() == 2 {
-                break;
-            }
-        }
-        nights
+        let of_kind = |kind| {
+            changes(self.timezone, after)
+                .filter(|change| change.kind == kind)
+                .find_map(|change| self.affected_tick(schedule, change))
+        };
+        let ticks = [of_kind(Kind::Missing), of_kind(Kind::Doubled)];
+        let mut ticks: Vec<AffectedTick> = ticks.into_iter().flatten().collect();
+        ticks.sort_by_key(|tick| tick.change.at);
+        ticks
     }
 
-    fn night(&self, schedule: &Schedule, change: Change) -> Option<Night> {
-        let tick = change
-            .minutes()
-            .find(|minute| falls_on(schedule, *minute))?;
+    fn affected_tick(&self, schedule: &Schedule, change: Change) -> Option<AffectedTick> {
+        let mut minutes = change.minutes();
+        let local = minutes.find(|minute| falls_on(schedule, *minute))?;
         let next = self.next_tick(schedule, change.at);
-        let waits = next.is_none_or(|next| next - change.at > schedule.overdue_after);
-        Some(Night {
+        Some(AffectedTick {
             change,
-            tick,
-            is_overdue_when_skipped: waits,
+            local,
+            is_overdue_when_skipped: next
+                .is_none_or(|next| next - change.at > schedule.overdue_after),
         })
     }
 }
