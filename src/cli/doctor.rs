@@ -52,8 +52,8 @@ pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> anyhow::Resul
     let mut findings = all(settings).await;
     waiting.finish_and_clear();
     for finding in &mut findings {
-        finding.what = settings.conceal(&finding.what);
-        finding.mend = finding.mend.as_deref().map(|mend| settings.conceal(mend));
+        finding.what = settings.redact(&finding.what);
+        finding.mend = finding.mend.as_deref().map(|mend| settings.redact(mend));
     }
     if typed.json {
         say(format_args!("{:#}", report::in_json(&findings)));

@@ -18,20 +18,20 @@ const SHORTEST: usize = 8;
 impl Guard {
     /// `text` without the secrets that callers prove themselves with.
     #[must_use]
-    pub fn conceal(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let keys = self.verification.iter().flat_map(|it| it.keys.all());
         let keys = keys.flat_map(|(_, keys)| [&keys.current, &keys.next]);
         let own = [Some(&self.cron_secret), self.cron_secret_previous.as_ref()];
         let own = own.into_iter().chain([self.operator_secret.as_ref()]);
         let secrets = own.flatten().chain(keys);
-        conceal(text, secrets.map(SecretString::expose_secret))
+        redact(text, secrets.map(SecretString::expose_secret))
     }
 }
 
 impl Settings {
     /// `text` without any secret among the settings.
     #[must_use]
-    pub fn conceal(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let named = |name: &str| {
             let kinds = ["SECRET", "SECRET_PREVIOUS", "_KEY", "_TOKEN", "_PASSWORD"];
             kinds.iter().any(|kind| name.ends_with(kind))
@@ -42,11 +42,11 @@ impl Settings {
             .filter_map(|url| Some(url.password()?.to_owned()))
             .collect();
         let secrets = secrets.map(|(_, value)| value.trim());
-        conceal(text, secrets.chain(passwords.iter().map(String::as_str)))
+        redact(text, secrets.chain(passwords.iter().map(String::as_str)))
     }
 }
 
-fn conceal<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
+fn redact<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
     let mut shown = text.to_owned();
     for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
         shown = shown.replace(secret, HIDDEN);

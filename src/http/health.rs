@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use crate::database::readiness::{Readiness, readiness};
@@ -17,14 +18,81 @@ use crate::views::punctuality::Punctuality;
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `GET /health/live`: the process answers. Asks nothing of the database, so
-/// that a database that is away restarts no container.
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "status": "live" }))]
+pub(super) struct Live {
+    status: &'static str,
 }
 
-/// `GET /health/ready`: the database answers and has every migration.
-pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+/// Whether it can work.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "status": "ready", "database": "reached", "migrations": "applied" }))]
+pub(super) struct Ready {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// `reached` or `unreachable`.
+    database: &'static str,
+    /// `applied`, `unknown`, or how many are missing.
+    migrations: String,
+}
+
+/// Whether the scheduler calls every job at its times.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "on_time",
+    "jobs": [{
+        "job": "expire-stale-orders",
+        "state": "on_time",
+        "overdue_seconds": 0,
+        "last_expected_tick": "2026-01-31T12:00:00Z",
+        "last_delivery": "2026-01-31T12:00:01.5Z",
+    }],
+}))]
+pub(super) struct SchedulesHealth {
+    /// `on_time`, `overdue`, or `unknown` while the database cannot say.
+    status: &'static str,
+    /// Each job; left out while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    jobs: Option<Vec<Punctuality>>,
+    /// Only while unknown: as `/health/ready` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    database: Option<&'static str>,
+    /// Only while unknown: as `/health/ready` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    migrations: Option<String>,
+}
+
+/// The process answers
+///
+/// Asks nothing of the database, so that a database that is away restarts no
+/// container.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    operation_id = "get_health_live",
+    responses((status = 200, body = Live, description = "It is well.")),
+    security(()),
+)]
+pub(super) async fn live() -> Json<Live> {
+    Json(Live { status: "live" })
+}
+
+/// It can work: database and migrations
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    operation_id = "get_health_ready",
+    responses(
+        (status = 200, body = Ready, description = "It is well."),
+        (status = 503, body = Ready, description = "The database is away or lacks migrations."),
+    ),
+    security(()),
+)]
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
     let report = readiness(&app.runner.db).await;
     let is_ready = report.database_reached && report.migrations_missing == Some(0);
     let (code, status) = if is_ready {
@@ -32,19 +100,31 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    let (database, migrations) = words(report);
-    (
-        code,
-        Json(json!({ "status": status, "database": database, "migrations": migrations })),
-    )
+    let ready = Ready {
+        status,
+        database: database(report),
+        migrations: migrations(report),
+    };
+    (code, Json(ready))
 }
 
-/// `GET /health/schedules`: the scheduler calls every job at its times. What
-/// nobody can say, because the database is away, is not well either.
-pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value>) {
+/// The scheduler calls every job at its times
+///
+/// What is unknown, because the database is away, is not well either.
+#[utoipa::path(
+    get,
+    path = "/health/schedules",
+    operation_id = "get_health_schedules",
+    responses(
+        (status = 200, body = SchedulesHealth, description = "It is well."),
+        (status = 503, body = SchedulesHealth, description = "A job is overdue, or the database is away."),
+    ),
+    security(()),
+)]
+pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<SchedulesHealth>) {
     let jobs = match tokio::time::timeout(PATIENCE, app.runner.punctuality()).await {
         Ok(Ok(jobs)) => jobs,
-        Ok(Err(stop)) => return unknown(&app, &stop.to_string()).await,
+        Ok(Err(error)) => return unknown(&app, &error.to_string()).await,
         Err(_) => return unknown(&app, "no answer in time").await,
     };
     let (code, status) = if jobs.iter().any(Punctuality::is_overdue) {
@@ -52,28 +132,38 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value
     } else {
         (StatusCode::OK, "on_time")
     };
-    (code, Json(json!({ "status": status, "jobs": jobs })))
+    let health = SchedulesHealth {
+        status,
+        jobs: Some(jobs),
+        ..SchedulesHealth::default()
+    };
+    (code, Json(health))
 }
 
-async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<Value>) {
-    tracing::warn!(cause, "the deliveries cannot be read");
-    let (database, migrations) = words(readiness(&app.runner.db).await);
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        Json(json!({ "status": "unknown", "database": database, "migrations": migrations })),
-    )
+async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<SchedulesHealth>) {
+    tracing::warn!(cause, "Failed to read the deliveries");
+    let report = readiness(&app.runner.db).await;
+    let health = SchedulesHealth {
+        status: "unknown",
+        database: Some(database(report)),
+        migrations: Some(migrations(report)),
+        ..SchedulesHealth::default()
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(health))
 }
 
-fn words(report: Readiness) -> (&'static str, String) {
-    let database = if report.database_reached {
+fn database(report: Readiness) -> &'static str {
+    if report.database_reached {
         "reached"
     } else {
         "unreachable"
-    };
-    let migrations = match report.migrations_missing {
+    }
+}
+
+fn migrations(report: Readiness) -> String {
+    match report.migrations_missing {
         None => "unknown".to_owned(),
         Some(0) => "applied".to_owned(),
         Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
-    };
-    (database, migrations)
+    }
 }

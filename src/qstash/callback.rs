@@ -14,6 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The longest id that is taken for one, in bytes.
 const LONGEST_ID: usize = 200;
@@ -68,21 +69,44 @@ pub enum Unreadable {
     NoMessage,
 }
 
-/// Whatever QStash writes, and of any type; what is not listed is skipped.
-#[derive(Deserialize)]
+/// A failure callback as QStash writes it:
+/// <https://upstash.com/docs/qstash/features/callbacks>. What is not listed is
+/// skipped, and a value of another type is unknown.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Written {
+pub struct FailureCallback {
+    /// The last answer's status.
+    #[schema(value_type = i64)]
     status: Value,
+    /// The last answer, in Base64; may be cut off.
+    #[schema(value_type = String)]
     body: Value,
+    /// Deliveries after the first.
+    #[schema(value_type = i64)]
     retried: Value,
+    /// The most there could have been.
+    #[schema(value_type = i64)]
     max_retries: Value,
+    /// Its place among the dead letters.
+    #[schema(value_type = String)]
     dlq_id: Value,
+    /// The message that was given up on.
+    #[schema(value_type = String, required)]
     source_message_id: Value,
+    /// What was called.
+    #[schema(value_type = String)]
     url: Value,
+    /// What was delivered, in Base64.
+    #[schema(value_type = String)]
     source_body: Value,
+    /// When it was to be delivered first, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     not_before: Value,
+    /// When it was published, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     created_at: Value,
+    /// Which schedule the message came from, if any.
+    #[schema(value_type = String)]
     schedule_id: Value,
 }
 
@@ -92,10 +116,11 @@ impl Callback {
     /// # Errors
     /// When it is no JSON object, or names no message.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let written: Written = serde_json::from_slice(body).map_err(|error| Unreadable::Json {
-            line: error.line(),
-            column: error.column(),
-        })?;
+        let written: FailureCallback =
+            serde_json::from_slice(body).map_err(|error| Unreadable::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
         let id = |value: &Value| text(value, LONGEST_ID);
         let (url, query) = text(&written.url, LONGEST_URL)
             .map(|url| apart(&url))

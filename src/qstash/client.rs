@@ -151,7 +151,7 @@ impl Client {
         call.retry(backoff)
             .when(|failure| matches!(failure, Failure::Unreachable { .. }))
             .await
-            .map_err(|failure| failure.conceal(self.settings.token.expose_secret()))
+            .map_err(|failure| failure.redact(self.settings.token.expose_secret()))
     }
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::words::{badge, clock, in_short, moment, moment_or, plain, took};
+use super::format::{badge, clock, in_short, moment, moment_or, plain, took};
 use crate::views::history::Run;
 
 /// Runs as a table; on a phone each row is a block of its own.
@@ -97,7 +97,7 @@ fn origin(run: &Run, now: DateTime<Utc>) -> Markup {
                 @if let Some(text) = text { dt { (name) } dd { (text) } }
             }
             dt { "Begun" } dd { (moment(run.started_at, now)) }
-            dt { "JobOutcome" } dd { (moment_or(run.finished_at, "not yet", now)) }
+            dt { "Ended" } dd { (moment_or(run.finished_at, "not yet", now)) }
             dt { "Took" } dd { (took(run)) }
             dt { "Attempt" } dd { (run.attempt) }
             @if run.shard != 0 { dt { "Shard" } dd { (run.shard) } }

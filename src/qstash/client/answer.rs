@@ -62,7 +62,7 @@ const LONGEST: usize = 300;
 
 impl Failure {
     /// The same without a secret that QStash's words may repeat.
-    pub(super) fn conceal(mut self, secret: &str) -> Self {
+    pub(super) fn redact(mut self, secret: &str) -> Self {
         let (Self::Unreachable { message }
         | Self::Denied { message, .. }
         | Self::WrongRegion { message }
