@@ -56,7 +56,7 @@ pub(super) struct Refusal {
     /// What only our log may know.
     pub(super) cause: Option<String>,
     retry_after: Option<u16>,
-    /// How a 401 says one may prove oneself.
+    /// Which credentials a 401 asks for.
     challenge: &'static str,
 }
 
@@ -79,19 +79,19 @@ impl Refusal {
         }
     }
 
-    fn saying(mut self, message: impl Into<String>) -> Self {
+    fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    fn caused_by(mut self, cause: impl Into<String>) -> Self {
+    fn with_cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
     /// The one answer to every wrong or missing credential.
     pub(super) fn unauthorized(cause: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized").caused_by(cause)
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized").with_cause(cause)
     }
 
     /// The same, where a browser may ask its user.
@@ -101,82 +101,83 @@ impl Refusal {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found").saying("there is no such page")
+        Self::new(StatusCode::NOT_FOUND, "not_found").with_message("there is no such page")
     }
 
     pub(super) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
-            .saying("see the Allow header")
+            .with_message("see the Allow header")
     }
 
     pub(super) fn unknown_job(known: Registry) -> Self {
         let known = known.names().join(", ");
         Self::new(StatusCode::NOT_FOUND, "unknown_job")
-            .saying(format!("there is no such job; there are: {known}"))
+            .with_message(format!("there is no such job; there are: {known}"))
     }
 
     pub(super) fn unknown_run() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_run")
-            .saying("there is no such run, or it was pruned")
+            .with_message("there is no such run, or it was pruned")
     }
 
     pub(super) fn unknown_report() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_report")
-            .saying("there is no such report; a week is written 2026-W05")
+            .with_message("there is no such report; a week is written 2026-W05")
     }
 
     /// A link to a report that does not open it, whatever the cause.
     pub(super) fn bad_link() -> Self {
         Self::new(StatusCode::FORBIDDEN, "bad_link")
-            .saying("this link was changed or has expired; ask for a new one")
+            .with_message("this link was changed or has expired; ask for a new one")
     }
 
     /// A page of another site sent an operator's browser here.
     pub(super) fn cross_site(cause: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "cross_site")
-            .saying("this was sent by a page of another site")
-            .caused_by(cause)
+            .with_message("this was sent by a page of another site")
+            .with_cause(cause)
     }
 
     pub(super) fn bad_json(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_json").saying(message)
+        Self::new(StatusCode::BAD_REQUEST, "bad_json").with_message(message)
     }
 
     /// A failure callback about nothing of ours; the log gets `about`.
     pub(super) fn bad_callback(message: &str, about: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_callback")
-            .saying(message)
-            .caused_by(format!("{message}{about}"))
+            .with_message(message)
+            .with_cause(format!("{message}{about}"))
             .to(Trigger::Qstash)
     }
 
     pub(super) fn bad_option(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_option").saying(message)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_option").with_message(message)
     }
 
     pub(super) fn content_type() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type")
-            .saying("send options as JSON, with the header Content-Type: application/json")
+            .with_message("send options as JSON, with the header Content-Type: application/json")
     }
 
     /// A body over that many bytes.
     pub(super) fn too_large(most: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large")
-            .saying(format!("the body is over {} KiB", most / 1024))
+            .with_message(format!("the body is over {} KiB", most / 1024))
     }
 
     pub(super) fn broken_body() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "broken_body").saying("the body broke off")
+        Self::new(StatusCode::BAD_REQUEST, "broken_body").with_message("the body broke off")
     }
 
     pub(super) fn slow_body() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body")
-            .saying("the body did not arrive within 15 seconds")
+            .with_message("the body did not arrive within 15 seconds")
     }
 
     /// The database is away, or this process is being stopped.
     pub(super) fn unavailable(message: &str) -> Self {
-        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").saying(message);
+        let refusal =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").with_message(message);
         Self {
             retry_after: Some(RETRY_AFTER),
             ..refusal
@@ -212,11 +213,11 @@ impl From<JobError> for Refusal {
         match error {
             JobError::Unreachable(cause) => {
                 Self::unavailable("the database cannot be reached, or is kept busy by another run")
-                    .caused_by(format!("{cause:#}"))
+                    .with_cause(format!("{cause:#}"))
             }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed")
-                .saying("the service failed at this request; the log has the cause")
-                .caused_by(error.to_string()),
+                .with_message("the service failed at this request; the log has the cause")
+                .with_cause(error.to_string()),
         }
     }
 }

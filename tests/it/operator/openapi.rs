@@ -1,7 +1,6 @@
 //! The document: every route and nothing else, and answers that keep to it.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use super::*;
 

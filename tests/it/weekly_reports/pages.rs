@@ -8,7 +8,7 @@ use super::{JOB, MONDAY};
 use crate::app::{App, OPERATOR_SECRET, Reply};
 
 mod data;
-mod nobody;
+mod erased_members;
 
 async fn read(app: &App, path: &str) -> Reply {
     let headers = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];

@@ -1,4 +1,4 @@
-//! Members who are nobody in a report any more.
+//! Members whom a report may not name any more.
 
 use rstest::rstest;
 use serde_json::json;
@@ -65,8 +65,8 @@ async fn who_objects_or_is_gone_since_is_a_score_and_a_level_and_nothing_else(
         assert!(!text.contains("Ada") && !text.contains(&ada), "{text}");
     }
     let json = read(&app, FORMS[1]).await.body;
-    let nobody = json!({ "member_id": null, "name": null, "score": 0.91, "level": "critical" });
-    assert_eq!(json["metrics"]["at_risk"][0], nobody);
+    let unnamed = json!({ "member_id": null, "name": null, "score": 0.91, "level": "critical" });
+    assert_eq!(json["metrics"]["at_risk"][0], unnamed);
     let csv = read(&app, FORMS[2]).await.text;
     assert!(
         csv.contains("at_risk,,Membre anonymisé,0.91,,\r\n"),
