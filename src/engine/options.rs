@@ -10,7 +10,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// The most rows of one batch; the job chooses when the caller does not.
@@ -22,8 +22,9 @@ const DRY_RUN_LIMIT: u64 = 10_000;
 const SHARDS: RangeInclusive<u32> = 2..=64;
 
 /// The options of one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Options {
     /// Change nothing; answer with exactly what would be done.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -34,16 +35,19 @@ pub struct Options {
     /// Rows per transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10_000)]
+    #[param(minimum = 1, maximum = 10_000)]
     pub batch_size: Option<u32>,
     /// Rows per run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
+    #[param(minimum = 1)]
     pub limit: Option<u32>,
     /// Only this gym.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gym_id: Option<Uuid>,
     /// Only this part of the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
     pub shard: Option<Shard>,
     /// Divide the work among that many runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

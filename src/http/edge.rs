@@ -1,7 +1,7 @@
 //! The listener: one task per connection, and a graceful end.
 //!
 //! hyper is driven by hand because axum's own `serve` has no time-out for
-//! slow headers. The caller owns the socket and the word to stop.
+//! slow headers. The caller owns the socket and the signal to stop.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(9);
 
 /// Serves `router` on `listener` until `stop`; then takes no new connection,
-/// and waits for requests and `runs` under way, nine seconds at the most.
+/// and waits for requests and `runs` in progress, nine seconds at the most.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -37,7 +37,7 @@ pub async fn serve(
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: others will be freed.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "Failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -48,7 +48,7 @@ pub async fn serve(
     runs.close();
     let all_done = async { tokio::join!(runs.wait(), connections.wait()) };
     if tokio::time::timeout(GRACE, all_done).await.is_err() {
-        tracing::warn!("stopped with work under way; its lease will run out");
+        tracing::warn!("Stopped with work in progress; its lease will run out");
     }
 }
 
@@ -60,7 +60,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let mut stopping = false;
     let served = loop {
         tokio::select! {
-            served = std::future::poll_fn(|ctx| connection.poll_without_shutdown(ctx)) => break served,
+            served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -69,11 +69,11 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     };
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
-    // Between two requests nobody is slow, and nobody waits for an answer.
+    // Between two requests no caller is slow, and none waits for an answer.
     if served.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         let answer =
             "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        // The caller may be gone; then nobody needs the answer.
+        // The caller may be gone and not need the answer.
         let _ = stream.write_all(answer.as_bytes()).await;
     }
     let _ = stream.shutdown().await;

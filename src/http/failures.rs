@@ -1,18 +1,20 @@
-//! `POST /api/qstash/failures`: QStash tells of a message it has given up on.
+//! `POST /api/qstash/failures`: QStash reports a message it has given up on.
 //!
-//! For the scheduler alone, with both its credentials. What no retry can mend
-//! is a 489, so that QStash stops telling it; the log then says which message
-//! it was. The same message told twice is one.
+//! For the scheduler alone, with both its credentials. What no retry can fix
+//! is a 489, so that QStash stops repeating it; the log then says which message
+//! it was. The same message reported twice counts once.
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::guard::FromScheduler;
+use super::openapi::Refuses;
 use super::{App, Refusal};
 use crate::engine::delivery_failures::{FailedMessage, Recorded};
-use crate::engine::{Job, JobError, Options, Registry};
-use crate::qstash::callback::Callback;
+use crate::engine::{Job, Options, Registry};
+use crate::qstash::callback::{Callback, FailureCallback};
 use crate::qstash::schedules::Schedules;
 
 /// What lies between `PUBLIC_URL` and a job's name.
@@ -20,30 +22,63 @@ const ROUTE: &str = "/api/cron/";
 /// How much of an answer is kept, in characters.
 const MOST_RESPONSE: usize = 2_000;
 
-/// Writes it down, and answers what came of it.
+/// A message was given up on
+#[utoipa::path(
+    post,
+    path = "/api/qstash/failures",
+    operation_id = "post_api_qstash_failures",
+    request_body = FailureCallback,
+    responses(
+        (status = 200, body = FailureNoted, description = "It is written down."),
+        Refuses<401>, Refuses<405>, Refuses<408>, Refuses<413>, Refuses<489>, Refuses<500>, Refuses<503>,
+    ),
+    security(("cron_secret" = [], "signature" = [])),
+)]
 pub(super) async fn note(
     State(app): State<App>,
     FromScheduler(request): FromScheduler,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<FailureNoted>, Refusal> {
     let callback = Callback::read(&request.body)
         .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
     let failed = failed(&app, callback)?;
-    let noted = app.runner.record_failure(&failed).await;
-    let (noted, schedule_id) = noted.map_err(unwritten)?;
-    let (job, message_id, alert) = (failed.job.name, &failed.message_id, noted.name());
+    let (noted, schedule_id) = app.runner.record_failure(&failed).await?;
+    let (job, message_id, alert) = (failed.job.name, failed.message_id, noted.name());
     if matches!(noted, Recorded::Created | Recorded::Repeated) {
         tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
     } else {
         tracing::info!(job, message_id, schedule_id, alert, "QStash had given up");
     }
-    Ok(Json(json!({
-        "success": true,
-        "job": job,
-        "message_id": message_id,
-        "schedule_id": schedule_id,
-        "status": alert,
-        "message": in_words(noted),
-    })))
+    Ok(Json(FailureNoted {
+        success: true,
+        job,
+        message_id,
+        schedule_id,
+        status: alert,
+        message: sentence(noted),
+    }))
+}
+
+/// What came of a failure callback.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true,
+    "job": "expire-stale-orders",
+    "message_id": "msg_26hZCxZCuWyyTWPmSVBrNCtiJF",
+    "schedule_id": "jarvis-expire-stale-orders",
+    "status": "opened",
+    "message": "the alert schedule_failing is open until the schedule succeeds again",
+}))]
+pub(super) struct FailureNoted {
+    /// Always true.
+    success: bool,
+    job: &'static str,
+    message_id: String,
+    /// Which schedule it counts for.
+    schedule_id: String,
+    /// `opened`, `bumped`, `mended`, `rehearsed` or `known`.
+    status: &'static str,
+    /// A sentence for people.
+    message: &'static str,
 }
 
 fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
@@ -96,7 +131,7 @@ fn job_of(jobs: Registry, callback: &Callback, public_url: Option<&str>) -> Opti
     })
 }
 
-/// Nobody here is concerned, but the log keeps what there is to find it by.
+/// No job of ours is concerned, but the log keeps what there is to find it by.
 fn foreign(app: &App, callback: &Callback) -> Refusal {
     let unknown = || "unknown".to_owned();
     let about = format!(
@@ -121,21 +156,12 @@ fn beginning(text: &str) -> String {
     text.chars().take(MOST_RESPONSE).collect()
 }
 
-fn in_words(noted: Recorded) -> &'static str {
-    match noted {
+fn sentence(recorded: Recorded) -> &'static str {
+    match recorded {
         Recorded::Created => "the alert schedule_failing is open until the schedule succeeds again",
         Recorded::Repeated => "the alert schedule_failing was open already",
         Recorded::AlreadyRecovered => "no alert: the schedule has succeeded since",
         Recorded::DryRun => "no alert: it was a dry run",
         Recorded::Duplicate => "known already; nothing was changed",
-    }
-}
-
-fn unwritten(stop: JobError) -> Refusal {
-    match stop {
-        JobError::Unreachable(cause) => {
-            Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
-        }
-        stop => Refusal::internal("the failure could not be written down", stop.to_string()),
     }
 }

@@ -3,8 +3,8 @@
 //! An extractor, so that no handler can see a body that was not verified,
 //! and none runs for a caller who was not. Promises: the Bearer secret is
 //! checked before a byte of the body is read; at most [`MOST_BODY`] of it is
-//! read, or [`MOST_CALLBACK`]; secrets are compared in constant time, all of them, whichever
-//! matches; every refusal looks the same from outside, and its cause is in
+//! read, or [`MOST_CALLBACK`]; secrets are compared in constant time, all of
+//! them, even after one matches; every refusal looks the same from outside, and its cause is in
 //! our log only. Touches no row.
 
 use std::time::Duration;
@@ -25,9 +25,9 @@ use crate::config::{self, Verification};
 use crate::engine::{Caller, Trigger};
 use crate::qstash::signature;
 
-mod acting;
+mod operator_mutation;
 
-pub(super) use acting::Acting;
+pub(super) use operator_mutation::OperatorMutation;
 
 /// The largest body that is read.
 const MOST_BODY: usize = 64 * 1024;
@@ -41,8 +41,8 @@ pub(super) const MOST_TEXT: usize = 500;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
 
-/// A request whose caller is known and whose body is theirs. Does not print:
-/// its headers hold the secret.
+/// A request with a known caller and a verified body. Does not print: its
+/// headers hold the secret.
 pub(super) struct Verified {
     pub(super) caller: Caller,
     pub(super) body: Bytes,
@@ -94,7 +94,7 @@ impl Verified {
     }
 }
 
-/// What the scheduler says of its own accord; nobody else may.
+/// A request that only the scheduler may send.
 pub(super) struct FromScheduler(pub(super) Verified);
 
 impl FromRequest<App> for FromScheduler {
@@ -110,8 +110,8 @@ impl FromRequest<App> for FromScheduler {
     }
 }
 
-/// An operator, as `Bearer` or, in a browser, as `Basic`, whose password is
-/// the secret. The scheduler's secret opens none of what they read.
+/// An operator, as `Bearer` or, in a browser, as `Basic` with the secret as
+/// the password. The scheduler's secret opens none of what they read.
 pub(super) struct Operator {
     /// Who, as they say: in `X-Actor`, or as the user name of `Basic`.
     pub(super) actor: Option<String>,
@@ -136,7 +136,7 @@ impl FromRequestParts<App> for Operator {
     }
 }
 
-/// Whose secret the Bearer is.
+/// Who has this secret as Bearer.
 fn who(headers: &HeaderMap, guard: &config::Guard) -> Result<Trigger, Refusal> {
     let bearer = match the_only(headers, &header::AUTHORIZATION) {
         Ok(value) => bearer(value).ok_or_else(|| Refusal::unauthorized("no Bearer secret"))?,
@@ -238,7 +238,7 @@ fn short(value: &[u8]) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// A header that must be there once: a second one is somebody else's.
+/// A header that must be there once: a second one is another caller's.
 fn the_only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], &'static str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or("a credential is missing")?;

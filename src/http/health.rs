@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use crate::database::readiness::missing_migrations;
@@ -17,33 +18,112 @@ use crate::views::punctuality::Punctuality;
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `GET /health/live`: the process answers. Asks nothing of the database, so
-/// that a database that is away restarts no container.
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "status": "live" }))]
+pub(super) struct Live {
+    status: &'static str,
 }
 
-/// `GET /health/ready`: the database answers and has every migration.
-pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+/// Whether it can work.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "status": "ready", "database": "reached", "migrations": "applied" }))]
+pub(super) struct Ready {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// `reached` or `unreachable`.
+    database: &'static str,
+    /// `applied`, `unknown`, or how many are missing.
+    migrations: String,
+}
+
+/// Whether the scheduler calls every job at its times.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "on_time",
+    "jobs": [{
+        "job": "expire-stale-orders",
+        "state": "on_time",
+        "overdue_seconds": 0,
+        "last_expected_tick": "2026-01-31T12:00:00Z",
+        "last_delivery": "2026-01-31T12:00:01.5Z",
+    }],
+}))]
+pub(super) struct SchedulesHealth {
+    /// `on_time`, `overdue`, or `unknown` while the database cannot say.
+    status: &'static str,
+    /// Each job; left out while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    jobs: Option<Vec<Punctuality>>,
+    /// Only while unknown: as `/health/ready` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    database: Option<&'static str>,
+    /// Only while unknown: as `/health/ready` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    migrations: Option<String>,
+}
+
+/// The process answers
+///
+/// Asks nothing of the database, so that a database that is away restarts no
+/// container.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    operation_id = "get_health_live",
+    responses((status = 200, body = Live, description = "It is well.")),
+    security(()),
+)]
+pub(super) async fn live() -> Json<Live> {
+    Json(Live { status: "live" })
+}
+
+/// It can work: database and migrations
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    operation_id = "get_health_ready",
+    responses(
+        (status = 200, body = Ready, description = "It is well."),
+        (status = 503, body = Ready, description = "The database is away or lacks migrations."),
+    ),
+    security(()),
+)]
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
     let missing = missing_migrations(&app.runner.db).await;
     let (code, status) = if missing == Some(0) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    let (database, migrations) = words(missing);
-    (
-        code,
-        Json(json!({ "status": status, "database": database, "migrations": migrations })),
-    )
+    let ready = Ready {
+        status,
+        database: database(missing),
+        migrations: migrations(missing),
+    };
+    (code, Json(ready))
 }
 
-/// `GET /health/schedules`: the scheduler calls every job at its times. What
-/// nobody can say, because the database is away, is not well either.
-pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value>) {
+/// The scheduler calls every job at its times
+///
+/// What is unknown, because the database is away, is not well either.
+#[utoipa::path(
+    get,
+    path = "/health/schedules",
+    operation_id = "get_health_schedules",
+    responses(
+        (status = 200, body = SchedulesHealth, description = "It is well."),
+        (status = 503, body = SchedulesHealth, description = "A job is overdue, or the database is away."),
+    ),
+    security(()),
+)]
+pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<SchedulesHealth>) {
     let jobs = match tokio::time::timeout(PATIENCE, app.views.punctuality()).await {
         Ok(Ok(jobs)) => jobs,
-        Ok(Err(stop)) => return unknown(&app, &stop.to_string()).await,
+        Ok(Err(error)) => return unknown(&app, &error.to_string()).await,
         Err(_) => return unknown(&app, "no answer in time").await,
     };
     let (code, status) = if jobs.iter().any(Punctuality::is_overdue) {
@@ -51,28 +131,38 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Value
     } else {
         (StatusCode::OK, "on_time")
     };
-    (code, Json(json!({ "status": status, "jobs": jobs })))
+    let health = SchedulesHealth {
+        status,
+        jobs: Some(jobs),
+        ..SchedulesHealth::default()
+    };
+    (code, Json(health))
 }
 
-async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<Value>) {
-    tracing::warn!(cause, "the deliveries cannot be read");
-    let (database, migrations) = words(missing_migrations(&app.runner.db).await);
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        Json(json!({ "status": "unknown", "database": database, "migrations": migrations })),
-    )
+async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<SchedulesHealth>) {
+    tracing::warn!(cause, "Failed to read the deliveries");
+    let missing = missing_migrations(&app.runner.db).await;
+    let health = SchedulesHealth {
+        status: "unknown",
+        database: Some(database(missing)),
+        migrations: Some(migrations(missing)),
+        ..SchedulesHealth::default()
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(health))
 }
 
-fn words(missing: Option<usize>) -> (&'static str, String) {
-    let database = if missing.is_some() {
+fn database(missing: Option<usize>) -> &'static str {
+    if missing.is_some() {
         "reached"
     } else {
         "unreachable"
-    };
-    let migrations = match missing {
+    }
+}
+
+fn migrations(missing: Option<usize>) -> String {
+    match missing {
         None => "unknown".to_owned(),
         Some(0) => "applied".to_owned(),
         Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
-    };
-    (database, migrations)
+    }
 }

@@ -15,7 +15,7 @@
 //! `GET    /`                     the dashboard
 //! `GET    /jobs/{job}`           a job and its runs, as a page
 //! `GET    /runs/{id}`            a run, as a page
-//! `GET    /api/jobs`             when each job runs, and how it stands
+//! `GET    /api/jobs`             when each job runs, and its state
 //! `GET    /api/jobs/metrics`     what all runs did together
 //! `GET    /api/jobs/{job}/runs`  the runs of a job
 //! `POST   /api/jobs/{job}/pause` keep a job from running
@@ -23,15 +23,20 @@
 //! `GET    /api/runs/{id}`        one run
 //! `GET    /metrics`              the same figures, for Prometheus
 //! `GET    /openapi.json`         all of this, for programs
-//! `GET    /reports/{gym}/{week}` a weekly report; also for who has a link
+//! `GET    /reports/{gym}/{week}` a weekly report; also for readers with a link
 //!
 //! Owns who may call and what an answer looks like; what a run does is not
-//! its business.
+//! its business. Path and method of a route are in the annotation of its
+//! handler, from which [`openapi`] describes it too.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config;
 use crate::engine::{Job, Runner};
@@ -46,52 +51,59 @@ mod health;
 mod openapi;
 mod operator;
 mod pause;
+mod private;
 mod prometheus;
 mod refusal;
 mod reports;
 mod requests;
 mod status;
 
+use openapi::JobName;
 use refusal::Refusal;
 
 /// What the handlers share.
-#[derive(Debug, Clone)]
-pub struct App {
+#[derive(Clone)]
+struct App {
     runner: Runner,
     views: Views,
     guard: Arc<config::Guard>,
+    document: Arc<OpenApi>,
 }
 
+/// The job that a path names. A path that is no text names none.
+type JobPath = Result<Path<JobName>, PathRejection>;
+
 impl App {
-    /// The job of that name.
-    fn job(&self, name: &str) -> Result<&'static Job, Refusal> {
+    /// The job that the path names.
+    fn job(&self, path: JobPath) -> Result<&'static Job, Refusal> {
+        let Path(JobName(name)) = path.unwrap_or(Path(JobName::default()));
         let jobs = self.runner.jobs;
-        jobs.find(name).ok_or_else(|| Refusal::unknown_job(jobs))
+        jobs.find(&name).ok_or_else(|| Refusal::unknown_job(jobs))
     }
 }
 
 /// The whole service as a router.
 pub fn router(runner: Runner, guard: config::Guard) -> Router {
-    Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/health/schedules", get(health::schedules))
-        .route("/api/cron/{job}", post(cron::run))
-        .route("/api/qstash/failures", post(failures::note))
-        .route("/", get(desk::index))
-        .route("/jobs/{job}", get(desk::job))
-        .route("/runs/{id}", get(desk::run))
-        .route("/api/jobs", get(operator::jobs))
-        .route("/api/jobs/metrics", get(operator::metrics))
-        .route("/api/jobs/{job}/runs", get(operator::runs))
-        .route(
-            "/api/jobs/{job}/pause",
-            post(pause::pause).delete(pause::resume),
-        )
-        .route("/api/runs/{id}", get(operator::run))
-        .route("/metrics", get(prometheus::metrics))
-        .route("/openapi.json", get(openapi::document))
-        .route("/reports/{gym}/{week}", get(reports::report))
+    let (router, document) = OpenApiRouter::with_openapi(openapi::without_routes())
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::schedules))
+        .routes(routes!(cron::run))
+        .routes(routes!(failures::note))
+        .routes(routes!(desk::index))
+        .routes(routes!(desk::job))
+        .routes(routes!(desk::run))
+        .routes(routes!(operator::jobs))
+        .routes(routes!(operator::metrics))
+        .routes(routes!(operator::runs))
+        .routes(routes!(pause::pause, pause::resume))
+        .routes(routes!(operator::run))
+        .routes(routes!(prometheus::metrics))
+        .routes(routes!(openapi::document))
+        .routes(routes!(reports::report))
+        .split_for_parts();
+    let document = openapi::with_jobs(document, runner.jobs);
+    router
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .layer(axum::middleware::from_fn(requests::identify))
@@ -99,5 +111,6 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
             views: Views::of(&runner),
             runner,
             guard: Arc::new(guard),
+            document: Arc::new(document),
         })
 }

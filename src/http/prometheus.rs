@@ -14,24 +14,34 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::guard::Operator;
-use super::operator::unread;
+use super::openapi::Refuses;
 use super::{App, Refusal};
-use crate::engine::Status;
-use crate::engine::{JobError, Registry};
+use crate::engine::{JobError, Registry, Status};
 use crate::views::overview::Figures;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// `GET /metrics`. A database that is away is a figure too, `up` 0, because a
-/// scraper throws away what comes with a 503.
+/// The same figures, for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "get_metrics",
+    responses(
+        (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
+            description = "Samples; only `up` 0 while the database is away."),
+        Refuses<401>, Refuses<500>,
+    ),
+    security(("operator" = []), ("operator_in_a_browser" = [])),
+)]
 pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
     let figures = match app.views.figures().await {
         Ok(figures) => Some(figures),
+        // A figure too, `up` 0: a scraper throws away what comes with a 503.
         Err(JobError::Unreachable(cause)) => {
-            tracing::warn!(%cause, "the figures cannot be read");
+            tracing::warn!(%cause, "Failed to read the figures");
             None
         }
-        Err(stop) => return Err(unread(stop)),
+        Err(error) => return Err(error.into()),
     };
     let mut page = Page::default();
     page.family("up", "gauge", "Whether the database answers.");
@@ -92,7 +102,7 @@ fn rows(page: &mut Page, figures: &Figures, jobs: Registry) {
 }
 
 fn punctuality(page: &mut Page, figures: &Figures, jobs: Registry) {
-    let help = "For how long a call of the scheduler's has been missing; 0 when none is.";
+    let help = "For how long a call of the scheduler has been missing; 0 when none is.";
     page.family("overdue_seconds", "gauge", help);
     for of in &figures.punctuality {
         page.sample("overdue_seconds", &[("job", &of.job)], of.overdue_seconds);
@@ -106,7 +116,7 @@ fn punctuality(page: &mut Page, figures: &Figures, jobs: Registry) {
 }
 
 fn alerts(page: &mut Page, figures: &Figures) {
-    let help = "Alerts that stand open or acknowledged, by kind and severity.";
+    let help = "Alerts that are open or acknowledged, by kind and severity.";
     page.family("alerts_open", "gauge", help);
     for open in &figures.alerts_open {
         let labels = [("kind", &*open.kind), ("severity", &*open.severity)];

@@ -6,8 +6,11 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::engine::{Registry, Trigger};
+use crate::engine::{JobError, Registry, Trigger};
 
 /// QStash gives up at this status, with the header below:
 /// <https://upstash.com/docs/qstash/features/retry>.
@@ -17,6 +20,29 @@ const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-
 /// Seconds after which a caller may try again.
 pub(super) const RETRY_AFTER: u16 = 30;
 
+/// A refusal as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refused, description = "Why a request was not served.", example = json!({
+    "success": false,
+    "error": "Unauthorized",
+    "code": "unauthorized",
+    "request_id": "01993f1e-7c1a-7c3e-9d55-0d4f6a0e1b2c",
+}))]
+pub(super) struct RefusalBody {
+    /// Always false.
+    success: bool,
+    /// The status in words.
+    error: &'static str,
+    /// The same for programs.
+    code: &'static str,
+    /// The request, as the log and `X-Request-Id` have it.
+    request_id: Uuid,
+    /// What is wrong and how to fix it; a 401 has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<String>,
+}
+
 /// Why a request was not served.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
@@ -25,17 +51,23 @@ pub(super) struct Refusal {
     pub(super) error: &'static str,
     /// The same for programs, in snake case.
     pub(super) code: &'static str,
-    /// What is wrong and how to mend it; a 401 has none.
+    /// What is wrong and how to fix it; a 401 has none.
     pub(super) message: Option<String>,
     /// What only our log may know.
     pub(super) cause: Option<String>,
     retry_after: Option<u16>,
-    /// How a 401 says one may prove oneself.
+    /// Which credentials a 401 asks for.
     challenge: &'static str,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, error: &'static str, code: &'static str) -> Self {
+    fn new(status: StatusCode, code: &'static str) -> Self {
+        let error = match status {
+            // Their names of today, which the crate `http` does not have yet.
+            StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+            StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+            status => status.canonical_reason().unwrap_or_default(),
+        };
         Self {
             status,
             error,
@@ -47,18 +79,19 @@ impl Refusal {
         }
     }
 
-    fn saying(mut self, message: impl Into<String>) -> Self {
+    fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
+        self
+    }
+
+    fn with_cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
         self
     }
 
     /// The one answer to every wrong or missing credential.
     pub(super) fn unauthorized(cause: &str) -> Self {
-        let refusal = Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "unauthorized");
-        Self {
-            cause: Some(cause.to_owned()),
-            ..refusal
-        }
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized").with_cause(cause)
     }
 
     /// The same, where a browser may ask its user.
@@ -68,133 +101,102 @@ impl Refusal {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not Found", "not_found").saying("there is no such page")
+        Self::new(StatusCode::NOT_FOUND, "not_found").with_message("there is no such page")
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "Method Not Allowed",
-            "method_not_allowed",
-        )
-        .saying("see the Allow header")
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+            .with_message("see the Allow header")
     }
 
     pub(super) fn unknown_job(known: Registry) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_job").saying(format!(
-            "there is no such job; there are: {}",
-            known.names().join(", ")
-        ))
+        let known = known.names().join(", ");
+        Self::new(StatusCode::NOT_FOUND, "unknown_job")
+            .with_message(format!("there is no such job; there are: {known}"))
     }
 
     pub(super) fn unknown_run() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_run")
-            .saying("there is no such run, or it was pruned")
+        Self::new(StatusCode::NOT_FOUND, "unknown_run")
+            .with_message("there is no such run, or it was pruned")
     }
 
     pub(super) fn unknown_report() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not Found", "unknown_report")
-            .saying("there is no such report; a week is written 2026-W05")
+        Self::new(StatusCode::NOT_FOUND, "unknown_report")
+            .with_message("there is no such report; a week is written 2026-W05")
     }
 
     /// A link to a report that does not open it, whatever the cause.
     pub(super) fn bad_link() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", "bad_link")
-            .saying("this link was changed or has expired; ask for a new one")
+        Self::new(StatusCode::FORBIDDEN, "bad_link")
+            .with_message("this link was changed or has expired; ask for a new one")
     }
 
-    /// A page of somebody else's sent an operator's browser here.
+    /// A page of another site sent an operator's browser here.
     pub(super) fn cross_site(cause: &str) -> Self {
-        let refusal = Self::new(StatusCode::FORBIDDEN, "Forbidden", "cross_site")
-            .saying("this was sent by a page of another site");
-        Self {
-            cause: Some(cause.to_owned()),
-            ..refusal
-        }
+        Self::new(StatusCode::FORBIDDEN, "cross_site")
+            .with_message("this was sent by a page of another site")
+            .with_cause(cause)
     }
 
-    pub(super) fn bad_json(message: String) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_json").saying(message)
+    pub(super) fn bad_json(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_json").with_message(message)
     }
 
-    /// A failure callback that tells of nothing of ours; the log gets `about`.
+    /// A failure callback about nothing of ours; the log gets `about`.
     pub(super) fn bad_callback(message: &str, about: &str) -> Self {
-        let refusal = Self::new(StatusCode::BAD_REQUEST, "Bad Request", "bad_callback");
-        Self {
-            cause: Some(format!("{message}{about}")),
-            ..refusal
-        }
-        .saying(message)
-        .to(Trigger::Qstash)
+        Self::new(StatusCode::BAD_REQUEST, "bad_callback")
+            .with_message(message)
+            .with_cause(format!("{message}{about}"))
+            .to(Trigger::Qstash)
     }
 
-    pub(super) fn bad_option(message: String) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Unprocessable Content",
-            "bad_option",
-        )
-        .saying(message)
+    pub(super) fn bad_option(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_option").with_message(message)
     }
 
     pub(super) fn content_type() -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unsupported Media Type",
-            "content_type",
-        )
-        .saying("send options as JSON, with the header Content-Type: application/json")
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type")
+            .with_message("send options as JSON, with the header Content-Type: application/json")
     }
 
     /// A body over that many bytes.
     pub(super) fn too_large(most: usize) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Content Too Large",
-            "too_large",
-        )
-        .saying(format!("the body is over {} KiB", most / 1024))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+            .with_message(format!("the body is over {} KiB", most / 1024))
     }
 
     pub(super) fn broken_body() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "broken_body")
-            .saying("the body broke off")
+        Self::new(StatusCode::BAD_REQUEST, "broken_body").with_message("the body broke off")
     }
 
     pub(super) fn slow_body() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "Request Timeout", "slow_body")
-            .saying("the body did not arrive within 15 seconds")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body")
+            .with_message("the body did not arrive within 15 seconds")
     }
 
     /// The database is away, or this process is being stopped.
-    pub(super) fn unavailable(message: &str, cause: Option<String>) -> Self {
-        let refusal = Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Service Unavailable",
-            "unavailable",
-        );
+    pub(super) fn unavailable(message: &str) -> Self {
+        let refusal =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").with_message(message);
         Self {
-            cause,
             retry_after: Some(RETRY_AFTER),
             ..refusal
         }
-        .saying(message)
     }
 
-    pub(super) fn internal(message: &str, cause: String) -> Self {
-        let refusal = Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Internal Server Error",
-            "failed",
-        );
-        Self {
-            cause: Some(cause),
-            ..refusal
+    /// What is sent for the request with this id.
+    pub(super) fn body(self, request_id: Uuid) -> RefusalBody {
+        RefusalBody {
+            success: false,
+            error: self.error,
+            code: self.code,
+            request_id,
+            message: self.message,
         }
-        .saying(format!("{message}; the log has the cause"))
     }
 
-    /// A fault that no retry can mend, told so that QStash gives up at once.
+    /// A fault that no retry can fix: QStash is answered so that it gives up at
+    /// once.
     pub(super) fn to(mut self, trigger: Trigger) -> Self {
         if trigger == Trigger::Qstash
             && let Ok(status) = StatusCode::from_u16(DO_NOT_RETRY)
@@ -202,6 +204,21 @@ impl Refusal {
             self.status = status;
         }
         self
+    }
+}
+
+/// The engine or a view failed; the caller is not at fault.
+impl From<JobError> for Refusal {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Unreachable(cause) => {
+                Self::unavailable("the database cannot be reached, or is kept busy by another run")
+                    .with_cause(format!("{cause:#}"))
+            }
+            error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed")
+                .with_message("the service failed at this request; the log has the cause")
+                .with_cause(error.to_string()),
+        }
     }
 }
 

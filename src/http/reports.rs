@@ -1,27 +1,25 @@
 //! `GET /reports/{gym}/{week}`: a weekly report as a page, and with `.json`
 //! or `.csv` behind the week as data.
 //!
-//! For operators, and for whoever holds a link to this very report that has
-//! not expired. The page may load nothing, is kept in no cache, and tells
-//! nobody where its reader came from, because its address may hold the link.
+//! For operators, and for readers with a link to this very report that has
+//! not expired.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 
 use super::guard::Operator;
+use super::openapi::Refuses;
+use super::private::private;
 use super::{App, Refusal};
-use crate::engine::JobError;
 use crate::reports::i18n::Language;
 use crate::reports::links::open_report;
 use crate::reports::stored::{self, StoredReport};
 use crate::reports::week::IsoWeek;
 use crate::reports::{csv, page};
 
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
-
-/// Somebody who may read the report they ask for.
+/// A caller who may read the report they ask for.
 pub(super) struct Reader {
     report: Asked,
     /// The query by which a link opened it, or empty.
@@ -43,18 +41,38 @@ enum Form {
     Csv,
 }
 
-/// `GET /reports/{gym}/{week}`.
+/// A weekly report: a page, or with .json or .csv behind the week
+#[utoipa::path(
+    get,
+    path = "/reports/{gym}/{week}",
+    operation_id = "get_reports_gym_week",
+    params(
+        ("gym" = String, Path, description = "Its slug."),
+        ("week" = String, Path, description = "Such as 2026-W05, 2026-W05.json or 2026-W05.csv."),
+        ("lang" = Option<String>, Query, description = "`fr` or `en`; if not given, the gym's."),
+        ("expires" = Option<String>, Query, description = "Of a shared link, which needs no secret."),
+        ("signature" = Option<String>, Query, description = "Of a shared link."),
+    ),
+    responses(
+        (status = 200, description = "The report.", content(
+            (String = "text/html; charset=utf-8"),
+            (Object = "application/json"),
+            (String = "text/csv; charset=utf-8; header=present"),
+        )),
+        Refuses<401>, Refuses<403>, Refuses<404>, Refuses<422>, Refuses<500>, Refuses<503>,
+    ),
+    security(("operator" = []), ("operator_in_a_browser" = []), ()),
+)]
 pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Response, Refusal> {
     let Asked { slug, week, form } = reader.report;
     let language = match reader.language.as_deref() {
         None => None,
         Some(code) => Some(
-            Language::named(code)
-                .ok_or_else(|| Refusal::bad_option("lang must be fr or en".to_owned()))?,
+            Language::named(code).ok_or_else(|| Refusal::bad_option("lang must be fr or en"))?,
         ),
     };
-    let mut tx = app.views.reading().await.map_err(unread)?;
-    let report = stored::find(&mut tx, &slug, week).await.map_err(unread)?;
+    let mut tx = app.views.reading().await?;
+    let report = stored::find(&mut tx, &slug, week).await?;
     drop(tx);
     let report = report.ok_or_else(Refusal::unknown_report)?;
     let language = language.unwrap_or_else(|| Language::of(&report.gym_locale));
@@ -141,20 +159,7 @@ fn written(report: &StoredReport, form: Form, language: Language, credentials: &
             csv::csv(report, language),
         ),
     };
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "private, no-store"),
-        (ROBOTS, "noindex"),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    }
+    let mut response = private(body, kind, &page::POLICY);
     if let Form::Csv = form {
         let name = format!(
             "attachment; filename=\"{}-{}.csv\"",
@@ -162,6 +167,7 @@ fn written(report: &StoredReport, form: Form, language: Language, credentials: &
             report.week
         );
         if let Ok(name) = HeaderValue::from_str(&name) {
+            let headers = response.headers_mut();
             headers.insert(header::CONTENT_DISPOSITION, name);
         }
     }
@@ -172,13 +178,4 @@ fn written(report: &StoredReport, form: Form, language: Language, credentials: &
 fn plain(slug: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     slug.chars().filter(is_plain).collect()
-}
-
-fn unread(stop: JobError) -> Refusal {
-    match stop {
-        JobError::Unreachable(cause) => {
-            Refusal::unavailable("the database cannot be reached", Some(format!("{cause:#}")))
-        }
-        stop => Refusal::internal("the report could not be read", stop.to_string()),
-    }
 }

@@ -1,11 +1,10 @@
 //! What every request gets: an id, its trace, and its refusal written out.
 
-use axum::body::Body;
+use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
-use serde_json::json;
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -28,7 +27,7 @@ pub(super) async fn identify(request: Request, next: Next) -> Response {
     let answer = async {
         let mut response = next.run(request).await;
         if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-            write_out(&mut response, &refusal, id, &path);
+            write_out(&mut response, refusal, id, &path);
         }
         response
     };
@@ -39,28 +38,17 @@ pub(super) async fn identify(request: Request, next: Next) -> Response {
     response
 }
 
-fn write_out(response: &mut Response, refusal: &Refusal, id: Uuid, path: &str) {
+fn write_out(response: &mut Response, refusal: Refusal, id: Uuid, path: &str) {
     let status = refusal.status.as_u16();
     let cause = refusal.cause.as_deref().or(refusal.message.as_deref());
     if refusal.status.is_server_error() {
-        tracing::error!(status, path, cause, "request failed");
+        tracing::error!(status, path, cause, "Failed to serve a request");
     } else {
-        tracing::warn!(status, path, cause, "request refused");
+        tracing::warn!(status, path, cause, "Refused a request");
     }
-    let mut body = json!({
-        "success": false,
-        "error": refusal.error,
-        "code": refusal.code,
-        "request_id": id,
-    });
-    if let Some(message) = &refusal.message {
-        body["message"] = message.as_str().into();
-    }
-    *response.body_mut() = Body::from(body.to_string());
+    let (parts, body) = Json(refusal.body(id)).into_response().into_parts();
+    *response.body_mut() = body;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.extend(parts.headers);
     headers.remove(header::CONTENT_LENGTH);
 }

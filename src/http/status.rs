@@ -1,4 +1,4 @@
-//! How a job stands, as operators read it: its schedule, its ticks, its runs.
+//! The state of a job, as operators read it: its schedule, its ticks, its runs.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::qstash::schedules::Schedules;
 use crate::views::punctuality::Punctuality;
 use crate::views::standing::{Pause, Standing};
 
-/// How a job stands, and when it is due.
+/// The state of a job, and when it is due.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct JobStatus {
     /// The job.

@@ -12,6 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The longest id that is accepted, in bytes.
 const LONGEST_ID: usize = 200;
@@ -65,21 +66,55 @@ pub enum Unreadable {
     NoMessage,
 }
 
-/// QStash's fields, of any type; all others are skipped.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Written {
+/// A failure callback as QStash writes it:
+/// <https://upstash.com/docs/qstash/features/callbacks>. What is not listed is
+/// skipped, and a value of another type is unknown.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureCallback {
+    /// The last answer's status.
+    #[serde(default)]
+    #[schema(value_type = i64)]
     status: Value,
+    /// The last answer, in Base64; may be cut off.
+    #[serde(default)]
+    #[schema(value_type = String)]
     body: Value,
+    /// Deliveries after the first.
+    #[serde(default)]
+    #[schema(value_type = i64)]
     retried: Value,
+    /// The most there could have been.
+    #[serde(default)]
+    #[schema(value_type = i64)]
     max_retries: Value,
+    /// Its place among the dead letters.
+    #[serde(default)]
+    #[schema(value_type = String)]
     dlq_id: Value,
+    /// The message that was given up on.
+    #[serde(default)]
+    #[schema(value_type = String, required)]
     source_message_id: Value,
+    /// What was called.
+    #[serde(default)]
+    #[schema(value_type = String)]
     url: Value,
+    /// What was delivered, in Base64.
+    #[serde(default)]
+    #[schema(value_type = String)]
     source_body: Value,
+    /// When it was to be delivered first, in milliseconds since 1970.
+    #[serde(default)]
+    #[schema(value_type = i64)]
     not_before: Value,
+    /// When it was published, in milliseconds since 1970.
+    #[serde(default)]
+    #[schema(value_type = i64)]
     created_at: Value,
+    /// Which schedule the message came from, if any.
+    #[serde(default)]
+    #[schema(value_type = String)]
     schedule_id: Value,
 }
 
@@ -89,10 +124,11 @@ impl Callback {
     /// # Errors
     /// When it is not a JSON object, or names no message.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let written: Written = serde_json::from_slice(body).map_err(|error| Unreadable::Json {
-            line: error.line(),
-            column: error.column(),
-        })?;
+        let written: FailureCallback =
+            serde_json::from_slice(body).map_err(|error| Unreadable::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
         let id = |value: &Value| text(value, LONGEST_ID);
         let (url, query) = text(&written.url, LONGEST_URL)
             .map(|url| apart(&url))

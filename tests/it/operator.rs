@@ -1,4 +1,4 @@
-//! What operators read: how the jobs stand, their runs, and who may ask.
+//! What operators read: the state of the jobs, their runs, and who may ask.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -134,9 +134,9 @@ async fn a_pause_is_shown_while_it_lasts(#[case] until: &str, #[case] is_shown: 
 #[case::basic_as_user(Some(basic(OPERATOR_SECRET, "")))]
 #[case::basic_of_no_base64(Some("Basic ***".to_owned()))]
 #[tokio::test]
-async fn nobody_but_an_operator_reads(#[case] credential: Option<String>) {
+async fn only_an_operator_reads(#[case] credential: Option<String>) {
     let app = App::new().await;
-    app.execute("drop table job_runs cascade").await; // whoever reads it fails otherwise
+    app.execute("drop table job_runs cascade").await; // a handler that reads it fails otherwise
     for route in ROUTES.iter().chain(&PAGES) {
         let headers: Vec<(&str, String)> = credential
             .iter()
@@ -175,7 +175,7 @@ async fn a_credential_given_twice_opens_nothing() {
 }
 
 #[tokio::test]
-async fn without_an_operators_secret_nobody_reads() {
+async fn without_an_operators_secret_no_caller_reads() {
     let app = App::with(&[("OPERATOR_SECRET", "")]).await;
     for credential in [format!("Bearer {OPERATOR_SECRET}"), basic("ada", "")] {
         let headers = [("authorization", credential)];
@@ -199,7 +199,7 @@ async fn a_browser_reads_with_the_secret_as_its_password() {
         let reply = app.call(Method::GET, route, &headers, "").await;
         assert_eq!(reply.status, StatusCode::OK, "{route}");
     }
-    // A browser sends it along by itself, also from a page of somebody else.
+    // A browser sends it along by itself, also from a page of another site.
     let reply = app
         .call(Method::POST, "/api/cron/expire-stale-orders", &headers, "")
         .await;

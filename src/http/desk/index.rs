@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use super::format::{badge, clock, distance, is_in_trouble, plain};
 use super::job::card;
 use super::run::table;
-use super::words::{badge, clock, distance, is_in_trouble, plain};
 use crate::engine::Registry;
 use crate::http::operator::statuses_of;
 use crate::http::status::JobStatus;
@@ -18,7 +18,7 @@ pub(super) fn content(jobs: Registry, overview: &Overview) -> Markup {
     html! {
         header {
             p.kicker { "jarvis-cron" }
-            h1 { (headline(&statuses)) }
+            h1 { (summary(&statuses)) }
             p { "As of " (clock(*at, *at)) ", " (Schedules::deployed().timezone.name()) }
         }
         main {
@@ -53,7 +53,7 @@ pub(super) fn content(jobs: Registry, overview: &Overview) -> Markup {
     }
 }
 
-fn headline(statuses: &[JobStatus]) -> String {
+fn summary(statuses: &[JobStatus]) -> String {
     let trouble = statuses.iter().filter(|status| is_in_trouble(status));
     let paused = statuses.iter().filter(|status| status.pause.is_some());
     let jobs = match trouble.count() {

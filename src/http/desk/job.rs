@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use super::format::{badges, length, moment, moment_or, plain, took};
 use super::run::table;
-use super::words::{badges, length, moment, moment_or, plain, took};
 use crate::engine::Status;
 use crate::http::operator::RunsPage;
 use crate::http::status::JobStatus;
@@ -115,7 +115,7 @@ fn paused(pause: &Pause, now: DateTime<Utc>) -> Markup {
         ". "
         @match pause.until {
             Some(until) => { "Until " (moment(until, now)) "." }
-            None => "Until somebody resumes it.",
+            None => "Until an operator resumes it.",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The dashboard: how the jobs stand, as pages for people.
+//! The desk: the state of the jobs, as pages for people.
 //!
 //! `GET /`            every job, the latest runs, open alerts, reports
 //! `GET /jobs/{job}`  one job, and its runs
@@ -14,8 +14,7 @@ use std::sync::LazyLock;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -23,13 +22,15 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::guard::Operator;
-use super::operator::{RunsQuery, page_of_runs, status_of, unread};
-use super::{App, Refusal};
+use super::openapi::{JobName, Refuses};
+use super::operator::{RunsQuery, page_of_runs, run_of, status_of};
+use super::private::private;
+use super::{App, JobPath, Refusal};
 
+mod format;
 mod index;
 mod job;
 mod run;
-mod words;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -42,43 +43,69 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
-
-/// `GET /`.
+/// The dashboard
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "get",
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8", description = "A page."),
+        Refuses<401>, Refuses<500>, Refuses<503>,
+    ),
+    security(("operator" = []), ("operator_in_a_browser" = [])),
+)]
 pub(super) async fn index(_: Operator, State(app): State<App>) -> Result<Response, Refusal> {
-    let overview = app.views.overview().await.map_err(unread)?;
+    let overview = app.views.overview().await?;
     Ok(page("Jobs", &index::content(app.runner.jobs, &overview)))
 }
 
-/// `GET /jobs/{job}?status=…&before=…&limit=…`.
+/// A job and its runs, as a page
+#[utoipa::path(
+    get,
+    path = "/jobs/{job}",
+    operation_id = "get_jobs_job",
+    params(("job" = JobName, Path, description = "The job."), RunsQuery),
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8", description = "A page."),
+        Refuses<401>, Refuses<404>, Refuses<422>, Refuses<500>, Refuses<503>,
+    ),
+    security(("operator" = []), ("operator_in_a_browser" = [])),
+)]
 pub(super) async fn job(
     _: Operator,
     State(app): State<App>,
-    path: Result<Path<String>, PathRejection>,
+    path: JobPath,
     query: Result<Query<RunsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let name = path.map(|Path(name)| name).unwrap_or_default();
-    let job = app.job(&name)?;
-    let page_of_runs = page_of_runs(&app, job, query).await?;
-    let figures = app.views.figures().await.map_err(unread)?;
+    let job = app.job(path)?;
+    let runs = page_of_runs(&app, job, query).await?;
+    let figures = app.views.figures().await?;
     let status = status_of(job, &figures);
     let totals = figures.totals.get(job.name).cloned().unwrap_or_default();
-    let content = job::content(&status, &totals, &page_of_runs, figures.at);
+    let content = job::content(&status, &totals, &runs, figures.at);
     Ok(page(job.name, &content))
 }
 
-/// `GET /runs/{id}`.
+/// A run, as a page
+#[utoipa::path(
+    get,
+    path = "/runs/{id}",
+    operation_id = "get_runs_id",
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8", description = "A page."),
+        Refuses<401>, Refuses<404>, Refuses<500>, Refuses<503>,
+    ),
+    security(("operator" = []), ("operator_in_a_browser" = [])),
+)]
 pub(super) async fn run(
     _: Operator,
     State(app): State<App>,
-    path: Result<Path<String>, PathRejection>,
+    path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let id: Option<Uuid> = path.ok().and_then(|Path(id)| id.parse().ok());
-    let id = id.ok_or_else(Refusal::unknown_run)?;
-    let run = app.views.run(id).await.map_err(unread)?;
-    let run = run.ok_or_else(Refusal::unknown_run)?;
-    let continuations = app.views.continuations_of(id).await.map_err(unread)?;
-    let now = app.views.now().await.map_err(unread)?;
+    let run = run_of(&app, path).await?;
+    let continuations = app.views.continuations_of(run.id).await?;
+    let now = app.views.now().await?;
     let title = format!("{} {}", run.job, run.status.name());
     Ok(page(&title, &run::content(&run, &continuations, now)))
 }
@@ -99,18 +126,5 @@ fn page(title: &str, content: &Markup) -> Response {
             body { (content) }
         }
     };
-    let mut response = page.into_string().into_response();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "private, no-store"),
-        (ROBOTS, "noindex"),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
+    private(page.into_string(), "text/html; charset=utf-8", &POLICY)
 }

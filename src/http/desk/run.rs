@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::words::{badge, clock, in_short, moment, moment_or, plain, took};
+use super::format::{badge, clock, in_short, moment, moment_or, plain, took};
 use crate::engine::Run;
 
 /// Runs as a table; on a phone each row is a block of its own.

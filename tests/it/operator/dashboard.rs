@@ -20,7 +20,7 @@ async fn page(app: &App, path: &str) -> String {
     reply.text
 }
 
-/// The values of an attribute, wherever it stands.
+/// The values of an attribute, wherever it occurs.
 fn all(page: &str, attribute: &str) -> Vec<String> {
     let start = format!(" {attribute}=\"");
     page.split(&start)

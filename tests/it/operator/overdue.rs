@@ -16,7 +16,7 @@ async fn old() -> App {
     app
 }
 
-/// What anybody is told, without a secret.
+/// What every caller reads, without a secret.
 async fn health(app: &App) -> Reply {
     app.call(Method::GET, HEALTH, &[], "").await
 }
@@ -52,10 +52,10 @@ async fn a_scheduler_that_never_called_is_told_of_job_by_job() {
         assert_eq!(job["state"], "overdue");
         let days = job["overdue_seconds"].as_i64().unwrap() / 86_400;
         assert!((20..=40).contains(&days), "{job}");
-        let told: DateTime<Utc> = job["last_expected_tick"].as_str().unwrap().parse().unwrap();
+        let expected: DateTime<Utc> = job["last_expected_tick"].as_str().unwrap().parse().unwrap();
         // A tick may fall between the two readings.
         let known = [before, crate::app::now()].map(|now| deployed.last_tick(schedule, now));
-        assert!(known.contains(&Some(told)), "{job}");
+        assert!(known.contains(&Some(expected)), "{job}");
     }
 
     app.deliver(JOB).await;
@@ -138,7 +138,7 @@ async fn an_operators_run_and_a_skipped_call_are_told_apart() {
 #[case::just_over("now() - interval '1 minute'", "on_time")]
 #[case::long_over("now() - interval '9 days'", "overdue")]
 #[tokio::test]
-async fn nobody_waits_for_the_ticks_of_a_pause(#[case] until: &str, #[case] state: &str) {
+async fn the_ticks_of_a_pause_are_not_expected(#[case] until: &str, #[case] state: &str) {
     let app = old().await;
     app.execute(&format!(
         "insert into job_pauses (job, paused_at, until) values ('{JOB}', now() - interval '30 days', {until})"
@@ -151,7 +151,7 @@ async fn nobody_waits_for_the_ticks_of_a_pause(#[case] until: &str, #[case] stat
 }
 
 #[tokio::test]
-async fn somebody_who_plays_the_scheduler_hides_no_silent_one() {
+async fn an_operator_who_plays_the_scheduler_hides_no_silent_one() {
     let app = old().await;
     app.execute(&format!(
         "insert into job_runs (id, job, trigger, status, message_id)

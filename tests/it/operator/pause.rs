@@ -99,15 +99,15 @@ async fn a_second_pause_replaces_the_first() {
     let body = json!({ "until": until.to_rfc3339() });
     let reply = pause(&app, &body.to_string()).await;
     assert_eq!(reply.body["pause"]["reason"], Value::Null);
-    let told = reply.body["pause"]["until"].as_str().unwrap();
-    let told: chrono::DateTime<chrono::Utc> = told.parse().unwrap();
-    assert_eq!(told.timestamp(), until.timestamp());
+    let until_answered = reply.body["pause"]["until"].as_str().unwrap();
+    let until_answered: chrono::DateTime<chrono::Utc> = until_answered.parse().unwrap();
+    assert_eq!(until_answered.timestamp(), until.timestamp());
     assert_eq!(events(&app).await.as_array().unwrap().len(), 2);
     assert_eq!(app.count("select count(*) from job_pauses").await, 1);
 }
 
 #[tokio::test]
-async fn whoever_asks_for_nothing_pauses_until_somebody_resumes() {
+async fn a_pause_without_options_lasts_until_an_operator_resumes() {
     let app = App::new().await;
     let reply = app.call(Method::POST, PAUSE, &curl()[..1], "").await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
@@ -195,11 +195,11 @@ async fn a_job_that_is_not_there_is_not_paused() {
 }
 
 #[rstest]
-#[case::nobody(None)]
+#[case::no_credential(None)]
 #[case::the_scheduler(Some(format!("Bearer {CRON_SECRET}")))]
 #[case::a_guess(Some(basic("ada", "guess")))]
 #[tokio::test]
-async fn nobody_but_an_operator_pauses(#[case] credential: Option<String>) {
+async fn only_an_operator_pauses(#[case] credential: Option<String>) {
     let app = App::new().await;
     let headers: Headers<'_> = credential
         .into_iter()

@@ -195,8 +195,8 @@ async fn the_last_success_is_that_of_the_latest_run() {
     let latest = value(&scrape(&app).await, "last_success_timestamp_seconds", &of).unwrap();
     assert!(latest > first);
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
-    let told = (latest * 1000.0).round() as i64;
-    assert!((app.count(finished).await - told).abs() <= 1);
+    let reported = (latest * 1000.0).round() as i64;
+    assert!((app.count(finished).await - reported).abs() <= 1);
 }
 
 #[tokio::test]

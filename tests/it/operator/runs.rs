@@ -38,7 +38,7 @@ async fn a_run_is_told_with_all_the_ledger_knows() {
 }
 
 #[rstest]
-#[case::nobody_knows("01900000-0000-7000-8000-000000000009")]
+#[case::unknown("01900000-0000-7000-8000-000000000009")]
 #[case::no_id("yesterday")]
 #[case::no_text("%FF")]
 #[tokio::test]
@@ -97,9 +97,9 @@ async fn runs_come_page_by_page_each_once_the_latest_first() {
 #[case::no_limit("limit=0", "limit must be between 1 and 200")]
 #[case::too_many("limit=201", "limit must be between 1 and 200")]
 #[case::a_word("limit=all", "limit")]
-#[case::a_status_nobody_has("status=done", "there are: running, succeeded")]
+#[case::an_unknown_status("status=done", "there are: running, succeeded")]
 #[case::no_run("before=yesterday", "before")]
-#[case::a_run_of_nobody("before=01900000-0000-7000-8000-000000000009", "before must be")]
+#[case::an_unknown_run("before=01900000-0000-7000-8000-000000000009", "before must be")]
 #[case::unknown("page=2", "page")]
 #[case::twice("limit=1&limit=2", "limit")]
 #[tokio::test]

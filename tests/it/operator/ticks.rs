@@ -1,4 +1,4 @@
-//! Ticks and which of them is owed, over the nights on which clocks change.
+//! Ticks and which of them are overdue, over the nights on which clocks change.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jarvis_cron::qstash::schedules::{Schedule, Schedules};
@@ -115,7 +115,7 @@ fn a_schedule_that_never_comes_owes_nothing() {
     assert_eq!(overdue, TimeDelta::zero());
 }
 
-/// Nobody knows whether QStash calls in an hour that a night skips, or twice
+/// It is not documented whether QStash calls in an hour that a night skips, or twice
 /// in one that it repeats: neither may raise an alarm, nor hide one.
 #[rstest]
 #[case::spring_skipped("2026-03-28T01:00:00Z", "2026-03-30T00:00:00Z")]

@@ -7,7 +7,7 @@ use super::*;
 #[case::in_capitals("Application/JSON", r#"{"dry_run":true}"#)]
 #[case::empty_body_of_any_type("text/plain", "")]
 #[tokio::test]
-async fn what_means_json_is_taken_for_json(#[case] kind: &str, #[case] body: &str) {
+async fn what_means_json_is_read_as_json(#[case] kind: &str, #[case] body: &str) {
     let app = App::new().await;
     let reply = post(&app, ROUTE, kind, body.to_owned()).await;
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");

@@ -132,7 +132,7 @@ async fn without_a_link_the_operators_secret_is_needed() {
         assert_eq!(reply.status, status, "{reply:?}");
     }
     assert_eq!(get(&app, PATH).await.status, 401);
-    // Nobody learns which reports there are.
+    // No caller learns which reports there are.
     assert_eq!(get(&app, "/reports/nowhere/2025-W05").await.status, 401);
 }
 

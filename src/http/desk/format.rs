@@ -83,7 +83,7 @@ pub(super) fn badge(word: &str) -> Markup {
     html! { span.badge.(tone) { span aria-hidden="true" { (sign) } " " (word) } }
 }
 
-/// All that is to be said of a job in badges, the worst first.
+/// The state of a job in badges, the worst first.
 pub(super) fn badges(status: &JobStatus) -> Markup {
     let last = status.last_run.as_ref();
     html! {
@@ -98,7 +98,7 @@ pub(super) fn badges(status: &JobStatus) -> Markup {
     }
 }
 
-/// Whether somebody has to look at a job.
+/// Whether an operator has to look at a job.
 pub(super) fn is_in_trouble(status: &JobStatus) -> bool {
     let last_run = status.last_run.as_ref();
     status.overdue || last_run.is_some_and(|run| run.status.is_failure())

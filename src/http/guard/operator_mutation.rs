@@ -1,4 +1,4 @@
-//! An operator who changes something, and the body they sent.
+//! A change that an operator asks for, and the body they sent.
 //!
 //! A browser sends a `Basic` password along by itself, also when a page of
 //! another site makes it post a form. So a request that a browser says comes
@@ -17,8 +17,8 @@ use crate::http::{App, Refusal};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// An operator who changes something.
-pub(in crate::http) struct Acting {
+/// A change that an operator asks for.
+pub(in crate::http) struct OperatorMutation {
     /// Who, as they say.
     pub(in crate::http) actor: Option<String>,
     /// What they sent beside the body.
@@ -27,7 +27,7 @@ pub(in crate::http) struct Acting {
     pub(in crate::http) body: Bytes,
 }
 
-impl FromRequest<App> for Acting {
+impl FromRequest<App> for OperatorMutation {
     type Rejection = Refusal;
 
     async fn from_request(mut request: Request, app: &App) -> Result<Self, Refusal> {
