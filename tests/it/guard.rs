@@ -42,7 +42,7 @@ async fn the_scheduler_is_served_with_both_its_credentials() {
     let delivery = Delivery::of(JOB)
         .message("msg_7")
         .header("upstash-schedule-id", "jarvis-expire-stale-orders")
-        .header("x-actor", "nobody");
+        .header("x-actor", "an actor");
 
     let reply = delivery.to(&app).await;
 
