@@ -61,6 +61,11 @@ impl<S: Default> Double<S> {
         format!("http://{}", self.address)
     }
 
+    /// The state, to be shared with a task.
+    pub(super) fn shared(&self) -> &Shared<S> {
+        &self.state
+    }
+
     /// The state, locked.
     pub(super) fn state(&self) -> MutexGuard<'_, S> {
         self.state.lock()

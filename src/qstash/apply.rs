@@ -182,7 +182,7 @@ async fn put(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
     if was_paused {
         // Paused without checking first: pausing twice is harmless, and a lost
         // answer must not leave it running.
-        let paused = client.pause_schedule(&wanted.id).await;
+        let paused = client.set_paused(&wanted.id, true).await;
         return put.and(paused);
     }
     put

@@ -1,4 +1,4 @@
-//! Settings: what is refused, in which words, and that no secret is ever shown.
+//! Settings: what is refused, with which message, and that no secret is ever shown.
 
 use std::collections::BTreeMap;
 

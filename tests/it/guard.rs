@@ -42,7 +42,7 @@ async fn the_scheduler_is_served_with_both_its_credentials() {
     let delivery = Delivery::of(JOB)
         .message("msg_7")
         .header("upstash-schedule-id", "jarvis-expire-stale-orders")
-        .header("x-actor", "eve");
+        .header("x-actor", "an actor");
 
     let reply = delivery.to(&app).await;
 
@@ -123,7 +123,7 @@ async fn an_operator_needs_no_signature_and_is_remembered_by_name_and_reason() {
             ("authorization", secret.as_bytes()),
             ("x-actor", "Zoé Lefèvre".as_bytes()),
             ("x-reason", long.as_bytes()),
-            ("upstash-message-id", b"msg_of_another_caller"),
+            ("upstash-message-id", b"msg_of_somebody_else"),
             ("upstash-signature", b"not a token"),
         ],
     )

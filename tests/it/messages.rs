@@ -1,4 +1,4 @@
-//! QStash's part: the service told where its double is, and the double where the service is.
+//! Messages: the service uses the QStash double, and the double delivers to the service.
 
 use axum::http::Method;
 use jarvis_cron::demo::qstash_double::{Courier, Fate, Message, QstashDouble, TOKEN};

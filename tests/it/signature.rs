@@ -127,7 +127,7 @@ fn each_wrong_claim_has_a_reason_of_its_own(
 #[case::last_second("exp", json!(NOW + 1))]
 #[case::no_end("exp", json!(1e300))]
 #[case::largest_number("exp", json!(u64::MAX))]
-#[case::audience("aud", json!(["somebody", "else"]))]
+#[case::audience("aud", json!(["another", "audience"]))]
 #[case::made_in_the_future("iat", json!(NOW + 9_999))]
 #[case::made_at_no_time("iat", json!("yesterday"))]
 #[case::id_of_another_type("jti", json!(7))]

@@ -56,11 +56,7 @@ pub(super) async fn set_paused(
 
 /// Changes one, and checks that QStash lists it so.
 async fn set_one(client: &Client, id: &str, pause: bool) -> Result<bool, Failure> {
-    if pause {
-        client.pause_schedule(id).await?;
-    } else {
-        client.resume_schedule(id).await?;
-    }
+    client.set_paused(id, pause).await?;
     match client.schedule(id).await? {
         Some(listed) if listed.is_paused == pause => Ok(pause),
         _ => Err(Failure::Unclear {

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::callback;
 use super::message::{Attempt, Fate, Message};
 use super::messages;
-use super::service::{Shared, lock};
+use super::service::Shared;
 use crate::outbound;
 use crate::qstash::{retry, signature};
 
@@ -51,10 +51,10 @@ pub(super) struct Dispatcher {
 
 /// Delivers the message in the background, once deliveries are switched on.
 pub(super) fn send_out(state: &Shared, id: &str) {
-    let Some(dispatcher) = lock(state).dispatcher.clone() else {
+    let Some(dispatcher) = state.lock().dispatcher.clone() else {
         return;
     };
-    let (state, id) = (Arc::clone(state), id.to_owned());
+    let (state, id) = (state.clone(), id.to_owned());
     tokio::spawn(async move { dispatcher.deliver(&state, &id).await });
 }
 
@@ -81,7 +81,7 @@ impl Dispatcher {
     async fn deliver(self: Arc<Self>, state: &Shared, id: &str) {
         // A courier set later has taken over everything that was waiting.
         let waiting = |state: &Shared| {
-            let mut state = lock(state);
+            let mut state = state.lock();
             let current = state.dispatcher.as_ref();
             let is_current = current.is_some_and(|current| Arc::ptr_eq(current, &self));
             is_current.then(|| state.messages.waiting(id).cloned())?
@@ -96,7 +96,10 @@ impl Dispatcher {
             drop(slot);
             let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
             let fate = fate_of(&attempt, retried, message.most_retries());
-            lock(state).messages.note(id, attempt.clone(), fate.clone());
+            state
+                .lock()
+                .messages
+                .note(id, attempt.clone(), fate.clone());
             match &fate {
                 Fate::Waiting => {
                     let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);

@@ -6,8 +6,8 @@
 use serde_json::json;
 
 use super::QstashDouble;
-use super::request::Call;
-use super::service::{Answer, Shared, lock};
+use super::service::{Answer, Shared};
+use crate::demo::double::Call;
 
 /// The pair the double would sign with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +37,12 @@ impl QstashDouble {
     /// The keys as they are.
     #[must_use]
     pub fn keys(&self) -> Keys {
-        lock(&self.state).keys.clone()
+        self.0.state().keys.clone()
     }
 
     /// Gives it these keys.
     pub fn set_keys(&self, current: &str, next: &str) {
-        lock(&self.state).keys = Keys {
+        self.0.state().keys = Keys {
             current: current.to_owned(),
             next: next.to_owned(),
         };
@@ -50,13 +50,13 @@ impl QstashDouble {
 
     /// Rolls the keys, as its console would.
     pub fn roll_keys(&self) {
-        lock(&self.state).keys.roll();
+        self.0.state().keys.roll();
     }
 }
 
 /// Answers a call about the keys; `None` when it is about something else.
 pub(super) fn answer(state: &Shared, call: &Call) -> Option<Answer> {
-    let mut state = lock(state);
+    let mut state = state.lock();
     match (call.method.as_str(), call.path.as_str()) {
         ("GET", "/v2/keys") => {}
         ("POST", "/v2/keys/rotate") => state.keys.roll(),

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::courier;
 use super::message::{Attempt, Fate, Message};
-use super::request::Call;
-use super::service::{Answer, Shared, lock, refuse};
+use super::service::{Answer, Shared, refuse};
+use crate::demo::double::Call;
 
 /// How long a deduplication id is remembered.
 const REMEMBERED: Duration = Duration::from_mins(10);
@@ -37,11 +37,11 @@ pub(super) struct Draft {
     pub(super) schedule_id: Option<String>,
 }
 
-/// Answers a call about messages; `None` when it is about something else. `spoiled` are the
+/// Answers a call about messages; `None` when it is about something else. `failing` are the
 /// entries of a batch that fail.
-pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<Answer> {
+pub(super) fn answer(state: &Shared, call: &Call, failing: &[usize]) -> Option<Answer> {
     if call.path == "/v2/batch" && call.method == "POST" {
-        return Some(batch(state, call, spoiled));
+        return Some(batch(state, call, failing));
     }
     if let Some(destination) = call.path.strip_prefix("/v2/publish/")
         && call.method == "POST"
@@ -61,7 +61,7 @@ pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<A
         ));
     }
     let id = call.path.strip_prefix("/v2/messages/")?;
-    let mut state = lock(state);
+    let mut state = state.lock();
     match (call.method.as_str(), state.messages.waiting(id)) {
         ("GET", Some(message)) => Some((200, message.render())),
         ("DELETE", Some(message)) => {
@@ -73,12 +73,12 @@ pub(super) fn answer(state: &Shared, call: &Call, spoiled: &[usize]) -> Option<A
     }
 }
 
-fn batch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
+fn batch(state: &Shared, call: &Call, failing: &[usize]) -> Answer {
     let Ok(Value::Array(entries)) = serde_json::from_str(&call.body) else {
         return refuse(400, "the body must be an array of messages");
     };
     let answers = entries.iter().enumerate().map(|(place, entry)| {
-        if spoiled.contains(&place) {
+        if failing.contains(&place) {
             return json!({ "error": "scripted by the double" });
         }
         let (_, body) = publish(state, of_entry(entry));
@@ -107,7 +107,7 @@ pub(super) fn publish(state: &Shared, draft: Draft) -> Answer {
     if let Some(error) = fault_of(&draft) {
         return refuse(400, &error);
     }
-    let (id, is_new) = lock(state).messages.accept(draft);
+    let (id, is_new) = state.lock().messages.accept(draft);
     if !is_new {
         return (202, json!({ "messageId": id, "deduplicated": true }));
     }
@@ -194,20 +194,20 @@ impl super::QstashDouble {
     /// Every message so far, failure callbacks included, in the order they were accepted.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        lock(&self.state).messages.all().to_vec()
+        self.0.state().messages.all().to_vec()
     }
 
     /// Fires a schedule, as its cron expression would: a message of its own each time. The id of
     /// that message; nothing when the schedule is paused, or there is none.
     pub fn tick(&self, schedule_id: &str) -> Option<String> {
-        let draft = lock(&self.state).schedules.draft(schedule_id)?;
-        let (_, published) = publish(&self.state, draft);
+        let draft = self.0.state().schedules.draft(schedule_id)?;
+        let (_, published) = publish(self.0.shared(), draft);
         published["messageId"].as_str().map(str::to_owned)
     }
 
     /// Forgets every deduplication id, as ten minutes would.
     pub fn ten_minutes_pass(&self) {
-        lock(&self.state).messages.forget();
+        self.0.state().messages.forget();
     }
 
     /// Delivers from now on, waiting messages included.
@@ -217,20 +217,20 @@ impl super::QstashDouble {
     pub fn deliver(&self, courier: courier::Courier) -> anyhow::Result<()> {
         let dispatcher = Arc::new(courier::Dispatcher::new(courier)?);
         let waiting: Vec<String> = {
-            let mut state = lock(&self.state);
+            let mut state = self.0.state();
             state.dispatcher = Some(dispatcher);
             let all = state.messages.all().iter();
             let waiting = all.filter(|message| message.fate == Fate::Waiting);
             waiting.map(|message| message.id.clone()).collect()
         };
         for id in waiting {
-            courier::send_out(&self.state, &id);
+            courier::send_out(self.0.shared(), &id);
         }
         Ok(())
     }
 
     /// Stops delivering; attempts in flight arrive.
     pub fn hold_deliveries(&self) {
-        lock(&self.state).dispatcher = None;
+        self.0.state().dispatcher = None;
     }
 }

@@ -9,29 +9,22 @@
 
 mod callback;
 mod courier;
-mod faults;
 mod keys;
 mod message;
 mod messages;
-mod request;
 mod schedules;
 mod service;
 
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
+pub use super::double::Call;
+use super::double::{Double, Faults};
 pub use courier::Courier;
-pub use faults::Fault;
 pub use keys::Keys;
 pub use message::{Attempt, Fate, Message};
-pub use request::Call;
-use service::{Shared, State, lock};
+use service::State;
 
 /// The token that may do everything.
 pub const TOKEN: &str = "double-token-that-may-do-everything";
@@ -42,89 +35,91 @@ pub const ELSEWHERE_TOKEN: &str = "double-token-of-another-region";
 
 /// A running double. It stops listening when this value is dropped.
 #[derive(Debug)]
-pub struct QstashDouble {
-    address: SocketAddr,
-    state: Shared,
-    _stop: oneshot::Sender<()>,
+pub struct QstashDouble(Double<State>);
+
+/// A way for a call to fail.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// This status with an error, and nothing happens.
+    Status(u16),
+    /// This status with an error, although what was asked has been done.
+    StatusAfterEffect(u16),
+    /// The call is handled only after this long, and not at all if its caller has left by then.
+    Hang(Duration),
+    /// The call takes effect at once, its answer comes this much later.
+    HangAfterEffect(Duration),
+    /// The connection is closed without an answer; nothing happened.
+    Disconnect,
+    /// The call takes effect, then the connection is closed without an answer.
+    DisconnectAfterEffect,
+    /// These entries of a batch, counted from 0, fail, the others do not.
+    Entries(Vec<usize>),
 }
 
 impl QstashDouble {
     /// Starts a double on a free port of 127.0.0.1; fails when there is none.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("bind the QStash double")?;
-        let address = listener
-            .local_addr()
-            .context("read the QStash double's address")?;
-        let state: Shared = Arc::new(Mutex::new(State::default()));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, service::router(Arc::clone(&state)))
-            .with_graceful_shutdown(async move {
-                // The sender never sends: it is dropped with the double.
-                let _ = stopped.await;
-            });
-        tokio::spawn(async move { server.await });
-        Ok(Self {
-            address,
-            state,
-            _stop: stop,
-        })
+        Ok(Self(Double::start("QStash", 0, service::router).await?))
     }
 
     /// The base address to use in place of `https://qstash.upstash.io`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.0.url()
     }
 
     /// Every call so far, in the order they arrived, refused ones included.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
+        self.0.state().calls.clone()
     }
 
     /// Queues a fault for the next call with this method whose path contains this; each is for one
     /// call, first in, first out.
     pub fn fault(&self, method: &str, path: &str, fault: Fault) {
-        lock(&self.state).faults.queue(method, path, fault);
+        self.0.state().faults.queue(key(method, path), fault);
     }
 
     /// A fault for every call with this method whose path contains this and that has no queued one.
     pub fn always(&self, method: &str, path: &str, fault: Fault) {
-        lock(&self.state).faults.set_permanent(method, path, fault);
+        self.0.state().faults.stand(key(method, path), Some(fault));
     }
 
     /// Forgets all scripted faults.
     pub fn clear_faults(&self) {
-        lock(&self.state).faults = faults::Faults::default();
+        self.0.state().faults = Faults::default();
     }
 
     /// A schedule as it is listed now.
     #[must_use]
     pub fn schedule(&self, id: &str) -> Option<Value> {
-        lock(&self.state).schedules.get(id)
+        self.0.state().schedules.get(id)
     }
 
     /// Lists this from now on, whatever is kept: for what QStash may list one day.
     pub fn list_instead(&self, list: Value) {
-        lock(&self.state).schedules.instead = Some(list);
+        self.0.state().schedules.instead = Some(list);
     }
 
     /// Refuses any schedule more than this many, with 412.
     pub fn allow_schedules(&self, most: usize) {
-        lock(&self.state).schedules.most = Some(most);
+        self.0.state().schedules.most = Some(most);
     }
 
     /// Whether replacing a paused schedule resumes it, which is documented nowhere; at first it
     /// stays paused.
     pub fn upsert_resumes(&self, resumes: bool) {
-        lock(&self.state).schedules.upsert_resumes = resumes;
+        self.0.state().schedules.upsert_resumes = resumes;
     }
 
     /// Hashes redacted values with this before them, as if QStash hashed another text than the
     /// value, which is documented nowhere either.
     pub fn redact_with(&self, salt: &str) {
-        salt.clone_into(&mut lock(&self.state).schedules.salt);
+        salt.clone_into(&mut self.0.state().schedules.salt);
     }
+}
+
+/// The calls that a fault is for: a method, and a part of the path.
+fn key(method: &str, path: &str) -> (String, String) {
+    (method.to_owned(), path.to_owned())
 }

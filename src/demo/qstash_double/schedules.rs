@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::messages::Draft;
-use super::request::Call;
 use super::service::{Answer, refuse};
+use crate::demo::double::Call;
 
 mod kept;
 

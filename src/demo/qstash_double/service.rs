@@ -1,38 +1,31 @@
 //! The way of a call: recorded, authorized, dispatched, answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
 use super::courier::Dispatcher;
-use super::faults::{self, Fault, Faults};
 use super::keys::{self, Keys};
 use super::messages::{self, Messages};
-use super::request::Call;
 use super::schedules::Schedules;
-use super::{ELSEWHERE_TOKEN, READ_ONLY_TOKEN, TOKEN};
+use super::{ELSEWHERE_TOKEN, Fault, READ_ONLY_TOKEN, TOKEN};
+use crate::demo::double::{self, Call, Faults};
 
 /// The double's state, shared by its owner and all connections.
-pub(super) type Shared = Arc<Mutex<State>>;
+pub(super) type Shared = double::Shared<State>;
 
 /// Everything the double knows.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) keys: Keys,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<(String, String), Fault>,
     pub(super) schedules: Schedules,
     pub(super) messages: Messages,
     pub(super) dispatcher: Option<Arc<Dispatcher>>,
-}
-
-/// The state; a test that failed while holding it has not harmed it.
-pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An answer: a status and a body.
@@ -43,39 +36,34 @@ pub(super) fn router(state: Shared) -> Router {
     Router::new().fallback(handle).with_state(state)
 }
 
-async fn handle(
-    extract::State(state): extract::State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let call = Call {
-        method: method.to_string(),
-        path: uri.path().to_owned(),
-        query: uri.query().unwrap_or_default().to_owned(),
-        headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    };
+async fn handle(extract::State(state): extract::State<Shared>, call: Call) -> Response {
     let fault = {
-        let mut state = lock(&state);
+        let mut state = state.lock();
         state.calls.push(call.clone());
-        state.faults.take(&call)
+        state.faults.take(|(method, path)| {
+            call.method == method.as_str() && call.path.contains(path.as_str())
+        })
     };
-    let Some(fault) = fault else {
-        return response(answer(&state, &call, None));
-    };
-    tokio::time::sleep(fault.hang()).await;
-    let mut given = (200, Value::Null);
-    if fault.lets_through() {
-        given = answer(&state, &call, Some(&fault));
+    let mut failing: &[usize] = &[];
+    match &fault {
+        Some(Fault::Status(status)) => return response(scripted(*status)),
+        Some(Fault::Disconnect) => return double::cut(),
+        Some(Fault::Hang(wait)) => tokio::time::sleep(*wait).await,
+        Some(Fault::Entries(entries)) => failing = entries,
+        _ => {}
     }
-    tokio::time::sleep(fault.hang_after_effect()).await;
-    match fault.status() {
-        _ if fault.cuts() => faults::cut(),
-        Some(status) => response(refuse(status, "scripted by the double")),
-        None => response(given),
+    let given = refusal(&call).unwrap_or_else(|| dispatch(&state, &call, failing));
+    match &fault {
+        Some(Fault::HangAfterEffect(wait)) => tokio::time::sleep(*wait).await,
+        Some(Fault::StatusAfterEffect(status)) => return response(scripted(*status)),
+        Some(Fault::DisconnectAfterEffect) => return double::cut(),
+        _ => {}
     }
+    response(given)
+}
+
+fn scripted(status: u16) -> Answer {
+    refuse(status, "scripted by the double")
 }
 
 fn response((status, body): Answer) -> Response {
@@ -87,20 +75,15 @@ fn response((status, body): Answer) -> Response {
     (status, Json(body)).into_response()
 }
 
-fn answer(state: &Shared, call: &Call, fault: Option<&Fault>) -> Answer {
-    let spoiled = fault.map(Fault::entries).unwrap_or_default();
-    refusal(call).unwrap_or_else(|| dispatch(state, call, spoiled))
-}
-
-/// Hands the call to the module of its path; `spoiled` are the entries of a batch that fail.
-fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
+/// Hands the call to the module of its path; `failing` are the entries of a batch that fail.
+fn dispatch(state: &Shared, call: &Call, failing: &[usize]) -> Answer {
     if let Some(answer) = keys::answer(state, call) {
         return answer;
     }
-    if let Some(answer) = messages::answer(state, call, spoiled) {
+    if let Some(answer) = messages::answer(state, call, failing) {
         return answer;
     }
-    if let Some(answer) = lock(state).schedules.answer(call) {
+    if let Some(answer) = state.lock().schedules.answer(call) {
         return answer;
     }
     refuse(
@@ -111,12 +94,9 @@ fn dispatch(state: &Shared, call: &Call, spoiled: &[usize]) -> Answer {
 
 /// A token may be missing, of another region, or read-only.
 fn refusal(call: &Call) -> Option<Answer> {
-    let token = call
-        .header("authorization")
-        .and_then(|value| value.strip_prefix("Bearer "));
-    match token {
+    match call.bearer() {
         Some(TOKEN) => None,
-        Some(READ_ONLY_TOKEN) if !call.is_a_write() => None,
+        Some(READ_ONLY_TOKEN) if call.method == Method::GET => None,
         Some(READ_ONLY_TOKEN) => Some(refuse(403, "read-only token cannot be used for this")),
         Some(ELSEWHERE_TOKEN) => Some(refuse(404, "user not found in this region")),
         _ => Some(refuse(401, "unauthorized")),

@@ -3,12 +3,12 @@
 //! Errors are built as <https://docs.stripe.com/api/errors> describes them; the wording of the
 //! messages is the double's own, save where clients are known to read it.
 
-use std::io;
-
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
+
+use crate::demo::double;
 
 /// What the caller gets.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Reply {
         let (answer, original) = match self {
             Self::Answer(answer) => (answer, None),
             Self::Replay { answer, original } => (answer, Some(original)),
-            Self::Cut => return cut(),
+            Self::Cut => return double::cut(),
         };
         let mut response = Response::new(Body::from(answer.body));
         *response.status_mut() =
@@ -162,11 +162,4 @@ impl Reply {
         }
         response
     }
-}
-
-/// A response whose body breaks at once: the server drops the connection before it has sent a byte.
-fn cut() -> Response<Body> {
-    let broken = io::Error::from(io::ErrorKind::ConnectionAborted);
-    let body = futures::stream::once(async move { Err::<String, _>(broken) });
-    Response::new(Body::from_stream(body))
 }

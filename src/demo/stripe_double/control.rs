@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::form;
-use super::service::{Shared, lock};
+use super::service::Shared;
 
 /// All statuses there are (<https://docs.stripe.com/payments/intents>).
 const STATUSES: [&str; 7] = [
@@ -31,7 +31,7 @@ pub(super) struct Filter {
 /// `GET /_double/payment_intents?status=`: a JSON list, by id.
 pub(super) async fn list(State(state): State<Shared>, Query(filter): Query<Filter>) -> Json<Value> {
     let status = filter.status.as_deref().filter(|status| !status.is_empty());
-    Json(lock(&state).intents.list(status).into())
+    Json(state.lock().intents.list(status).into())
 }
 
 /// `POST /_double/payment_intents/{id}/status` with `status=succeeded`: the intent afterwards.
@@ -49,7 +49,7 @@ pub(super) async fn set_status(
         let error = json!({ "error": format!("status must be one of {}", STATUSES.join(", ")) });
         return (StatusCode::BAD_REQUEST, Json(error));
     };
-    let mut state = lock(&state);
+    let mut state = state.lock();
     state.intents.set_status(&id, status);
     match state.intents.body(&id) {
         Some(intent) => (StatusCode::OK, Json(intent)),

@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 
 use super::answer::{Answer, Problem, Reply};
 use super::calls::Call;
-use super::service::{Shared, lock};
+use super::service::Shared;
 
 /// The keys used so far.
 #[derive(Debug, Default)]
@@ -101,6 +101,6 @@ pub(super) struct Hold<'a> {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        lock(self.state).keys.give_back(self.key);
+        self.state.lock().keys.give_back(self.key);
     }
 }

@@ -18,26 +18,18 @@ mod request;
 mod service;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use anyhow::Context as _;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 pub use calls::Call;
 pub use faults::{Fault, Operation};
 pub use object::Intent;
-use service::{Shared, State, lock};
+use service::State;
+
+use super::double::Double;
 
 /// A running double. It stops listening when this value is dropped.
 #[derive(Debug)]
-pub struct StripeDouble {
-    address: SocketAddr,
-    state: Shared,
-    _stop: oneshot::Sender<()>,
-}
+pub struct StripeDouble(Double<State>);
 
 impl StripeDouble {
     /// Starts a double on a free port of 127.0.0.1; fails when there is none.
@@ -47,47 +39,29 @@ impl StripeDouble {
 
     /// Starts a double on this port of 127.0.0.1; fails when it is taken.
     pub async fn start_on(port: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .with_context(|| format!("bind the Stripe double to 127.0.0.1:{port}"))?;
-        let address = listener
-            .local_addr()
-            .context("read the Stripe double's address")?;
-        let state: Shared = Arc::new(Mutex::new(State::default()));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, service::router(Arc::clone(&state)))
-            .with_graceful_shutdown(async move {
-                // The sender never sends: it is dropped with the double.
-                let _ = stopped.await;
-            });
-        tokio::spawn(async move { server.await });
-        Ok(Self {
-            address,
-            state,
-            _stop: stop,
-        })
+        Ok(Self(Double::start("Stripe", port, service::router).await?))
     }
 
     /// The base address to use in place of `https://api.stripe.com`, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.0.url()
     }
 
     /// Accepts this key alone; before, every `sk_…` and `rk_…` key is good.
     pub fn only_key(&self, key: &str) {
-        lock(&self.state).only_key = Some(key.to_owned());
+        self.0.state().only_key = Some(key.to_owned());
     }
 
     /// Lets every later call take this much longer, refused ones included.
     pub fn latency(&self, latency: Duration) {
-        lock(&self.state).latency = latency;
+        self.0.state().latency = latency;
     }
 
     /// Whether an intent in `processing` can be canceled; at first it cannot.
     /// Stripe does it "in rare cases" only (<https://docs.stripe.com/api/payment_intents/cancel>).
     pub fn cancel_while_processing(&self, allowed: bool) {
-        lock(&self.state).intents.cancel_while_processing = allowed;
+        self.0.state().intents.cancel_while_processing = allowed;
     }
 
     /// Adds an intent, in place of any other of this id.
@@ -97,7 +71,7 @@ impl StripeDouble {
 
     /// Adds many intents at once.
     pub fn add_all(&self, intents: impl IntoIterator<Item = Intent>) {
-        let mut state = lock(&self.state);
+        let mut state = self.0.state();
         for intent in intents {
             state.intents.add(intent);
         }
@@ -110,73 +84,70 @@ impl StripeDouble {
         reason = "moving the intent is what it is called for"
     )]
     pub fn set_status(&self, id: &str, status: &str) -> bool {
-        lock(&self.state).intents.set_status(id, status)
+        self.0.state().intents.set_status(id, status)
     }
 
     /// The status of an intent.
     #[must_use]
     pub fn status(&self, id: &str) -> Option<String> {
-        lock(&self.state).intents.status(id).map(str::to_owned)
+        self.0.state().intents.status(id).map(str::to_owned)
     }
 
     /// The status of a Checkout session: `open`, `complete` or `expired`.
     #[must_use]
     pub fn session_status(&self, id: &str) -> Option<String> {
-        lock(&self.state)
-            .intents
-            .session_status(id)
-            .map(str::to_owned)
+        self.0.state().intents.session_status(id).map(str::to_owned)
     }
 
     /// Queues a fault for this operation on this intent; each is for one call, first in, first out.
     /// A session is named by its own id or by its intent's.
     pub fn fault(&self, operation: Operation, id: &str, fault: Fault) {
-        lock(&self.state).faults.queue(operation, id, fault);
+        self.0.state().faults.queue(operation, id, fault);
     }
 
     /// Queues a fault for this operation on whatever intent comes next, unless that has its own.
     pub fn fault_next(&self, operation: Operation, fault: Fault) {
-        lock(&self.state).faults.queue_for_any(operation, fault);
+        self.0.state().faults.queue_for_any(operation, fault);
     }
 
     /// A fault for every later call of this operation that has no queued one.
     pub fn always(&self, operation: Operation, fault: Fault) {
-        lock(&self.state).faults.always(operation, fault);
+        self.0.state().faults.always(operation, fault);
     }
 
     /// Forgets all scripted faults; calls that already met theirs are not rescued.
     pub fn clear_faults(&self) {
-        lock(&self.state).faults = faults::Faults::default();
+        self.0.state().faults = faults::Faults::default();
     }
 
     /// Every call so far, in the order they arrived.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
+        self.0.state().calls.clone()
     }
 
     /// The most calls that arrived within any span of this length.
     #[must_use]
     pub fn most_calls_within(&self, span: Duration) -> usize {
-        calls::most_within(&lock(&self.state).calls, span)
+        calls::most_within(&self.0.state().calls, span)
     }
 
     /// How many times a call canceled this intent, directly or by expiring its session. More than
     /// one would be the double's own fault, or a test re-opened it with [`Self::set_status`].
     #[must_use]
     pub fn effective_cancels(&self, id: &str) -> usize {
-        lock(&self.state).intents.cancels(id)
+        self.0.state().intents.cancels(id)
     }
 
     /// The intents that were canceled by a call, and how many times.
     #[must_use]
     pub fn cancel_effects(&self) -> HashMap<String, usize> {
-        lock(&self.state).intents.cancel_effects()
+        self.0.state().intents.cancel_effects()
     }
 
     /// The highest number in [`Self::cancel_effects`], 0 when nothing was canceled.
     #[must_use]
     pub fn max_effective_cancels(&self) -> usize {
-        lock(&self.state).intents.max_cancels()
+        self.0.state().intents.max_cancels()
     }
 }

@@ -4,7 +4,6 @@
 //! a parameter at fault leaves the idempotency key unused. Nothing is awaited under the lock, and a
 //! caller who leaves takes the rest of the call along.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,9 +19,10 @@ use super::faults::{Fault, Faults, Operation};
 use super::idempotency::{Hold, Keys};
 use super::intents::Intents;
 use super::request::Request;
+use crate::demo::double;
 
 /// The double's state, shared by its owner and all connections.
-pub(super) type Shared = Arc<Mutex<State>>;
+pub(super) type Shared = double::Shared<State>;
 
 /// Everything the double knows.
 #[derive(Debug, Default)]
@@ -33,11 +33,6 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) only_key: Option<String>,
     pub(super) latency: Duration,
-}
-
-/// The state; a test that failed while holding it has not harmed it.
-pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The double's own URLs; all others are treated as Stripe's.
@@ -60,18 +55,18 @@ async fn serve(
     body: Bytes,
 ) -> Response<Body> {
     let mut request = Request::read(method, &uri, &headers, &body);
-    let place = lock(&state).record(&mut request);
+    let place = state.lock().record(&mut request);
     let reply = answer(&state, &request).await;
-    if let Some(call) = lock(&state).calls.get_mut(place) {
+    if let Some(call) = state.lock().calls.get_mut(place) {
         call.status = reply.status();
     }
     reply.into_response(&request.call.request_id)
 }
 
 async fn answer(state: &Shared, request: &Request) -> Reply {
-    let latency = lock(state).latency;
+    let latency = state.lock().latency;
     pause(latency).await;
-    let admitted = lock(state).admit(request);
+    let admitted = state.lock().admit(request);
     let (operation, fault) = match admitted {
         Ok(admitted) => admitted,
         Err(reply) => return reply,
@@ -80,7 +75,7 @@ async fn answer(state: &Shared, request: &Request) -> Reply {
     if let Some(Fault::Hang(wait)) = fault {
         pause(wait).await;
     }
-    let answer = lock(state).execute(operation, request, fault.as_ref());
+    let answer = state.lock().execute(operation, request, fault.as_ref());
     match fault {
         Some(Fault::DisconnectAfterEffect) => return Reply::Cut,
         Some(Fault::HangAfterEffect(wait)) => pause(wait).await,

@@ -72,21 +72,14 @@ impl Client {
         }
     }
 
-    /// `PATCH /v2/schedules/{id}/pause`: ticks are left out, not kept for later.
+    /// `PATCH /v2/schedules/{id}/pause` or `…/resume`: ticks of a paused
+    /// schedule are skipped, not kept for later.
     ///
     /// # Errors
     /// What QStash, or the way to it, said instead.
-    pub async fn pause_schedule(&self, id: &str) -> Result<(), Failure> {
-        self.ask(Method::PATCH, &path(id, "/pause")).await?;
-        Ok(())
-    }
-
-    /// `PATCH /v2/schedules/{id}/resume`.
-    ///
-    /// # Errors
-    /// What QStash, or the way to it, said instead.
-    pub async fn resume_schedule(&self, id: &str) -> Result<(), Failure> {
-        self.ask(Method::PATCH, &path(id, "/resume")).await?;
+    pub async fn set_paused(&self, id: &str, is_paused: bool) -> Result<(), Failure> {
+        let verb = if is_paused { "/pause" } else { "/resume" };
+        self.ask(Method::PATCH, &path(id, verb)).await?;
         Ok(())
     }
 

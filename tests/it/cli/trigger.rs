@@ -1,4 +1,4 @@
-//! `trigger` against a server that answers as it is told to.
+//! `trigger` against a server that answers from a script.
 
 use std::sync::{Arc, Mutex};
 

@@ -60,7 +60,7 @@ fn mail_with_a_key_needs_a_sender() {
 /// What serves must know where its messages are to go.
 #[test]
 fn messages_with_a_token_need_an_address() {
-    let token = ("QSTASH_TOKEN", Some("qstash-token-of-nobody"));
+    let token = ("QSTASH_TOKEN", Some("an-unknown-qstash-token"));
     for (variable, value) in [
         ("PUBLIC_URL", None),
         ("QSTASH_URL", Some("http://qstash.test")),

@@ -3,14 +3,14 @@
 use super::*;
 
 /// What is wrong, and the request.
-type Stranger = (&'static str, Request<Body>);
+type Refused = (&'static str, Request<Body>);
 
-fn stranger(
+fn refused(
     name: &'static str,
     path: &str,
     headers: &[(&str, &str)],
     body: &'static str,
-) -> Stranger {
+) -> Refused {
     let request = headers
         .iter()
         .fold(Request::post(path), |request, (header, value)| {
@@ -25,19 +25,19 @@ fn right_token() -> String {
     token(CURRENT_KEY, &format!("{PUBLIC_URL}{ROUTE}"))
 }
 
-fn missing_and_doubled_credentials() -> Vec<Stranger> {
+fn missing_and_doubled_credentials() -> Vec<Refused> {
     let (cron, operator, signature) = (bearer(CRON_SECRET), bearer(OPERATOR_SECRET), right_token());
     let cron = ("authorization", &*cron);
     let operator = ("authorization", &*operator);
     let signature = ("upstash-signature", &*signature);
     vec![
-        stranger("nothing", ROUTE, &[], ""),
-        stranger("the cron secret alone", ROUTE, &[cron], ""),
-        stranger("a signature alone", ROUTE, &[signature], ""),
-        stranger("a secret twice", ROUTE, &[cron, cron, signature], ""),
-        stranger("two secrets", ROUTE, &[cron, operator, signature], ""),
-        stranger("an operator twice", ROUTE, &[operator, operator], ""),
-        stranger(
+        refused("nothing", ROUTE, &[], ""),
+        refused("the cron secret alone", ROUTE, &[cron], ""),
+        refused("a signature alone", ROUTE, &[signature], ""),
+        refused("a secret twice", ROUTE, &[cron, cron, signature], ""),
+        refused("two secrets", ROUTE, &[cron, operator, signature], ""),
+        refused("an operator twice", ROUTE, &[operator, operator], ""),
+        refused(
             "a signature twice",
             ROUTE,
             &[cron, signature, signature],
@@ -46,7 +46,7 @@ fn missing_and_doubled_credentials() -> Vec<Stranger> {
     ]
 }
 
-fn wrong_secrets() -> Vec<Stranger> {
+fn wrong_secrets() -> Vec<Refused> {
     let (right, signature) = (bearer(CRON_SECRET), right_token());
     let secrets = [
         ("a wrong secret", "Bearer 9b7c4d2f6a0e8b1c3d5f7a9b5f1d8a3e"),
@@ -63,12 +63,12 @@ fn wrong_secrets() -> Vec<Stranger> {
     ];
     let wrong = |(name, secret): (&'static str, &str)| {
         let headers = [("authorization", secret), ("upstash-signature", &signature)];
-        stranger(name, ROUTE, &headers, "")
+        refused(name, ROUTE, &headers, "")
     };
     secrets.map(wrong).into()
 }
 
-fn wrong_tokens() -> Vec<Stranger> {
+fn wrong_tokens() -> Vec<Refused> {
     let cron = bearer(CRON_SECRET);
     let url = format!("{PUBLIC_URL}{ROUTE}");
     let long_ago = "2026-01-05T04:00:00Z".parse().unwrap();
@@ -93,34 +93,34 @@ fn wrong_tokens() -> Vec<Stranger> {
             ("upstash-signature", &token),
             ("host", "localhost"),
         ];
-        stranger(name, ROUTE, &headers, "")
+        refused(name, ROUTE, &headers, "")
     };
     tokens.map(wrong).into()
 }
 
 /// Right credentials, but for another request.
-fn other_requests() -> Vec<Stranger> {
+fn other_requests() -> Vec<Refused> {
     let (right, signature) = (bearer(CRON_SECRET), right_token());
     let both = [
         ("authorization", &*right),
         ("upstash-signature", &signature),
     ];
     vec![
-        stranger("a query", &format!("{ROUTE}?dry_run=true"), &both, ""),
-        stranger("an empty query", &format!("{ROUTE}?"), &both, ""),
-        stranger(
+        refused("a query", &format!("{ROUTE}?dry_run=true"), &both, ""),
+        refused("an empty query", &format!("{ROUTE}?"), &both, ""),
+        refused(
             "the path in other letters",
             &ROUTE.replace('-', "%2D"),
             &both,
             "",
         ),
-        stranger("an unknown job", "/api/cron/no-such-job", &both, ""),
-        stranger("a body", ROUTE, &both, "{}"),
-        stranger("a body of one space", ROUTE, &both, " "),
+        refused("an unknown job", "/api/cron/no-such-job", &both, ""),
+        refused("a body", ROUTE, &both, "{}"),
+        refused("a body of one space", ROUTE, &both, " "),
     ]
 }
 
-fn strangers() -> Vec<Stranger> {
+fn all_refused() -> Vec<Refused> {
     let mut all = missing_and_doubled_credentials();
     all.extend(wrong_secrets());
     all.extend(wrong_tokens());
@@ -134,7 +134,7 @@ async fn no_row_is_touched_before_the_guard_has_passed() {
     app.stale_order().await;
     let before = app.checksums().await;
 
-    for (name, request) in strangers() {
+    for (name, request) in all_refused() {
         let reply = app.request(request).await;
         assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{name}: {reply:?}");
     }
@@ -145,10 +145,10 @@ async fn no_row_is_touched_before_the_guard_has_passed() {
 }
 
 #[tokio::test]
-async fn every_stranger_gets_one_and_the_same_answer() {
+async fn every_refused_call_gets_one_and_the_same_answer() {
     let app = App::new().await;
     let mut answers = Vec::new();
-    for (name, request) in strangers() {
+    for (name, request) in all_refused() {
         let Reply {
             headers, mut body, ..
         } = app.request(request).await;

@@ -144,7 +144,7 @@ async fn an_address_that_the_real_qstash_cannot_call_is_refused(
 ) {
     let mut settings = Qstash::new().await.settings;
     settings.insert("PUBLIC_URL".to_owned(), url.to_owned());
-    // Nobody is asked: the settings are judged first.
+    // QStash is not called: the settings are checked first.
     settings.insert("QSTASH_URL".to_owned(), "https://192.0.2.1".to_owned());
     for command in ["plan", "apply"] {
         let done = run(&settings, &["schedules", command]).await;

@@ -69,7 +69,7 @@ fn ours(headers: &HeaderMap) -> Headers {
 fn like<'a>(calls: &'a [Call], call: &Value) -> &'a Call {
     calls
         .iter()
-        .find(|ours| ours.method == call["method"] && ours.path == call["path"])
+        .find(|ours| call["method"] == ours.method.as_str() && ours.path == call["path"])
         .unwrap_or_else(|| panic!("we send no {} {}", call["method"], call["path"]))
 }
 

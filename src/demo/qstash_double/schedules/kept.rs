@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::message::{canonical, redacted};
 use super::super::messages::Draft;
-use super::super::request::Call;
+use crate::demo::double::Call;
 
 /// The prefixes of headers for the destination, and for the failure callback.
 const FORWARD: &str = "upstash-forward-";

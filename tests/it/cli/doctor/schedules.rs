@@ -54,7 +54,7 @@ async fn what_was_changed_paused_or_left_over_is_a_warning() {
     headers.insert("upstash-schedule-id", "of-another-program".parse().unwrap());
     put(headers).await.unwrap();
     client
-        .pause_schedule("jarvis-weekly-reports")
+        .set_paused("jarvis-weekly-reports", true)
         .await
         .unwrap();
 
