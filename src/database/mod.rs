@@ -25,7 +25,7 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// unreachable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may have lain idle to be taken without a question.
+/// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A pool that connects at its first use, so that the process starts although
@@ -55,8 +55,8 @@ pub fn pooler_safe(options: PgConnectOptions) -> PgConnectOptions {
         .statement_cache_capacity(0)
 }
 
-/// How a transaction begins: with bounds on how long it waits for a lock, runs
-/// one statement, or lies idle. A process that is stopped so loses its locks.
+/// How a transaction begins: with limits on how long it waits for a lock, runs
+/// one statement, or is idle. A process that is stopped so loses its locks.
 #[derive(Debug, Clone, Copy)]
 pub struct TxLimits(&'static str);
 
@@ -92,12 +92,12 @@ impl TxLimits {
     );
 }
 
-/// Begins a transaction within these bounds, in one message to the server.
+/// Begins a transaction within these limits, in one message to the server.
 ///
 /// # Errors
-/// When there is no connection to be had.
-pub async fn begin(db: &PgPool, bounds: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
-    db.begin_with(bounds.0).await
+/// When no connection becomes free in time.
+pub async fn begin(db: &PgPool, limits: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
+    db.begin_with(limits.0).await
 }
 
 /// The moment it is, on the database's clock.
