@@ -40,8 +40,8 @@ pub fn fault(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// Whether a statement was ended for taking longer than its transaction's
-/// bounds allow.
+/// Whether a statement was canceled for taking longer than the limits of its
+/// transaction allow.
 #[must_use]
 pub fn took_too_long(error: &sqlx::Error) -> bool {
     error

@@ -22,7 +22,7 @@ pub use unprepared::Unprepared;
 /// Every table of this service, embedded; applied by `migrate`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How long a connection may have lain idle to be taken without a question.
+/// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A pool that connects at its first use, so that the process starts although
@@ -54,7 +54,7 @@ pub fn pooler_safe(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 /// How a transaction begins: with limits on how long it waits for a lock, runs
-/// one statement, or lies idle. A process that is stopped so loses its locks.
+/// one statement, or is idle. A process that is stopped so loses its locks.
 #[derive(Debug, Clone)]
 pub struct TxLimits(Cow<'static, str>);
 
@@ -97,7 +97,7 @@ impl TxLimits {
 /// Begins a transaction within these limits, in one message to the server.
 ///
 /// # Errors
-/// When there is no connection to be had.
+/// When no connection becomes free in time.
 pub async fn begin(db: &PgPool, limits: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
     db.begin_with(AssertSqlSafe(limits.0)).await
 }

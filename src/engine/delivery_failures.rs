@@ -1,4 +1,5 @@
-//! What QStash has given up on, and the alert that is open until it works again.
+//! The messages that QStash has given up on, and the alert that is open until
+//! the schedule succeeds again.
 //!
 //! Owns `delivery_failures` and the alerts of kind `schedule_failing`.
 //! Promises that a message counts once however often QStash reports it; that

@@ -1,7 +1,8 @@
 //! The lease: who may work on a job, and until when.
 //!
-//! Owns `job_leases`: taking, renewing and freeing. Time is the database's clock, so replicas need not agree on
-//! theirs. The row stays when the lease is free: its epoch never starts over.
+//! Owns `job_leases`: taking, renewing and freeing. Time is the database's
+//! clock, so replicas need not agree on theirs. The row stays when the lease is
+//! free: its epoch never starts over.
 //!
 //! Shards of one division work side by side; those of another, and the whole,
 //! have rows in common with them and wait. So that two calls are decided one
@@ -64,7 +65,7 @@ impl Part {
 pub(super) struct LeaseState {
     /// The run that took it last.
     pub(super) run_id: Option<Uuid>,
-    /// Whether that run may still be at work.
+    /// Whether that run may still be running.
     pub(super) is_alive: bool,
 }
 
@@ -110,7 +111,7 @@ pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<LeaseState> {
     .await
 }
 
-/// Whether a run may be at work that divides the rows in another way.
+/// Whether a run may be running that divides the rows in another way.
 pub(super) async fn is_divided_otherwise(db: Unprepared<'_>, part: Part) -> Result<bool> {
     sqlx::query_scalar!(
         r#"

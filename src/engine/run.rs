@@ -17,7 +17,7 @@ use crate::database::Unprepared;
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
-    /// At work, or dead and not yet found.
+    /// In progress, or dead and not yet found.
     Running,
     /// All work is done.
     Succeeded,
