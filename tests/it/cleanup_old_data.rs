@@ -6,8 +6,10 @@ use crate::app::{App, Reply};
 
 mod broken_off;
 mod dry_run;
+mod families;
 mod holds;
 mod last_contact;
+mod late_holds;
 mod locks;
 mod nobody;
 mod plans;

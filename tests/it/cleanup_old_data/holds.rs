@@ -6,50 +6,22 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::families::{ROWS, family, whole};
 use super::{JOB, TARGETS, counts, of};
 use crate::app::{App, Reply};
 
 const A: &str = "00000000-0000-0000-0000-00000000000a";
 const B: &str = "00000000-0000-0000-0000-00000000000b";
-const C: &str = "00000000-0000-0000-0000-00000000000c";
-const KIOSK: &str = "00000000-0000-0000-0000-0000000000cc";
-const MEMBER: &str = "00000000-0000-0000-0000-0000000000aa";
-const SESSION: &str = "00000000-0000-0000-0000-0000000000ea";
+pub(super) const C: &str = "00000000-0000-0000-0000-00000000000c";
+pub(super) const MEMBER: &str = "00000000-0000-0000-0000-0000000000aa";
 
 async fn three_gyms() -> App {
     let app = App::new().await;
-    let long_ago = "now() - interval '5 years'";
-    app.execute(&format!(
-        "insert into gyms (id, name, slug)
-         values ('{A}', 'A', 'a'), ('{B}', 'B', 'b'), ('{C}', 'C', 'c');
-         insert into kiosks (id, gym_id, slug, name) values ('{KIOSK}', '{C}', 'kc', 'KC');
-         insert into members (id, gym_id, first_name, status, cancelled_at)
-         values ('{MEMBER}', '{A}', 'Zoé', 'cancelled', {long_ago});
-         insert into visits (gym_id, member_id, checked_in_at)
-         values ('{B}', '{MEMBER}', {long_ago});
-         insert into conversation_sessions (id, gym_id, kiosk_id, member_id, started_at, ended_at)
-         values ('{SESSION}', '{B}', '{KIOSK}', '{MEMBER}', {long_ago}, {long_ago});
-         insert into conversation_events (session_id, event_type, occurred_at)
-         values ('{SESSION}', 'x', {long_ago});
-         insert into kiosk_heartbeats (kiosk_id, received_at) values ('{KIOSK}', {long_ago});
-         insert into alerts (gym_id, kiosk_id, member_id, kind, dedup_key, status, title, resolved_at)
-         values ('{B}', '{KIOSK}', '{MEMBER}', 'x', 'x:1', 'resolved', 'x', {long_ago});
-         insert into member_churn_history (member_id, gym_id, scored_on, score, level, model_version)
-         values ('{MEMBER}', '{B}', ({long_ago})::date, 0.1, 'low', '1');
-         insert into system_logs (log_type, message, \"timestamp\", details)
-         values ('x', 'x', {long_ago}, '{{\"member_id\": \"{MEMBER}\"}}'),
-                ('x', 'x', {long_ago}, '{{\"gym_id\": \"{B}\"}}'),
-                ('x', 'x', {long_ago}, '{{\"kiosk_id\": \"{KIOSK}\"}}');
-         insert into job_runs (id, job, trigger, status, started_at)
-         values (gen_random_uuid(), 'x', 'cli', 'succeeded', {long_ago});
-         insert into delivery_failures (source_message_id, job, counts_for, failed_at, received_at)
-         values ('msg_1', 'x', 'x', {long_ago}, {long_ago})"
-    ))
-    .await;
+    app.execute(&family(0, ROWS)).await;
     app
 }
 
-async fn hold(app: &App, subject: &str, id: &str, until: &str) {
+pub(super) async fn hold(app: &App, subject: &str, id: &str, until: &str) {
     app.execute(&format!(
         "insert into legal_holds (subject_type, subject_id, reason, until)
          values ('{subject}', '{id}', 'a court has yet to decide', {until})"
@@ -94,18 +66,30 @@ async fn a_hold_covers_every_row_that_belongs_to_its_subject(
     #[values("null", "now() + interval '1 hour'")] until: &str,
 ) {
     let app = three_gyms().await;
+    // A family beside it, in the same batches, whose own hold has ended.
+    app.execute(&family(1, ROWS)).await;
     hold(&app, subject, id, until).await;
+    hold(&app, subject, &family(1, id), "now() - interval '1 second'").await;
     let plan = app.operate(JOB, "dry_run=true").await;
 
     let reply = app.deliver(JOB).await;
 
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(held(&reply), covered);
-    assert_eq!(sum(&reply, "remaining"), 0);
-    // Ten targets, and two log lines more.
+    for target in TARGETS {
+        let rows = if target == "system_logs" { 6 } else { 2 };
+        let kept = i64::from(covered.contains(&target));
+        assert_eq!(
+            counts(&reply, target),
+            json!([rows - kept, 0, kept]),
+            "{target}"
+        );
+    }
+    assert_eq!(whole(&app, 0).await, covered);
+    assert_eq!(whole(&app, 1).await, Vec::<&str>::new());
+    // Ten targets, and two log lines more, twice.
     let covered = i64::try_from(covered.len()).unwrap();
-    assert_eq!(sum(&reply, "affected"), 12 - covered);
-    assert_eq!(reply.results()["rows_erased"], 12 - covered);
+    assert_eq!(reply.results()["rows_erased"], 24 - covered);
     assert_eq!(held(&plan), held(&reply));
     let again = app.deliver(JOB).await;
     assert_eq!((held(&again), sum(&again, "affected")), (held(&reply), 0));
@@ -217,10 +201,13 @@ async fn who_is_named_in_a_held_document_is_held(#[case] document: &str) {
     let document = document.replace("{gym}", gym).replace("{session}", session);
     app.execute(&document.replace("{naming}", &named)).await;
     hold(&app, "gym", gym, "null").await;
+    app.execute(&family(1, ROWS)).await;
 
     let reply = app.deliver(JOB).await;
 
     assert_eq!(held(&reply), ["members"]);
+    assert_eq!(counts(&reply, "members"), json!([1, 0, 1]));
+    assert_eq!(whole(&app, 0).await, ["members"]);
     let kept = "select (select count(*) from conversation_events where payload ? 'evidence')
                      + (select count(*) from conversation_sessions where metadata ? 'evidence')
                      + (select count(*) from alerts where details ? 'evidence')

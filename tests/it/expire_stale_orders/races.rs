@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use jarvis_cron::demo::stripe_double::{Fault, Operation};
+use serde_json::{Value, json};
 
 use crate::app::{App, JOB};
+use crate::crashes::exactly::WAITING;
+use crate::processes::until;
 
 const WHILE_STRIPE_THINKS: Duration = Duration::from_millis(600);
 
@@ -108,9 +111,11 @@ async fn an_order_that_somebody_else_holds_is_left_to_the_next_run() {
         .await
         .unwrap();
 
-    app.deliver(JOB).await;
+    let reply = app.deliver(JOB).await;
     assert_eq!(app.order_status(free).await, "EXPIRED");
-    assert_eq!(app.order_status(held).await, "PENDING");
+    // It is passed, and not waited for until that is an error.
+    insta::assert_snapshot!(app.story(held).await, @"PENDING; reserved 3, ACTIVE");
+    assert_eq!(reply.results()["errors"], json!([]));
 
     checkout.rollback().await.unwrap();
     app.deliver(JOB).await;
@@ -159,4 +164,66 @@ async fn an_intent_that_somebody_else_holds_keeps_only_its_own_order() {
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(app.order_status(free).await, "EXPIRED");
     assert_eq!(app.order_status(held).await, "PENDING");
+}
+
+#[tokio::test]
+async fn an_order_is_locked_from_the_check_until_it_has_expired() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+    // Between the check and the expiry, what Stripe said is written: the run waits there.
+    let mut webhook = app.db.begin().await.unwrap();
+    sqlx::query("select from payment_intents where stripe_payment_intent_id = $1 for update")
+        .bind(&intent)
+        .execute(&mut *webhook)
+        .await
+        .unwrap();
+
+    let checkout = async {
+        until("the run waits", async || app.count(WAITING).await > 0).await;
+        let free = "select count(*) from (select from orders for update skip locked) free";
+        let free = app.count(free).await;
+        webhook.rollback().await.unwrap();
+        free
+    };
+    let (reply, free) = tokio::join!(app.deliver(JOB), checkout);
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(free, 0);
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn stock_levels_are_locked_in_the_order_of_their_ids() {
+    let app = App::new().await;
+    app.stale_orders(30, 1).await;
+    let mut checkout = app.db.begin().await.unwrap();
+    sqlx::query("select from stock_levels order by id offset 14 limit 1 for update")
+        .execute(&mut *checkout)
+        .await
+        .unwrap();
+
+    let seen = async {
+        until("the run waits", async || app.count(WAITING).await > 0).await;
+        let free = app
+            .rows("select id from stock_levels for update skip locked")
+            .await;
+        checkout.rollback().await.unwrap();
+        free
+    };
+    let (reply, free) = tokio::join!(app.deliver(JOB), seen);
+
+    assert_eq!(reply.results()["stock_released"], 30, "{reply:?}");
+    let last = app
+        .rows("select id from stock_levels order by id offset 15")
+        .await;
+    assert_eq!(sorted(&free), sorted(&last));
+}
+
+fn sorted(rows: &Value) -> Vec<String> {
+    let rows = rows.as_array().unwrap().iter();
+    let mut ids: Vec<String> = rows.map(|row| row["id"].to_string()).collect();
+    ids.sort_unstable();
+    ids
 }

@@ -1,6 +1,9 @@
 //! Who may work beside whom: shards of one division, and nobody else.
 
+use sqlx::AssertSqlSafe;
+
 use super::*;
+use crate::crashes::exactly::WAITING;
 
 const ANOTHER: &str = "01900000-0000-7000-8000-000000000001";
 
@@ -61,6 +64,43 @@ async fn a_shard_whose_lease_ran_out_is_given_up_by_who_divides_otherwise(#[case
 
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(connected.run(ANOTHER).await["status"], "abandoned");
+}
+
+#[rstest]
+#[case::the_whole("{}")]
+#[case::of_another_division(r#"{"shard": "0/2"}"#)]
+#[case::a_parent(r#"{"fan_out": 2}"#)]
+#[tokio::test]
+async fn a_call_waits_while_another_division_is_being_decided(#[case] body: &str) {
+    let connected = Connected::new().await;
+    let app = &connected.app;
+    app.execute(&format!(
+        "insert into job_leases (job, shard, epoch, expires_at)
+         values ('{JOB}', -1, 0, '-infinity')"
+    ))
+    .await;
+    // As a run of shard 3 of 4 begins: it locks row -1 and takes its own lease.
+    let mut other = app.db.begin().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "select from job_leases where job = '{JOB}' and shard = -1 for update;
+         insert into job_runs (id, job, shard, shard_count, trigger, status, epoch)
+         values ('{ANOTHER}', '{JOB}', 3, 4, 'qstash', 'running', 7);
+         insert into job_leases (job, shard, shard_count, epoch, run_id, expires_at)
+         values ('{JOB}', 3, 4, 7, '{ANOTHER}', now() + interval '1 hour')"
+    )))
+    .execute(&mut *other)
+    .await
+    .unwrap();
+
+    let decided = async {
+        until("the call waits", async || app.count(WAITING).await > 0).await;
+        other.commit().await.unwrap();
+    };
+    let delivery = Delivery::of(JOB).body(body);
+    let (reply, ()) = tokio::join!(delivery.to(app), decided);
+
+    assert_eq!(reply.outcome(), (200, "skipped"), "{reply:?}");
+    assert_eq!(reply.body["code"], "already_running");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who is owed a mail, and for how long.
 
 use jarvis_cron::demo::resend_double::Fault;
+use rstest::rstest;
 use serde_json::json;
 
 use super::{ADA, JOB, Post};
@@ -31,6 +32,29 @@ async fn mails_that_were_never_begun_are_sent_a_week_later() {
 
     assert_eq!(reply.results()["emails_sent"], 64);
     assert_eq!(reply.results()["emails_waiting"], 0);
+}
+
+/// A week in which the clocks go back lasts longer than seven days, by up to two hours.
+#[rstest]
+#[case::within("7 days 119 minutes", 2)]
+#[case::after("7 days 121 minutes", 0)]
+#[tokio::test]
+async fn the_last_report_is_owed_until_the_longest_week_after_it_is_over(
+    #[case] ago: &str,
+    #[case] owed: u64,
+) {
+    let post = Post::new().await;
+    post.run().await;
+    post.app
+        .execute(&format!(
+            "delete from report_deliveries;
+             update weekly_reports set period_end = now() - interval '{ago}'"
+        ))
+        .await;
+
+    let reply = post.run().await;
+
+    assert_eq!(reply.results()["emails_sent"], owed);
 }
 
 #[tokio::test]
