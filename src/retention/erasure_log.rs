@@ -1,24 +1,20 @@
-//! What stays of an erasure: how many rows of which table, and an alert when
-//! a policy fails. Neither names anybody.
+//! What a run leaves behind: how many rows of which table it erased, and an
+//! alert for a policy that fails. Neither names a person.
 
 use chrono::{DateTime, Utc};
 use sqlx::Result;
+use uuid::Uuid;
 
-use super::rules::{Rule, Span};
+use super::target::{KeyRange, Target};
 use crate::database::Unprepared;
 
-/// How long a batch's statements may wait and take, as Postgres writes it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    pub(crate) for_locks: &'static str,
-    pub(crate) for_statements: &'static str,
-}
-
-/// Opens a batch: bounds its statements, and says whether any legal hold is
-/// active. Compiling a statement that runs once takes longer than running it.
+/// Opens a batch: limits how long its statements may wait for locks and run,
+/// as Postgres writes it, and says whether any legal hold is active. Compiling
+/// a statement that runs once takes longer than running it.
 pub(crate) async fn open(
     db: Unprepared<'_>,
-    patience: Patience,
+    lock_timeout: &str,
+    statement_timeout: &str,
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let opened = sqlx::query!(
@@ -32,8 +28,8 @@ pub(crate) async fn open(
                        or until > $3
                ) as "any_held!"
         "#,
-        patience.for_locks,
-        patience.for_statements,
+        lock_timeout,
+        statement_timeout,
         now,
     )
     .fetch_one(db)
@@ -41,27 +37,33 @@ pub(crate) async fn open(
     Ok(opened.any_held)
 }
 
-/// Adds to what this run has erased from the rule's table.
-pub(crate) async fn log(db: Unprepared<'_>, rule: &Rule, span: &Span, affected: i64) -> Result<()> {
+/// Adds to what this run has erased from the target's table.
+pub(crate) async fn log(
+    db: Unprepared<'_>,
+    run_id: Uuid,
+    target: &dyn Target,
+    range: &KeyRange,
+    affected: i64,
+) -> Result<()> {
     sqlx::query!(
         "insert into erasure_log as l (run_id, target, action, cutoff, affected, at)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (run_id, target) do update
             set affected = l.affected + excluded.affected",
-        span.run_id,
-        rule.target,
-        rule.action,
-        span.cutoff,
+        run_id,
+        target.table(),
+        target.action(),
+        range.cutoff,
         affected,
-        span.now,
+        range.now,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Opens an alert for each of these policies; one that is open is bumped, once
-/// an hour at the most.
+/// Opens an alert for each of these policies; one that is open is repeated,
+/// once an hour at the most.
 pub(crate) async fn alert(
     db: Unprepared<'_>,
     targets: &[String],
@@ -75,7 +77,7 @@ pub(crate) async fn alert(
         select 'retention_policy_failing', 'high', 'retention_policy_failing:' || target,
                'Not everything is erased from ' || target,
                jsonb_build_object('target', target, 'error', error),
-               '["Mend what the error names", "Rehearse with run cleanup-old-data --dry-run"]',
+               '["Fix what the error names", "Check with run cleanup-old-data --dry-run"]',
                $3, $3
           from unnest($1::text[], $2::text[]) as failing (target, error)
         on conflict (dedup_key) where status in ('open', 'acknowledged')

@@ -41,7 +41,7 @@ async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
     let error = of(&reply, target)["error"].as_str().unwrap();
     assert_eq!(
         error,
-        "erase what is past its keeping: an invoice is unpaid"
+        "erase expired rows: an invoice is unpaid"
     );
     assert_eq!(
         alerts(&app).await,
