@@ -58,7 +58,7 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
             run.erase_batch(ctx, results).await?;
         }
     }
-    if runs.iter().any(PolicyRun::has_begun) {
+    if runs.iter().any(|run| run.has_begun) {
         let checkpoints = runs
             .iter()
             .map(|run| (run.table(), run.checkpoint(results)));

@@ -8,8 +8,7 @@ target! {
     /// shorter time must not make a member look longer gone. A member whose
     /// row is locked keeps that visit, and a later run erases it.
     Visits {
-        table: "visits",
-        action: "delete",
+        facts: { table: "visits", first_id: "-9223372036854775808" },
         rows: "visits v",
         key: ("v.checked_in_at", "v.id", "bigint"),
         eligible: "v.checked_in_at < $3",
@@ -71,10 +70,11 @@ target! {
     /// A day has expired once it was over, in UTC, before the cutoff. The id
     /// of a prediction is its gym and its member, with a slash.
     ChurnHistory {
-        table: "member_churn_history",
-        action: "delete",
+        facts: {
+            table: "member_churn_history",
+            first_id: "00000000-0000-0000-0000-000000000000/00000000-0000-0000-0000-000000000000"
+        },
         rows: "member_churn_history p",
-        first_id: "00000000-0000-0000-0000-000000000000/00000000-0000-0000-0000-000000000000",
         key: {
             columns: ["p.scored_on, p.gym_id, p.member_id"],
             after: ["$4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid"],

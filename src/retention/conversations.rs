@@ -8,8 +8,7 @@ use super::statements::target;
 target! {
     /// Transcripts and payloads.
     ConversationEvents {
-        table: "conversation_events",
-        action: "delete",
+        facts: { table: "conversation_events", first_id: "-9223372036854775808" },
         rows: "conversation_events e",
         key: ("e.occurred_at", "e.id", "bigint"),
         eligible: "e.occurred_at < $3",
@@ -21,8 +20,7 @@ target! {
 target! {
     /// A session is redacted once: `redacted_at` says so, whatever is in it.
     ConversationSessions {
-        table: "conversation_sessions",
-        action: "redact",
+        facts: { table: "conversation_sessions", action: "redact" },
         rows: "conversation_sessions s",
         key: ("s.ended_at", "s.id", "uuid"),
         eligible: "s.redacted_at is null and s.ended_at < $3",

@@ -5,43 +5,14 @@ use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::target::{KeyRange, Target};
+use super::target::{Facts, KeyRange};
 use crate::database::Unprepared;
-
-/// Opens a batch: limits how long its statements may wait for locks and run,
-/// as Postgres writes it, and says whether any legal hold is active. Compiling
-/// a statement that runs once takes longer than running it.
-pub(crate) async fn open(
-    db: Unprepared<'_>,
-    lock_timeout: &str,
-    statement_timeout: &str,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let opened = sqlx::query!(
-        r#"
-        select set_config('lock_timeout', $1, true) as locks,
-               set_config('statement_timeout', $2, true) as statements,
-               set_config('jit', 'off', true) as jit,
-               exists (
-                   select from legal_holds
-                    where until is null
-                       or until > $3
-               ) as "any_held!"
-        "#,
-        lock_timeout,
-        statement_timeout,
-        now,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(opened.any_held)
-}
 
 /// Adds to what this run has erased from the target's table.
 pub(crate) async fn log(
     db: Unprepared<'_>,
     run_id: Uuid,
-    target: &dyn Target,
+    target: &Facts,
     range: &KeyRange,
     affected: i64,
 ) -> Result<()> {
@@ -51,8 +22,8 @@ pub(crate) async fn log(
          on conflict (run_id, target) do update
             set affected = l.affected + excluded.affected",
         run_id,
-        target.table(),
-        target.action(),
+        target.table,
+        target.action,
         range.cutoff,
         affected,
         range.now,
@@ -62,8 +33,8 @@ pub(crate) async fn log(
     Ok(())
 }
 
-/// Opens an alert for each of these policies; one that is open is repeated,
-/// once an hour at the most.
+/// Opens an alert for each of these policies; one that is open is bumped, once
+/// an hour at the most.
 pub(crate) async fn alert(
     db: Unprepared<'_>,
     targets: &[String],
@@ -77,7 +48,7 @@ pub(crate) async fn alert(
         select 'retention_policy_failing', 'high', 'retention_policy_failing:' || target,
                'Not everything is erased from ' || target,
                jsonb_build_object('target', target, 'error', error),
-               '["Fix what the error names", "Check with run cleanup-old-data --dry-run"]',
+               '["Mend what the error names", "Rehearse with run cleanup-old-data --dry-run"]',
                $3, $3
           from unnest($1::text[], $2::text[]) as failing (target, error)
         on conflict (dedup_key) where status in ('open', 'acknowledged')

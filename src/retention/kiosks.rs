@@ -5,8 +5,7 @@ use super::statements::target;
 target! {
     /// A hold may name the kiosk's gym.
     KioskHeartbeats {
-        table: "kiosk_heartbeats",
-        action: "delete",
+        facts: { table: "kiosk_heartbeats", first_id: "-9223372036854775808" },
         rows: "kiosk_heartbeats b",
         key: ("b.received_at", "b.id", "bigint"),
         eligible: "b.received_at < $3",
@@ -22,8 +21,7 @@ target! {
     /// A hold may name the alert's gym or member, or the gym of its member or
     /// kiosk.
     Alerts {
-        table: "alerts",
-        action: "delete",
+        facts: { table: "alerts" },
         rows: "alerts a",
         key: ("coalesce(a.resolved_at, a.last_seen_at)", "a.id", "uuid"),
         eligible: "a.status in ('resolved', 'dismissed')

@@ -6,9 +6,7 @@ use super::statements::target;
 target! {
     /// A log line belongs to the subjects that its details name.
     SystemLogs {
-        table: "system_logs",
-        action: "delete",
-        floor_days: 30,
+        facts: { table: "system_logs", floor_days: 30, first_id: "-9223372036854775808" },
         rows: "system_logs g",
         key: ("g.\"timestamp\"", "g.id", "bigint"),
         eligible: "g.\"timestamp\" < $3",
@@ -30,9 +28,7 @@ target! {
     /// A run has no subject, so no hold covers it. A run in progress is never
     /// deleted, and the one that erases is in progress.
     JobRuns {
-        table: "job_runs",
-        action: "delete",
-        floor_days: 30,
+        facts: { table: "job_runs", floor_days: 30 },
         rows: "job_runs r",
         key: ("r.started_at", "r.id", "uuid"),
         eligible: "r.status <> 'running' and r.started_at < $3",
@@ -44,9 +40,7 @@ target! {
 target! {
     /// A message has no subject, so no hold covers it.
     DeliveryFailures {
-        table: "delivery_failures",
-        action: "delete",
-        floor_days: 30,
+        facts: { table: "delivery_failures", floor_days: 30 },
         rows: "delivery_failures f",
         key: ("f.received_at", "f.id", "uuid"),
         eligible: "f.received_at < $3",

@@ -19,9 +19,7 @@ target! {
     /// Members who are neither active nor frozen. A hold covers them also
     /// where it covers what belongs to them, or a document that names them.
     Members {
-        table: "members",
-        action: "anonymise",
-        batch_size: 200,
+        facts: { table: "members", action: "anonymise", batch_size: 200 },
         rows: "member_contacts c",
         key: ("c.known_at", "c.id", "uuid"),
         eligible: "c.status in ('cancelled', 'expired')

@@ -39,7 +39,7 @@ impl Policy {
     /// The fewest days that are accepted.
     #[must_use]
     pub fn floor_days(&self) -> i32 {
-        let built_in = target::find(&self.target).map_or(1, Target::floor_days);
+        let built_in = target::find(&self.target).map_or(1, |target| target.facts().floor_days);
         self.min_days.max(built_in)
     }
 
@@ -51,12 +51,9 @@ impl Policy {
         let table = &self.target;
         let target = target::find(table)
             .ok_or_else(|| format!("{table} is out of reach: nothing is erased from it"))?;
-        if target.action() != self.action {
-            return Err(format!(
-                "the action for {table} is {}, not {}",
-                target.action(),
-                self.action
-            ));
+        let (action, wanted) = (target.facts().action, &self.action);
+        if action != wanted {
+            return Err(format!("the action for {table} is {action}, not {wanted}"));
         }
         let (days, floor) = (self.keep_days, self.floor_days());
         if days < floor {
@@ -124,7 +121,7 @@ pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
     let mut policies = read.await.map_err(context("read the retention policies"))?;
     policies.sort_by_key(|policy| {
         let mut targets = target::ALL.iter();
-        let position = targets.position(|target| target.table() == policy.target);
+        let position = targets.position(|target| target.facts().table == policy.target);
         position.unwrap_or(usize::MAX)
     });
     Ok(policies)
@@ -186,7 +183,7 @@ fn applied(before: &Policy, change: &Change) -> Result<Policy, String> {
 }
 
 fn unknown(target: &str) -> String {
-    let known = target::ALL.map(Target::table);
+    let known = target::ALL.map(|target| target.facts().table);
     format!(
         "there is no policy for {target:?}; there are: {}",
         known.join(", ")

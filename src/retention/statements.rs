@@ -4,7 +4,7 @@
 //! Owns the walk by key, the lock policy and the legal hold. A target adds
 //! what is its own:
 //!
-//! - `table`, `action`; `floor_days` and `batch_size` where they differ
+//! - `facts`: its table, and where it differs from the usual
 //! - `rows`: the table with its alias
 //! - `key`: what dates a row, its id and the id's type; an index has both.
 //!   A key of more columns is written out, see the churn history
@@ -23,10 +23,7 @@ macro_rules! target {
     (
         $(#[$doc:meta])*
         $name:ident {
-            table: $table:literal,
-            action: $action:literal,
-            $(floor_days: $floor_days:literal,)?
-            $(batch_size: $batch_size:literal,)?
+            facts: { $($facts:tt)+ },
             rows: $rows:literal,
             key: ($at:literal, $id:literal, $id_type:literal),
             $($rest:tt)+
@@ -35,12 +32,8 @@ macro_rules! target {
         target! {
             $(#[$doc])*
             $name {
-                table: $table,
-                action: $action,
-                $(floor_days: $floor_days,)?
-                $(batch_size: $batch_size,)?
+                facts: { $($facts)+ },
                 rows: $rows,
-                first_id: $crate::retention::target::first_id($id_type),
                 key: {
                     columns: [$at ", " $id],
                     after: ["$4::text::timestamptz, $5::text::" $id_type],
@@ -58,12 +51,8 @@ macro_rules! target {
     (
         $(#[$doc:meta])*
         $name:ident {
-            table: $table:literal,
-            action: $action:literal,
-            $(floor_days: $floor_days:literal,)?
-            $(batch_size: $batch_size:literal,)?
+            facts: { $($facts:tt)+ },
             rows: $rows:literal,
-            first_id: $first_id:expr,
             key: $key:tt,
             eligible: $eligible:literal,
             held_by: $held_by:tt,
@@ -73,56 +62,37 @@ macro_rules! target {
         $(#[$doc])*
         pub(crate) struct $name;
 
-        impl $crate::retention::target::Target for $name {
-            fn table(&self) -> &'static str {
-                $table
+        const _: () = {
+            use $crate::database::Unprepared;
+            use $crate::retention::target::{Answer, BatchBounds, Facts, KeyRange, Target};
+
+            impl Target for $name {
+                fn facts(&self) -> &'static Facts {
+                    const { &Facts { $($facts)+, ..Facts::USUAL } }
+                }
+
+                fn bounds<'a>(
+                    &self,
+                    db: Unprepared<'a>,
+                    range: &'a KeyRange,
+                ) -> Answer<'a, BatchBounds> {
+                    target!(@bounds db range $rows $key $eligible $held_by)
+                }
+
+                fn erase<'a>(
+                    &self,
+                    db: Unprepared<'a>,
+                    range: &'a KeyRange,
+                ) -> Answer<'a, Option<u64>> {
+                    target!(@erase db range $rows $key $eligible $held_by $($erase)+)
+                }
             }
-
-            fn action(&self) -> &'static str {
-                $action
-            }
-
-            $(fn floor_days(&self) -> i32 {
-                $floor_days
-            })?
-
-            $(fn batch_size(&self) -> u32 {
-                $batch_size
-            })?
-
-            fn first_id(&self) -> &'static str {
-                $first_id
-            }
-
-            fn bounds<'a>(
-                &self,
-                db: $crate::database::Unprepared<'a>,
-                range: &'a $crate::retention::target::KeyRange,
-            ) -> futures::future::BoxFuture<
-                'a,
-                sqlx::Result<$crate::retention::target::BatchBounds>,
-            > {
-                target!(@bounds db range $rows $key $eligible $held_by)
-            }
-
-            fn erase<'a>(
-                &self,
-                db: $crate::database::Unprepared<'a>,
-                range: &'a $crate::retention::target::KeyRange,
-            ) -> futures::future::BoxFuture<'a, sqlx::Result<Option<u64>>> {
-                target!(@erase db range $rows $key $eligible $held_by $($erase)+)
-            }
-        }
+        };
     };
 
     (@bounds $db:ident $range:ident $rows:literal {
-        columns: [$($columns:literal)+],
-        after: [$($after:literal)+],
-        upto: $upto:tt,
-        at: $at:literal,
-        id: $id:literal,
-        sample: $sample:literal,
-        unique: $unique:literal,
+        columns: [$($columns:literal)+], after: [$($after:literal)+], upto: $upto:tt,
+        at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
     } $eligible:literal $held_by:tt) => {
         Box::pin(async move {
             target!(@query query_as($crate::retention::target::BatchBounds)
@@ -156,13 +126,8 @@ macro_rules! target {
     };
 
     (@erase $db:ident $range:ident $rows:literal {
-        columns: [$($columns:literal)+],
-        after: [$($after:literal)+],
-        upto: [$($upto:literal)+],
-        at: $at:literal,
-        id: $id:literal,
-        sample: $sample:literal,
-        unique: $unique:literal,
+        columns: [$($columns:literal)+], after: [$($after:literal)+], upto: [$($upto:literal)+],
+        at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
     } $eligible:literal $held_by:tt $head:literal, $($tail:literal,)?) => {
         Box::pin(async move {
             let done = target!(@query query()
@@ -186,7 +151,7 @@ macro_rules! target {
                ))" $($tail)?
                 ]
                 $range, $range.after.at, $range.after.id, $range.upto.at, $range.upto.id,
-                $range.skip_locked()
+                $range.locks == $crate::retention::target::LockPolicy::SkipLocked
             )
             .execute($db)
             .await?;
@@ -196,17 +161,12 @@ macro_rules! target {
 
     // Two statements, so that the second sees what was written before the first had its locks.
     (@erase $db:ident $range:ident $rows:literal {
-        columns: [$($columns:literal)+],
-        after: $after:tt,
-        upto: $upto:tt,
-        at: $at:literal,
-        id: $id:literal,
-        sample: $sample:literal,
-        unique: $unique:literal,
+        columns: [$($columns:literal)+], after: $after:tt, upto: $upto:tt,
+        at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
     } $eligible:literal $held_by:tt chosen { lock: $lock:path, erase: $erase:path },) => {
         Box::pin(async move {
-            let $crate::database::Unprepared(db) = $db;
-            let locked = $lock($crate::database::Unprepared(db), $range).await?;
+            let Unprepared(db) = $db;
+            let locked = $lock(Unprepared(db), $range).await?;
             let chosen = target!(@query query_scalar()
                 [
                     "
@@ -223,7 +183,7 @@ macro_rules! target {
                 ]
                 $range, &locked
             )
-            .fetch_all($crate::database::Unprepared(db))
+            .fetch_all(Unprepared(db))
             .await?;
             $erase(db, $range, &chosen).await
         })

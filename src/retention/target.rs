@@ -6,6 +6,8 @@
 //! erases that range, except what a legal hold covers. Which targets run, and
 //! how often, is the job's decision.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -31,53 +33,76 @@ pub(crate) static ALL: [&dyn Target; 10] = [
 /// What a policy means in statements. The macro
 /// [`target!`](super::statements::target) implements it.
 pub(crate) trait Target: Sync {
-    /// The table.
-    fn table(&self) -> &'static str;
-
-    /// `delete`, `anonymise` or `redact`.
-    fn action(&self) -> &'static str;
-
-    /// The least `keep_days`, whatever the table of policies says.
-    fn floor_days(&self) -> i32 {
-        1
-    }
-
-    /// Rows per transaction, when the caller names no number.
-    fn batch_size(&self) -> u32 {
-        5_000
-    }
-
-    /// An id that sorts before all others.
-    fn first_id(&self) -> &'static str;
+    fn facts(&self) -> &'static Facts;
 
     /// Says how far the next batch goes after `range.after`.
-    fn bounds<'a>(
-        &self,
-        db: Unprepared<'a>,
-        range: &'a KeyRange,
-    ) -> BoxFuture<'a, Result<BatchBounds>>;
+    fn bounds<'a>(&self, db: Unprepared<'a>, range: &'a KeyRange) -> Answer<'a, BatchBounds>;
 
     /// Erases the range and answers how many rows; `None` when what refers to
     /// them is too much for one batch, and the same range must be erased once
     /// more.
-    fn erase<'a>(
-        &self,
-        db: Unprepared<'a>,
-        range: &'a KeyRange,
-    ) -> BoxFuture<'a, Result<Option<u64>>>;
+    fn erase<'a>(&self, db: Unprepared<'a>, range: &'a KeyRange) -> Answer<'a, Option<u64>>;
+}
+
+/// What a statement of a target answers.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T>>;
+
+/// What is fixed about a target.
+pub(crate) struct Facts {
+    pub(crate) table: &'static str,
+    /// `delete`, `anonymise` or `redact`.
+    pub(crate) action: &'static str,
+    /// The least `keep_days`, whatever the table of policies says.
+    pub(crate) floor_days: i32,
+    /// Rows per transaction, when the caller names no number.
+    pub(crate) batch_size: u32,
+    /// An id that sorts before all others.
+    pub(crate) first_id: &'static str,
+}
+
+impl Facts {
+    /// What most targets have in common.
+    pub(super) const USUAL: Self = Self {
+        table: "",
+        action: "delete",
+        floor_days: 1,
+        batch_size: 5_000,
+        first_id: "00000000-0000-0000-0000-000000000000",
+    };
 }
 
 /// The target with that table.
 pub(crate) fn find(table: &str) -> Option<&'static dyn Target> {
-    ALL.into_iter().find(|target| target.table() == table)
+    ALL.into_iter().find(|target| target.facts().table == table)
 }
 
-/// An id of that type that sorts before all others.
-pub(crate) fn first_id(id_type: &str) -> &'static str {
-    match id_type {
-        "bigint" => "-9223372036854775808",
-        _ => "00000000-0000-0000-0000-000000000000",
-    }
+/// Begins a batch: limits how long its statements may wait for locks and run,
+/// and says whether any legal hold is active. Compiling a statement that runs
+/// once takes longer than running it.
+pub(crate) async fn begin_batch(
+    db: Unprepared<'_>,
+    lock_timeout: Duration,
+    statement_timeout: Duration,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let begun = sqlx::query!(
+        r#"
+        select set_config('lock_timeout', $1, true) as locks,
+               set_config('statement_timeout', $2, true) as statements,
+               set_config('jit', 'off', true) as jit,
+               exists (
+                   select from legal_holds
+                    where until is null
+                       or until > $3
+               ) as "any_held!"
+        "#,
+        lock_timeout.as_millis().to_string(),
+        statement_timeout.as_millis().to_string(),
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(begun.any_held)
 }
 
 /// A part of a table, along the index that it is walked by.
@@ -128,22 +153,6 @@ pub(crate) struct BatchBounds {
     pub(crate) id: Option<String>,
     /// The first ids that are not held, if any were asked for.
     pub(crate) samples: Option<Vec<String>>,
-}
-
-impl KeyRange {
-    pub(crate) fn skip_locked(&self) -> bool {
-        self.locks == LockPolicy::SkipLocked
-    }
-}
-
-impl Key {
-    /// Before the first row of `target`.
-    pub(crate) fn before_all(target: &dyn Target) -> Self {
-        Self {
-            at: "-infinity".to_owned(),
-            id: target.first_id().to_owned(),
-        }
-    }
 }
 
 impl BatchBounds {

@@ -4,9 +4,21 @@
 //! Knows nothing of the run: which range, and what a failure means, is the
 //! business of [`super::policy_run`].
 
+use std::time::Duration;
+
+use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::retention::erasure_log;
-use crate::retention::target::{BatchBounds, KeyRange, LockPolicy, Target};
+use crate::retention::target::{self, BatchBounds, KeyRange, LockPolicy, Target};
+
+/// How long a statement may run while it erases.
+const ERASING: Duration = Duration::from_secs(20);
+/// How long a statement may run while it counts.
+const COUNTING: Duration = Duration::from_millis(400);
+/// How long to wait for a row that another transaction holds.
+const ROW_LOCK: Duration = Duration::from_millis(100);
+/// How long to wait for a lock on a whole table, once locked rows are skipped.
+const TABLE_LOCK: Duration = Duration::from_secs(3);
 
 /// What one batch came to.
 pub(super) struct Step {
@@ -24,16 +36,16 @@ pub(super) async fn erase(
     mut range: KeyRange,
     found: &mut Option<BatchBounds>,
 ) -> Result<Step, JobError> {
-    // With `SkipLocked`, a wait is for a lock on a whole table.
+    let Unprepared(db) = batch.db()?;
     let lock_timeout = match range.locks {
-        LockPolicy::Wait => "100ms",
-        LockPolicy::SkipLocked => "3s",
+        LockPolicy::Wait => ROW_LOCK,
+        LockPolicy::SkipLocked => TABLE_LOCK,
     };
-    range.any_held = erasure_log::open(batch.db()?, lock_timeout, "20s", range.now)
+    range.any_held = target::begin_batch(Unprepared(db), lock_timeout, ERASING, range.now)
         .await
         .map_err(context("begin to erase"))?;
     let bounds = target
-        .bounds(batch.db()?, &range)
+        .bounds(Unprepared(db), &range)
         .await
         .map_err(context("find expired rows"))?;
     *found = Some(bounds.clone());
@@ -43,13 +55,14 @@ pub(super) async fn erase(
     {
         range.upto = upto;
         erased = target
-            .erase(batch.db()?, &range)
+            .erase(Unprepared(db), &range)
             .await
             .map_err(context("erase expired rows"))?
             .map(|rows| rows.try_into().unwrap_or(i64::MAX));
     }
-    if let Some(affected @ 1..) = erased {
-        erasure_log::log(batch.db()?, ctx.fence.run_id(), target, &range, affected)
+    if let Some(rows @ 1..) = erased {
+        let run_id = ctx.fence.run_id();
+        erasure_log::log(Unprepared(db), run_id, target.facts(), &range, rows)
             .await
             .map_err(context("log the erasure"))?;
     }
@@ -61,32 +74,19 @@ pub(super) async fn erase(
 pub(super) async fn count(
     ctx: &JobContext,
     target: &dyn Target,
-    range: KeyRange,
+    mut range: KeyRange,
 ) -> Result<Option<BatchBounds>, JobError> {
+    range.size = i64::MAX;
     let mut batch = ctx.fence.batch().await?;
-    let counted = bounds_of_all(&mut batch, target, range).await;
+    let Unprepared(db) = batch.db()?;
+    let counted = async {
+        range.any_held = target::begin_batch(Unprepared(db), ROW_LOCK, COUNTING, range.now).await?;
+        target.bounds(Unprepared(db), &range).await
+    };
+    let counted = counted.await.map_err(context("count remaining rows"));
     batch.undo().await?;
     match counted {
-        Ok(bounds) => Ok(Some(bounds)),
-        Err(error @ (JobError::Fenced | JobError::Unreachable(_))) if !error.took_too_long() => {
-            Err(error)
-        }
-        Err(_) => Ok(None),
+        Err(error @ JobError::Unreachable(_)) if !error.took_too_long() => Err(error),
+        counted => Ok(counted.ok()),
     }
-}
-
-async fn bounds_of_all(
-    batch: &mut Batch<'_>,
-    target: &dyn Target,
-    mut range: KeyRange,
-) -> Result<BatchBounds, JobError> {
-    range.size = i64::MAX;
-    range.samples = 0;
-    range.any_held = erasure_log::open(batch.db()?, "100ms", "400ms", range.now)
-        .await
-        .map_err(context("count remaining rows"))?;
-    target
-        .bounds(batch.db()?, &range)
-        .await
-        .map_err(context("count remaining rows"))
 }

@@ -1,28 +1,18 @@
 //! One policy's run: a batch at a time, until its table has been walked.
 //!
-//! Owns where the walk stands and what a failure means. A row that cannot be
-//! erased is found by erasing its neighbours one by one, and skipped, so that
-//! it keeps no other from being erased; where one after the other fails, the
-//! policy is given up. Only a lost lease and an unreachable database stop the
-//! run.
+//! Owns how far the walk has come; [`on_failure`] decides what a failure
+//! costs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Results;
 use super::batch::{self, Step};
-use crate::database::Fault;
 use crate::engine::{JobContext, JobError};
 use crate::retention::policies::Policy;
 use crate::retention::target::{BatchBounds, Key, KeyRange, LockPolicy, Target};
 
-/// How often in a row a batch may fail before its policy is given up.
-const MAX_FAILURES: u32 = 3;
-/// Rows in a row that the database refuses, before the policy is given up.
-const MAX_REFUSED: u32 = 20;
-/// Rows in a row that another transaction holds, before the policy is given
-/// up: each costs the time that is waited for its lock.
-const MAX_LOCKED: u32 = 3;
+mod on_failure;
 
 /// A policy that is carried out.
 pub(super) struct PolicyRun {
@@ -43,7 +33,8 @@ pub(super) struct PolicyRun {
     failures: u32,
     /// Rows in a row that could not be erased, each on its own.
     stuck: u32,
-    has_begun: bool,
+    /// Whether it has tried a batch at all.
+    pub(super) has_begun: bool,
 }
 
 /// How far a policy's walk has come, for a continuation.
@@ -87,9 +78,12 @@ impl PolicyRun {
         let cutoff = TimeDelta::try_days(policy.keep_days.into())
             .and_then(|days| ctx.now.checked_sub_signed(days))
             .ok_or("keep_days leads past the beginning of time")?;
-        let size = ctx.options.batch_size_or(target.batch_size());
+        let size = ctx.options.batch_size_or(target.facts().batch_size);
         let progress = before.unwrap_or_else(|| Checkpoint {
-            after: Key::before_all(target),
+            after: Key {
+                at: "-infinity".to_owned(),
+                id: target.facts().first_id.to_owned(),
+            },
             left: ctx.options.row_limit(),
             skipped: 0,
             held: 0,
@@ -115,7 +109,7 @@ impl PolicyRun {
     }
 
     pub(super) fn table(&self) -> &'static str {
-        self.target.table()
+        self.target.facts().table
     }
 
     /// What kept the runs before this one from erasing everything.
@@ -132,11 +126,6 @@ impl PolicyRun {
 
     pub(super) fn is_walking(&self) -> bool {
         self.stage == Stage::Walking
-    }
-
-    /// Whether it has tried a batch at all.
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_begun
     }
 
     /// Whether the policy has shown that it can be carried out.
@@ -215,66 +204,6 @@ impl PolicyRun {
         if self.progress.left == 0 {
             self.stage = Stage::AtTheLimit;
         }
-    }
-
-    /// Decides what becomes of a policy whose batch was not kept.
-    fn on_failure(
-        &mut self,
-        error: JobError,
-        found: Option<BatchBounds>,
-        results: &mut Results,
-    ) -> Result<(), JobError> {
-        if error.took_too_long() {
-            self.full_size = (self.size / 8).max(1);
-            self.size = self.full_size;
-            self.failures += 1;
-        } else {
-            match (&error, error.fault(), found) {
-                (JobError::Fenced | JobError::Unreachable(_), ..) => return Err(error),
-                (_, Fault::Contended, _) if self.locks == LockPolicy::Wait => {
-                    self.locks = LockPolicy::SkipLocked;
-                }
-                (_, fault @ (Fault::Contended | Fault::Data), Some(bounds)) => {
-                    self.isolate(&bounds, fault, &error, results);
-                }
-                (_, Fault::Contended, None) => self.failures += 1,
-                _ => self.failures = MAX_FAILURES,
-            }
-        }
-        if self.failures >= MAX_FAILURES {
-            self.stage = Stage::GivenUp;
-            results.note(self.index, error.to_string());
-        }
-        Ok(())
-    }
-
-    /// Some row of the batch cannot be erased: takes them one by one, and
-    /// skips that row. A locked row is found again by the next run; a refused
-    /// row is reported.
-    fn isolate(
-        &mut self,
-        bounds: &BatchBounds,
-        fault: Fault,
-        error: &JobError,
-        results: &mut Results,
-    ) {
-        if bounds.looked > 1 {
-            self.size = 1;
-            return;
-        }
-        self.stuck += 1;
-        let max = if fault == Fault::Data {
-            results.note(self.index, error.to_string());
-            MAX_REFUSED
-        } else {
-            MAX_LOCKED
-        };
-        if self.stuck >= max {
-            self.failures = MAX_FAILURES;
-            return;
-        }
-        self.progress.skipped += bounds.free();
-        self.move_past(bounds, 1);
     }
 
     /// Counts the rows past the cutoff that are left: those that were passed
