@@ -26,8 +26,8 @@ pub(super) enum Command {
     },
     /// Change one policy, and put on record who did it.
     ///
-    /// Prints the policy before and after. What the next run will do with it,
-    /// `run cleanup-old-data --dry-run` tells.
+    /// Prints the policy before and after. `run cleanup-old-data --dry-run`
+    /// shows what the next run will do with it.
     Set(Set),
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Set {
 /// Does what was asked with the policies.
 ///
 /// # Errors
-/// [`Usage`] when a change cannot be meant; otherwise when a setting is wrong
+/// [`Usage`] when a change is not allowed; otherwise when a setting is wrong
 /// or the database cannot be reached.
 pub(super) async fn policies(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     match command {
@@ -100,7 +100,7 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
     let changed = match policies::set(&pool(settings)?, &set.target, &change, &author).await {
         Ok(changed) => changed,
         Err(Unchanged::Refused(why)) => return Err(Usage(why).into()),
-        Err(Unchanged::Stopped(stop)) => return Err(stop.into()),
+        Err(Unchanged::Failed(error)) => return Err(error.into()),
     };
     println!("{}", set.target);
     println!("  before: {}", in_words(&changed.before));

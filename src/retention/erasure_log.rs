@@ -1,61 +1,32 @@
-//! What stays of an erasure: how many rows of which table, and an alert when
-//! a policy fails. Neither names anybody.
-
-use std::time::Duration;
+//! What a run leaves behind: how many rows of which table it erased, and an
+//! alert for a policy that fails. Neither names a person.
 
 use chrono::{DateTime, Utc};
 use sqlx::Result;
+use uuid::Uuid;
 
-use super::rules::{Rule, Span};
+use super::target::{Facts, KeyRange};
 use crate::database::Unprepared;
 
-/// How long a batch's statements may wait and take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    pub(crate) for_locks: Duration,
-    pub(crate) for_statements: Duration,
-}
-
-/// Opens a batch: bounds its statements, and says whether any legal hold is
-/// active. Compiling a statement that runs once takes longer than running it.
-pub(crate) async fn open(
+/// Adds to what this run has erased from the target's table.
+pub(crate) async fn log(
     db: Unprepared<'_>,
-    patience: Patience,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let opened = sqlx::query!(
-        r#"
-        select set_config('lock_timeout', $1, true) as locks,
-               set_config('statement_timeout', $2, true) as statements,
-               set_config('jit', 'off', true) as jit,
-               exists (
-                   select from legal_holds
-                    where until is null
-                       or until > $3
-               ) as "any_held!"
-        "#,
-        patience.for_locks.as_millis().to_string(),
-        patience.for_statements.as_millis().to_string(),
-        now,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(opened.any_held)
-}
-
-/// Adds to what this run has erased from the rule's table.
-pub(crate) async fn log(db: Unprepared<'_>, rule: &Rule, span: &Span, affected: i64) -> Result<()> {
+    run_id: Uuid,
+    target: &Facts,
+    range: &KeyRange,
+    affected: i64,
+) -> Result<()> {
     sqlx::query!(
         "insert into erasure_log as l (run_id, target, action, cutoff, affected, at)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (run_id, target) do update
             set affected = l.affected + excluded.affected",
-        span.run_id,
-        rule.target,
-        rule.action,
-        span.cutoff,
+        run_id,
+        target.table,
+        target.action,
+        range.cutoff,
         affected,
-        span.now,
+        range.now,
     )
     .execute(db)
     .await?;

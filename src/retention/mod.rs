@@ -1,15 +1,16 @@
 //! Retention: what is kept how long, and how it is erased.
 //!
-//! Owns the policies ([`policies`]), the statements of each target and the
-//! erasure log. The job `cleanup-old-data` applies the policies one after the
-//! other.
+//! Owns the policies ([`policies`]), the targets with their statements
+//! ([`target`]) and the erasure log. The job `cleanup-old-data` applies the
+//! policies, a batch of each at a time.
 
-pub(crate) mod attendance;
-pub(crate) mod conversations;
+mod attendance;
+mod conversations;
 pub(crate) mod erasure_log;
-pub(crate) mod kiosks;
-pub(crate) mod logs;
-pub(crate) mod members;
+mod kiosks;
+mod logs;
+mod members;
 pub mod policies;
-pub(crate) mod references;
-pub(crate) mod rules;
+mod references;
+mod statements;
+pub(crate) mod target;

@@ -1,4 +1,4 @@
-//! The policies: how long what is kept, and on what ground.
+//! The policies: what is kept how long, and on what legal basis.
 //!
 //! Owns reading and changing `retention_policies`. A change is refused when
 //! it would go under a floor, and is on record with who made it and both
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::rules::Rule;
+use super::target::{self, Target};
 use crate::database::{self, TxLimits, Unprepared};
 use crate::engine::{JobError, context};
 
@@ -39,8 +39,27 @@ impl Policy {
     /// The fewest days that are accepted.
     #[must_use]
     pub fn floor_days(&self) -> i32 {
-        let built_in = Rule::find(&self.target).map_or(1, |rule| rule.floor_days);
+        let built_in = target::find(&self.target).map_or(1, |target| target.facts().floor_days);
         self.min_days.max(built_in)
+    }
+
+    /// The target that the policy is for.
+    ///
+    /// # Errors
+    /// A sentence, when there is none or the policy would erase too early.
+    pub(crate) fn find_target(&self) -> Result<&'static dyn Target, String> {
+        let table = &self.target;
+        let target = target::find(table)
+            .ok_or_else(|| format!("{table} is out of reach: nothing is erased from it"))?;
+        let (action, wanted) = (target.facts().action, &self.action);
+        if action != wanted {
+            return Err(format!("the action for {table} is {action}, not {wanted}"));
+        }
+        let (days, floor) = (self.keep_days, self.floor_days());
+        if days < floor {
+            return Err(format!("keep_days is {days}, under the floor of {floor}"));
+        }
+        Ok(target)
     }
 }
 
@@ -76,30 +95,35 @@ pub struct Changed {
 /// Why a policy was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Unchanged {
-    /// The change cannot be meant; a sentence for whoever asked.
+    /// The change is not allowed; a sentence for the caller.
     #[error("{0}")]
     Refused(String),
     /// The database could not do it.
     #[error(transparent)]
-    Stopped(#[from] JobError),
+    Failed(JobError),
 }
 
-/// All policies, in the order of their turns.
+impl From<sqlx::Error> for Unchanged {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(context("change a retention policy")(error))
+    }
+}
+
+/// All policies, in the order of the rotation.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
-    let reading = context("read the retention policies");
     let read = async {
         let mut tx = database::begin(db, TxLimits::READ).await?;
         read(Unprepared(&mut tx)).await
     };
-    let mut policies = read.await.map_err(reading)?;
-    let place = |policy: &Policy| {
-        let mut rules = super::rules::RULES.iter();
-        rules.position(|rule| rule.target == policy.target)
-    };
-    policies.sort_by_key(|policy| place(policy).unwrap_or(usize::MAX));
+    let mut policies = read.await.map_err(context("read the retention policies"))?;
+    policies.sort_by_key(|policy| {
+        let mut targets = target::ALL.iter();
+        let position = targets.position(|target| target.facts().table == policy.target);
+        position.unwrap_or(usize::MAX)
+    });
     Ok(policies)
 }
 
@@ -107,33 +131,24 @@ pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
 /// nothing, and is not put on record.
 ///
 /// # Errors
-/// When the change cannot be meant, or the database refuses.
+/// When the change is not allowed, or the database refuses.
 pub async fn set(
     db: &PgPool,
     target: &str,
     change: &Change,
     author: &Author,
 ) -> Result<Changed, Unchanged> {
-    let changing = || context("change a retention policy");
-    let mut tx = database::begin(db, TxLimits::CONTROL)
-        .await
-        .map_err(changing())?;
+    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let before = lock(Unprepared(&mut tx), target)
-        .await
-        .map_err(changing())?;
-    let before = before
-        .filter(|policy| Rule::find(&policy.target).is_some())
+        .await?
+        .filter(|policy| target::find(&policy.target).is_some())
         .ok_or_else(|| Unchanged::Refused(unknown(target)))?;
     let mut after = applied(&before, change).map_err(Unchanged::Refused)?;
     if after != before {
-        after.updated_at = write(Unprepared(&mut tx), &after)
-            .await
-            .map_err(changing())?;
-        record(Unprepared(&mut tx), &before, &after, author)
-            .await
-            .map_err(changing())?;
+        after.updated_at = write(Unprepared(&mut tx), &after).await?;
+        record(Unprepared(&mut tx), &before, &after, author).await?;
     }
-    tx.commit().await.map_err(changing())?;
+    tx.commit().await?;
     Ok(Changed { before, after })
 }
 
@@ -168,7 +183,7 @@ fn applied(before: &Policy, change: &Change) -> Result<Policy, String> {
 }
 
 fn unknown(target: &str) -> String {
-    let known: Vec<&str> = super::rules::RULES.iter().map(|rule| rule.target).collect();
+    let known = target::ALL.map(|target| target.facts().table);
     format!(
         "there is no policy for {target:?}; there are: {}",
         known.join(", ")

@@ -1,28 +1,30 @@
-//! What is left of a member in other tables, and how it goes.
+//! References to members in other tables, and how they are erased.
 //!
 //! Rows that figures are made of stay, without the person. A document that
 //! names the member is emptied, because it may say more than the key it was
 //! found by. Every statement finds its rows by an index.
 
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgQueryResult;
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
 use crate::database::Unprepared;
 
-/// Events of conversations that one batch may silence.
+/// Events of conversations that one batch may redact.
 const MOST_EVENTS: i64 = 5_000;
 
-/// Whether all that the members said is gone.
+/// Whether everything that the members said is gone.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Hushed {
-    Wholly,
-    InPart,
+pub(super) enum Redaction {
+    Complete,
+    Partial,
 }
 
-/// Takes the words out of conversations, as far as one batch may go.
-pub(crate) async fn hush(db: Unprepared<'_>, gone: &[Uuid]) -> Result<Hushed> {
-    let hushed = sqlx::query!(
+/// Redacts what members said and what names them in conversations, as far as
+/// one batch may go.
+pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &[Uuid]) -> Result<Redaction> {
+    let redacted = sqlx::query!(
         "update conversation_events
             set transcript = null,
                 payload = '{}'
@@ -46,25 +48,26 @@ pub(crate) async fn hush(db: Unprepared<'_>, gone: &[Uuid]) -> Result<Hushed> {
     .execute(db)
     .await?;
     let most = u64::try_from(MOST_EVENTS).unwrap_or_default();
-    Ok(if hushed.rows_affected() < most {
-        Hushed::Wholly
+    Ok(if redacted.rows_affected() < most {
+        Redaction::Complete
     } else {
-        Hushed::InPart
+        Redaction::Partial
     })
 }
 
-/// Erases all else that names these members, but their own rows.
-pub(crate) async fn erase(db: &mut PgConnection, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+/// Erases everything else that names these members, except their own rows.
+pub(super) async fn erase(db: &mut PgConnection, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
     sessions(Unprepared(db), gone, now).await?;
     alerts(Unprepared(db), gone, now).await?;
     scores(Unprepared(db), gone).await?;
     reports(Unprepared(db), gone).await?;
     logs(Unprepared(db), gone).await?;
-    audit(Unprepared(db), gone).await?;
-    holds(Unprepared(db), gone, now).await
+    audit_events(Unprepared(db), gone).await?;
+    ended_holds(Unprepared(db), gone, now).await?;
+    Ok(())
 }
 
-async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<PgQueryResult> {
     sqlx::query!(
         "update conversation_sessions
             set metadata = '{}',
@@ -84,13 +87,12 @@ async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Resu
         now,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }
 
-/// An alert about the member is over, since there is nobody left to call; one
-/// about something else that names them goes on, without the name.
-async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+/// An alert about the member is resolved, since there is no member left to
+/// call; one about something else that names them goes on, without the name.
+async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<PgQueryResult> {
     sqlx::query!(
         "update alerts a
             set title = 'About a member who was anonymised',
@@ -117,20 +119,18 @@ async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result
         now,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The score of today; those of the past stay, for measuring the model.
-async fn scores(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+async fn scores(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
     sqlx::query!("delete from member_churn where member_id = any($1)", gone)
         .execute(db)
-        .await?;
-    Ok(())
+        .await
 }
 
-/// A report goes on saying how many were at risk, and how much.
-async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+/// A report keeps how many members were at risk, and how much.
+async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
     sqlx::query!(
         r#"
         update weekly_reports w
@@ -143,9 +143,9 @@ async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
                                                           'level', entry -> 'level')
                                   else entry
                               end
-                              order by place)
+                              order by position)
                      from jsonb_array_elements(w.metrics -> 'at_risk')
-                          with ordinality as listed (entry, place)
+                          with ordinality as listed (entry, position)
                ))
          where w.id in (
              select n.id
@@ -158,11 +158,10 @@ async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
         gone,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }
 
-async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
     sqlx::query!(
         "update system_logs
             set message = 'about a member who was anonymised',
@@ -176,12 +175,11 @@ async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
         gone,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// That something happened stays on record, and when, and by whom.
-async fn audit(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
+async fn audit_events(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
     sqlx::query!(
         "update audit_events
             set payload = '{}'
@@ -199,12 +197,15 @@ async fn audit(db: Unprepared<'_>, gone: &[Uuid]) -> Result<()> {
         gone,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The reason of a hold that has ended may say who it was about.
-async fn holds(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+async fn ended_holds(
+    db: Unprepared<'_>,
+    gone: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<PgQueryResult> {
     sqlx::query!(
         "delete from legal_holds
           where subject_type = 'member'
@@ -214,6 +215,5 @@ async fn holds(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<
         now,
     )
     .execute(db)
-    .await?;
-    Ok(())
+    .await
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Reply};
 
+mod anonymised;
 mod broken_off;
 mod dry_run;
 mod families;
@@ -11,7 +12,6 @@ mod holds;
 mod last_contact;
 mod late_holds;
 mod locks;
-mod nobody;
 mod plans;
 mod refused;
 mod trouble;
@@ -19,7 +19,7 @@ mod walks;
 
 const JOB: &str = "cleanup-old-data";
 
-/// The targets, in the order of their turns.
+/// The targets, in the order of the rotation.
 const TARGETS: [&str; 10] = [
     "conversation_events",
     "conversation_sessions",
@@ -170,7 +170,7 @@ async fn a_session_is_redacted_once_and_its_row_stays() {
     let old = rows_of("conversation_sessions", "(now() - interval '31 days')", 1);
     app.execute(&old).await;
     app.deliver(JOB).await;
-    // Somebody writes into it again: that is theirs, and not done twice.
+    // The application writes into it again: the policy does not redact it twice.
     app.execute("update conversation_sessions set metadata = '{\"late\": 1}'")
         .await;
 

@@ -1,57 +1,52 @@
-//! One policy's place in the rotation: a batch at a time, until its walk ends.
+//! One policy's run: a batch at a time, until its table has been walked.
 //!
-//! Owns the walk; what a failure means stands in [`falter`]. A row that
-//! somebody else holds costs the policy its haste for the rest of the run.
-
-use std::time::Duration;
+//! Owns how far the walk has come; [`on_failure`] decides what a failure
+//! costs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Results, SAMPLES};
-use crate::engine::{Batch, JobContext, JobError, context};
-use crate::retention::erasure_log::{self, Patience};
+use super::Results;
+use super::batch::{self, Step};
+use crate::engine::{JobContext, JobError};
 use crate::retention::policies::Policy;
-use crate::retention::rules::{Key, Reach, Rule, Span};
+use crate::retention::target::{BatchBounds, Key, KeyRange, LockPolicy, Target};
 
 mod on_failure;
 
-/// A first try gives way to whoever holds a row.
-const HASTY: Patience = Patience {
-    for_locks: Duration::from_millis(100),
-    for_statements: Duration::from_secs(20),
-};
-/// A policy at work.
+/// A policy that is carried out.
 pub(super) struct PolicyRun {
-    pub(super) rule: &'static Rule,
-    /// Which of the results is this policy's.
-    pub(super) place: usize,
-    pub(super) span: Span,
+    target: &'static dyn Target,
+    /// Which of the results' policies this is.
+    index: usize,
+    pub(super) cutoff: DateTime<Utc>,
     stage: Stage,
-    /// Rows that may still be looked at.
-    left: u64,
+    progress: Checkpoint,
+    /// Rows of the next batch.
+    size: i64,
     /// Rows per batch while nothing fails.
     full_size: i64,
-    /// Where the batch at hand ends, once that is known.
-    reached: Option<Reach>,
+    /// The first row that another transaction holds ends the waiting, for the
+    /// rest of the run.
+    locks: LockPolicy,
     /// Failures in a row.
     failures: u32,
     /// Rows in a row that could not be erased, each on its own.
     stuck: u32,
-    has_begun: bool,
-    /// Rows that were passed and are still there.
-    pub(super) skipped: i64,
-    pub(super) held: i64,
+    /// Whether it has tried a batch at all.
+    pub(super) has_begun: bool,
 }
 
 /// How far a policy's walk has come, for a continuation.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     after: Key,
+    /// Rows that may still be looked at.
     left: u64,
+    /// Rows that were passed and are still there.
     skipped: i64,
     held: i64,
-    /// What kept the policy from erasing everything so far.
+    /// What has kept the policy from erasing everything so far.
     #[serde(default)]
     error: Option<String>,
 }
@@ -66,98 +61,71 @@ enum Stage {
     GivenUp,
 }
 
-/// What one batch came to.
-struct Step {
-    asked: i64,
-    reach: Reach,
-    /// `None` when the same span must be taken once more.
-    erased: Option<i64>,
-}
-
 impl PolicyRun {
-    /// The policy at the beginning of its walk; its results stand at `place`.
+    /// The policy at the beginning of its walk, or where the run before it
+    /// stopped: rows that are held, or that other transactions hold, are
+    /// passed once in a chain.
     ///
     /// # Errors
     /// A sentence, when the policy cannot be carried out.
-    pub(super) fn of(ctx: &JobContext, policy: &Policy, place: usize) -> Result<Self, String> {
-        let rule = Rule::of(policy)?;
+    pub(super) fn new(
+        ctx: &JobContext,
+        policy: &Policy,
+        index: usize,
+        before: Option<Checkpoint>,
+    ) -> Result<Self, String> {
+        let target = policy.find_target()?;
         let cutoff = TimeDelta::try_days(policy.keep_days.into())
             .and_then(|days| ctx.now.checked_sub_signed(days))
             .ok_or("keep_days leads past the beginning of time")?;
-        Ok(Self {
-            rule,
-            place,
-            span: Span {
-                cutoff,
-                now: ctx.now,
-                run_id: ctx.fence.run_id(),
-                after: rule.beginning(),
-                upto: rule.beginning(),
-                size: ctx.options.batch_size_or(rule.batch),
-                any_held: false,
-                careful: false,
-                samples: 0,
+        let size = ctx.options.batch_size_or(target.facts().batch_size);
+        let progress = before.unwrap_or_else(|| Checkpoint {
+            after: Key {
+                at: "-infinity".to_owned(),
+                id: target.facts().first_id.to_owned(),
             },
-            stage: Stage::Walking,
             left: ctx.options.row_limit(),
-            full_size: ctx.options.batch_size_or(rule.batch),
-            reached: None,
+            skipped: 0,
+            held: 0,
+            error: None,
+        });
+        Ok(Self {
+            target,
+            index,
+            cutoff,
+            stage: if progress.left == 0 {
+                Stage::AtTheLimit
+            } else {
+                Stage::Walking
+            },
+            progress,
+            size,
+            full_size: size,
+            locks: LockPolicy::Wait,
             failures: 0,
             stuck: 0,
             has_begun: false,
-            skipped: 0,
-            held: 0,
         })
     }
 
-    /// Goes on where the run before stood: rows that are held, or that others
-    /// hold, are passed once in a chain.
-    pub(super) fn resume(&mut self, before: Option<Checkpoint>, results: &mut Results) {
-        let Some(before) = before else {
-            return;
-        };
-        if let Some(error) = before.error {
-            results.note_again(self.place, error);
-        }
-        self.span.after = before.after;
-        self.left = before.left;
-        self.skipped = before.skipped;
-        self.held = before.held;
-        if self.left == 0 {
-            self.stage = Stage::AtTheLimit;
-        }
+    pub(super) fn table(&self) -> &'static str {
+        self.target.facts().table
     }
 
-    pub(super) fn stood(&self, results: &Results) -> Checkpoint {
+    /// What kept the runs before this one from erasing everything.
+    pub(super) fn error_before(&self) -> Option<String> {
+        self.progress.error.clone()
+    }
+
+    pub(super) fn checkpoint(&self, results: &Results) -> Checkpoint {
         Checkpoint {
-            error: results.policies[self.place].error.clone(),
-            after: self.span.after.clone(),
-            left: self.left,
-            skipped: self.skipped,
-            held: self.held,
+            error: results.policies[self.index].error.clone(),
+            ..self.progress.clone()
         }
-    }
-
-    pub(super) fn cutoff(&self) -> DateTime<Utc> {
-        self.span.cutoff
-    }
-
-    pub(super) fn target(&self) -> &'static str {
-        self.rule.target
     }
 
     pub(super) fn is_walking(&self) -> bool {
         self.stage == Stage::Walking
-    }
-
-    /// Whether it had a turn at all.
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    /// Whether every row past the cutoff was looked at.
-    pub(super) fn is_at_the_end(&self) -> bool {
-        self.stage == Stage::AtTheEnd
     }
 
     /// Whether the policy has shown that it can be carried out.
@@ -165,130 +133,98 @@ impl PolicyRun {
         self.has_begun && self.failures == 0
     }
 
-    /// Takes one batch; `results` count it once it is kept.
-    pub(super) async fn take(
+    /// Erases one batch; `results` count it once it is kept.
+    pub(super) async fn erase_batch(
         &mut self,
         ctx: &JobContext,
         results: &mut Results,
     ) -> Result<(), JobError> {
         self.has_begun = true;
         let mut batch = ctx.fence.batch().await?;
-        let stepped = match self.step(ctx, &mut batch, results).await {
-            Ok(step) => {
-                let mut sum = results.clone();
-                step.add_to(&mut sum, self.place);
-                batch.commit(&sum).await.map(|()| (step, sum))
-            }
-            Err(stop) => {
+        let mut range = self.range_after_progress(ctx);
+        range.samples = results.room_for_samples(self.table(), ctx.options.dry_run);
+        let asked = range.size;
+        let mut found = None;
+        let step = match batch::erase(ctx, &mut batch, self.target, range, &mut found).await {
+            Ok(step) => step,
+            Err(error) => {
                 batch.undo().await?;
-                Err(stop)
+                return self.on_failure(error, found, results);
             }
         };
-        match stepped {
-            Ok((step, sum)) => {
-                *results = sum;
-                self.pass(&step);
-                Ok(())
-            }
-            Err(stop) => self.falter(stop, results),
+        let mut sum = results.clone();
+        sum.add(self.index, &step);
+        if let Err(error) = batch.commit(&sum).await {
+            return self.on_failure(error, found, results);
         }
+        *results = sum;
+        self.advance(asked, &step);
+        Ok(())
     }
 
-    async fn step(
-        &mut self,
-        ctx: &JobContext,
-        batch: &mut Batch<'_>,
-        results: &Results,
-    ) -> Result<Step, JobError> {
-        self.reached = None;
-        let mut span = self.span.clone();
-        let mut patience = HASTY;
-        if span.careful {
-            // Rows that are held are passed, so this is the wait for whole tables.
-            patience.for_locks = ctx.fence.lock_timeout();
+    fn range_after_progress(&self, ctx: &JobContext) -> KeyRange {
+        KeyRange {
+            cutoff: self.cutoff,
+            now: ctx.now,
+            after: self.progress.after.clone(),
+            upto: self.progress.after.clone(),
+            size: self
+                .size
+                .min(self.progress.left.try_into().unwrap_or(i64::MAX)),
+            any_held: false,
+            locks: self.locks,
+            samples: 0,
         }
-        span.size = span.size.min(self.left.try_into().unwrap_or(i64::MAX));
-        span.samples = results.room_for_samples(self.rule.target, ctx.options.dry_run);
-        span.any_held = erasure_log::open(batch.db()?, patience, span.now)
-            .await
-            .map_err(context("begin to erase"))?;
-        let reach = (self.rule.reach)(batch.db()?, &span)
-            .await
-            .map_err(context("look for what is past its keeping"))?;
-        self.reached = Some(reach.clone());
-        let mut erased = Some(0);
-        if let Some(upto) = reach.upto()
-            && reach.looked > reach.held
-        {
-            span.upto = upto;
-            erased = (self.rule.erase)(batch.db()?, &span)
-                .await
-                .map_err(context("erase what is past its keeping"))?
-                .map(|rows| rows.try_into().unwrap_or(i64::MAX));
-        }
-        if let Some(affected @ 1..) = erased {
-            erasure_log::log(batch.db()?, self.rule, &span, affected)
-                .await
-                .map_err(context("log the erasure"))?;
-        }
-        Ok(Step {
-            asked: span.size,
-            reach,
-            erased,
-        })
     }
 
     /// Goes past the rows of a batch that was kept.
-    fn pass(&mut self, step: &Step) {
+    fn advance(&mut self, asked: i64, step: &Step) {
         self.failures = 0;
         self.stuck = 0;
         let Some(erased) = step.erased else {
             return;
         };
-        let free = step.reach.free();
-        self.held += step.reach.held;
-        // Rows may have come into the span since it was looked at.
-        self.skipped += (free - erased).max(0);
-        // What is held is not work, and must not use up what is allowed.
-        self.left -= self.left.min(free.try_into().unwrap_or_default());
-        if let Some(upto) = step.reach.upto() {
-            self.span.after = upto;
-        }
-        if step.reach.looked < step.asked {
+        let free = step.bounds.free();
+        self.progress.held += step.bounds.held;
+        // Rows may have come into the range since it was looked at.
+        self.progress.skipped += (free - erased).max(0);
+        // Held rows are no work, and must not use up what is allowed.
+        self.move_past(&step.bounds, free.try_into().unwrap_or_default());
+        if step.bounds.looked < asked {
             self.stage = Stage::AtTheEnd;
-        } else if self.left == 0 {
+        }
+        self.size = (self.size * 2).min(self.full_size);
+    }
+
+    fn move_past(&mut self, bounds: &BatchBounds, rows: u64) {
+        self.progress.left = self.progress.left.saturating_sub(rows);
+        if let Some(upto) = bounds.upto() {
+            self.progress.after = upto;
+        }
+        if self.progress.left == 0 {
             self.stage = Stage::AtTheLimit;
         }
-        self.span.size = (self.span.size * 2).min(self.full_size);
     }
-}
 
-impl Step {
-    fn add_to(&self, sum: &mut Results, place: usize) {
-        let Some(affected) = self.erased else {
-            return;
+    /// Counts the rows past the cutoff that are left: those that were passed
+    /// are known, only those beyond the walk are counted.
+    pub(super) async fn count_remaining(
+        &self,
+        ctx: &JobContext,
+        results: &mut Results,
+    ) -> Result<(), JobError> {
+        let beyond = if self.stage == Stage::AtTheEnd {
+            Some((0, 0))
+        } else if ctx.budget.is_past_grace() {
+            None
+        } else {
+            batch::count(ctx, self.target, self.range_after_progress(ctx))
+                .await?
+                .map(|bounds| (bounds.free(), bounds.held))
         };
-        let outcome = &mut sum.policies[place];
-        outcome.affected += affected;
-        sum.rows_erased += affected;
-        let ids = self.reach.samples.clone().unwrap_or_default();
-        // Where a row was passed, who knows which.
-        if !ids.is_empty() && affected == self.reach.free() {
-            let samples = sum.samples.entry(outcome.target.clone()).or_default();
-            let room = SAMPLES.saturating_sub(samples.len());
-            samples.extend(ids.into_iter().take(room));
-        }
-    }
-}
-
-impl Reach {
-    /// Rows that no hold covers.
-    pub(super) fn free(&self) -> i64 {
-        self.looked - self.held
-    }
-
-    fn upto(&self) -> Option<Key> {
-        let (at, id) = self.at.clone().zip(self.id.clone())?;
-        Some(Key { at, id })
+        let outcome = &mut results.policies[self.index];
+        outcome.remaining = beyond.map(|(free, _)| self.progress.skipped + free);
+        outcome.held = beyond.map(|(_, held)| self.progress.held + held);
+        Ok(())
     }
 }

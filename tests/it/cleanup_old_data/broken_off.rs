@@ -80,7 +80,7 @@ async fn a_run_that_has_lost_its_lease_erases_nothing_more() {
     let app = a_gym().await;
     app.execute(&rows_of("conversation_events", OLD, 30_000))
         .await;
-    // Somebody else takes the lease as soon as this run has erased a little.
+    // Another run takes the lease as soon as this run has erased a little.
     app.execute(
         "create function take() returns trigger language plpgsql as $$ begin
              if (select sum(affected) from erasure_log) > 100 then

@@ -1,4 +1,4 @@
-//! When somebody was last heard of, and what follows from it.
+//! When a member was last in contact, and what follows from it.
 
 use rstest::rstest;
 use serde_json::json;

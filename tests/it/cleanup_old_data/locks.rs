@@ -1,4 +1,4 @@
-//! Rows and tables that somebody else holds.
+//! Rows and tables that another transaction holds.
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::app::App;
 
-/// Somebody at work on what the statement touches.
-async fn somebody(app: &App, sql: &str) -> Transaction<'static, Postgres> {
+/// Another transaction that holds what the statement touches.
+async fn another_transaction(app: &App, sql: &str) -> Transaction<'static, Postgres> {
     let mut held = app.db.begin().await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
         .execute(&mut *held)
@@ -66,7 +66,7 @@ async fn the_last_visits_of_a_member_who_is_held_wait_for_the_next_run() {
          values ('{GYM}', '00000000-0000-0000-0000-0000000000ab', now() - interval '4 years')"
     ))
     .await;
-    let desk = somebody(
+    let desk = another_transaction(
         &app,
         &format!("update members set first_name = 'Zoë' where id = '{MEMBER}'"),
     )
@@ -79,8 +79,8 @@ async fn the_last_visits_of_a_member_who_is_held_wait_for_the_next_run() {
     desk.commit().await.unwrap();
     let next = app.deliver(JOB).await;
     assert_eq!(counts(&next, "visits"), json!([3, 0, 0]));
-    let told = "select count(*) from members where last_contact_at is not null";
-    assert_eq!(app.count(told).await, 2);
+    let updated = "select count(*) from members where last_contact_at is not null";
+    assert_eq!(app.count(updated).await, 2);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_member_who_is_just_coming_back_is_not_anonymised() {
     let app = a_gym().await;
     app.execute(&rows_of("members", "(now() - interval '5 years')", 2))
         .await;
-    let door = somebody(
+    let door = another_transaction(
         &app,
         "insert into visits (gym_id, member_id, checked_in_at)
          select gym_id, id, now() from members where status = 'cancelled' limit 1",
@@ -107,7 +107,8 @@ async fn a_member_who_is_just_coming_back_is_not_anonymised() {
 #[tokio::test]
 async fn a_table_that_somebody_holds_costs_its_own_policy_only() {
     let app = backlog_of(App::impatient().await).await;
-    let ddl = somebody(&app, "lock table kiosk_heartbeats in access exclusive mode").await;
+    let ddl =
+        another_transaction(&app, "lock table kiosk_heartbeats in access exclusive mode").await;
 
     let reply = app.deliver(JOB).await;
 
@@ -147,7 +148,7 @@ async fn a_member_whose_traces_somebody_holds_keeps_no_other_from_going(#[case] 
          update retention_policies set enabled = (target = 'members')"
     ))
     .await;
-    let desk = somebody(&app, &format!("select from {table} for update")).await;
+    let desk = another_transaction(&app, &format!("select from {table} for update")).await;
 
     let reply = app.deliver(JOB).await;
 

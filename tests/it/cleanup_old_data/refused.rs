@@ -39,10 +39,7 @@ async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(counts(&reply, target), json!([others, 1, 0]));
     let error = of(&reply, target)["error"].as_str().unwrap();
-    assert_eq!(
-        error,
-        "erase what is past its keeping: an invoice is unpaid"
-    );
+    assert_eq!(error, "erase expired rows: an invoice is unpaid");
     assert_eq!(
         alerts(&app).await,
         json!([alert(target, "open", 1, &Value::Null)])

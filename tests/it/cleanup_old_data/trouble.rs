@@ -70,7 +70,7 @@ async fn a_policy_whose_rows_are_refused_stops_no_other(
         assert_eq!(counts(&reply, target), expected, "{target}");
     }
     let error = of(&reply, failing)["error"].as_str().unwrap();
-    assert_eq!(error, "erase what is past its keeping: not this row");
+    assert_eq!(error, "erase expired rows: not this row");
     assert_eq!(logged(&app, failing).await, 0);
     assert_eq!(
         alerts(&app).await,

@@ -1,4 +1,4 @@
-//! A member who is anonymised: nobody is left, and the figures are.
+//! A member who is anonymised: no trace of the person is left, and the figures are.
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -10,7 +10,7 @@ const GONE: &str = "00000000-0000-0000-0000-0000000000dd";
 const STAYS: &str = "00000000-0000-0000-0000-0000000000ee";
 const REPORT: &str = "00000000-0000-0000-0000-0000000000ff";
 
-/// What nobody may find afterwards, in any case of letters.
+/// What must not be found afterwards, in any case of letters.
 const NAMES: [&str; 4] = [
     "ottoline",
     "grandchamp",
@@ -18,7 +18,7 @@ const NAMES: [&str; 4] = [
     "B-7731",
 ];
 
-/// Ottoline left five years ago, and is named wherever somebody can be.
+/// Ottoline left five years ago, and is named wherever a member can be.
 async fn ottoline() -> App {
     let app = a_gym().await;
     app.execute(&format!(
@@ -68,7 +68,7 @@ async fn in_conversations(app: &App) {
         values ('{REPORT}', 'user.transcript', 'My name is Ottoline', '{{"badge": "B-7731"}}',
                 now() - interval '4 years'),
                ('{SESSION}', 'user.transcript', 'I saw Grandchamp', '{{"member_id": "{GONE}"}}', now()),
-               ('{SESSION}', 'user.transcript', 'Somebody else', '{{"member_id": "{STAYS}"}}', now());
+               ('{SESSION}', 'user.transcript', 'Another member', '{{"member_id": "{STAYS}"}}', now());
         "#
     ))
     .await;
