@@ -131,3 +131,35 @@ async fn a_batch_that_takes_too_long_is_divided_by_eight() {
         .await;
     assert_eq!(batches, json!([{ "rows": 8 }]));
 }
+
+#[tokio::test]
+async fn a_policy_at_its_floor_is_carried_out() {
+    let app = a_gym().await;
+    app.execute(&rows_of("system_logs", "(now() - interval '31 days')", 2))
+        .await;
+    app.execute("update retention_policies set keep_days = 30 where target = 'system_logs'")
+        .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(counts(&reply, "system_logs"), json!([2, 0, 0]), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_has_no_room_ends_the_run_and_gives_up_no_policy() {
+    let app = a_gym().await;
+    app.execute(&rows_of("visits", "(now() - interval '5 years')", 2))
+        .await;
+    app.execute(
+        "create function no() returns trigger language plpgsql as
+             $$ begin raise exception 'full' using errcode = '53100'; end $$;
+         create trigger no before delete on visits for each row execute function no()",
+    )
+    .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(reply.outcome(), (503, "failed"), "{reply:?}");
+    assert_eq!(reply.results()["policies_failed"], 0);
+    assert_eq!(alerts(&app).await, json!([]));
+}

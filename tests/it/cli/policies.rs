@@ -165,8 +165,6 @@ async fn the_fewest_and_the_most_days_are_accepted(#[case] target: &str, #[case]
 
 #[rstest]
 #[case::under_the_floor(&["system_logs", "--keep-days", "29"], "system_logs must be kept for at least 30 days, not 29")]
-#[case::runs_under_their_floor(&["job_runs", "--keep-days", "29"], "job_runs must be kept for at least 30 days, not 29")]
-#[case::messages_under_their_floor(&["delivery_failures", "--keep-days", "29"], "delivery_failures must be kept for at least 30 days, not 29")]
 #[case::for_no_time(&["visits", "--keep-days", "0"], "visits must be kept for at least 1 days, not 0")]
 #[case::for_less_than_no_time(&["visits", "--keep-days", "-5"], "visits must be kept for at least 1 days, not -5")]
 #[case::for_ages(&["visits", "--keep-days", "36501"], "visits can be kept for 36500 days at the most; to keep it for ever, disable the policy")]
