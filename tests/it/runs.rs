@@ -110,7 +110,12 @@ async fn a_paused_job_is_skipped_until_the_pause_ends() {
     )
     .await;
 
-    assert_eq!(app.deliver(JOB).await.outcome(), (200, "skipped"));
+    let skipped = app.deliver(JOB).await;
+    assert_eq!(skipped.outcome(), (200, "skipped"));
+    assert_eq!(
+        skipped.body["message"],
+        "expire-stale-orders skipped: paused"
+    );
     let operator = app.operate(JOB, "").await;
     assert_eq!(operator.outcome(), (423, "skipped"));
     assert_eq!(operator.body["code"], "paused");

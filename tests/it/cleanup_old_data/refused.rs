@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::trouble::{alert, alerts};
 use super::{JOB, MEMBER, a_gym, counts, of, rows_of};
+use crate::app::App;
 
 #[rstest]
 #[case::a_member("members", "update", 500)]
@@ -67,5 +68,95 @@ async fn an_alert_that_is_refused_ends_the_run_only_by_a_fault_of_ours(
 
     assert_eq!(reply.outcome(), outcome, "{reply:?}");
     assert_eq!(reply.results()["policies_failed"], 1);
+    assert_eq!(alerts(&app).await, json!([]));
+}
+
+/// Every statement that deletes heartbeats takes too long, from so many rows on.
+async fn too_long_from(app: &App, rows: u32) {
+    app.execute(&format!(
+        "create table batches as select 0::bigint as rows where false;
+         create function late() returns trigger language plpgsql as $$ begin
+             insert into batches select count(*) from gone;
+             if (select count(*) from gone) >= {rows} then
+                 raise exception 'late' using errcode = '57014';
+             end if;
+             return null; end $$;
+         create trigger late after delete on kiosk_heartbeats
+             referencing old table as gone for each statement execute function late()"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_too_long_with_any_row_is_given_up() {
+    let app = a_gym().await;
+    app.execute(&rows_of(
+        "kiosk_heartbeats",
+        "(now() - interval '2 years')",
+        3,
+    ))
+    .await;
+    too_long_from(&app, 1).await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(counts(&reply, "kiosk_heartbeats"), json!([0, 3, 0]));
+    let error = of(&reply, "kiosk_heartbeats")["error"].as_str().unwrap();
+    assert!(
+        error.ends_with("erase what is past its keeping: late"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_divided_by_eight() {
+    let app = a_gym().await;
+    app.execute(&rows_of(
+        "kiosk_heartbeats",
+        "(now() - interval '2 years')",
+        64,
+    ))
+    .await;
+    too_long_from(&app, 9).await;
+
+    let reply = app.operate(JOB, "batch_size=64").await;
+
+    assert_eq!(counts(&reply, "kiosk_heartbeats"), json!([64, 0, 0]));
+    let batches = app
+        .rows("select distinct rows from batches where rows > 0")
+        .await;
+    assert_eq!(batches, json!([{ "rows": 8 }]));
+}
+
+#[tokio::test]
+async fn a_policy_at_its_floor_is_carried_out() {
+    let app = a_gym().await;
+    app.execute(&rows_of("system_logs", "(now() - interval '31 days')", 2))
+        .await;
+    app.execute("update retention_policies set keep_days = 30 where target = 'system_logs'")
+        .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(counts(&reply, "system_logs"), json!([2, 0, 0]), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_has_no_room_ends_the_run_and_gives_up_no_policy() {
+    let app = a_gym().await;
+    app.execute(&rows_of("visits", "(now() - interval '5 years')", 2))
+        .await;
+    app.execute(
+        "create function no() returns trigger language plpgsql as
+             $$ begin raise exception 'full' using errcode = '53100'; end $$;
+         create trigger no before delete on visits for each row execute function no()",
+    )
+    .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(reply.outcome(), (503, "failed"), "{reply:?}");
+    assert_eq!(reply.results()["policies_failed"], 0);
     assert_eq!(alerts(&app).await, json!([]));
 }

@@ -142,6 +142,19 @@ async fn its_alert_ends_too_when_the_policy_is_disabled() {
     "system_logs",
     "keep_days is 29, under the floor of 30"
 )]
+#[case::under_the_floor_of_runs(
+    "alter table retention_policies drop constraint retention_policies_floor;
+     update retention_policies set min_days = 1, keep_days = 29 where target = 'job_runs'",
+    "job_runs",
+    "keep_days is 29, under the floor of 30"
+)]
+#[case::under_the_floor_of_messages(
+    "alter table retention_policies drop constraint retention_policies_floor;
+     update retention_policies set min_days = 1, keep_days = 29
+      where target = 'delivery_failures'",
+    "delivery_failures",
+    "keep_days is 29, under the floor of 30"
+)]
 #[case::no_day_at_all(
     "update retention_policies set keep_days = 0 where target = 'visits'",
     "visits",

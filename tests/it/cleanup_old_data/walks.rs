@@ -1,7 +1,7 @@
 //! Walks over the tables: where they end, and that every policy has its turn.
 
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{JOB, TARGETS, a_backlog, a_gym, counts, in_a_gym, left, logged, of, rows_of};
 use crate::app::App;
@@ -116,6 +116,38 @@ async fn a_limit_holds_for_each_policy_and_the_rest_is_counted() {
         assert_eq!(counts(&reply, target), json!([4, 6, 0]), "{target}");
         assert_eq!(left(&app, target).await, 8, "{target}");
     }
+}
+
+#[rstest]
+#[case::takes_too_long("57014", (200, "succeeded"), json!([1, null, null]))]
+#[case::is_cut_off("57P01", (503, "failed"), json!([1, null, null]))]
+#[tokio::test]
+async fn counting_the_rest_ends_the_run_only_when_the_database_is_away(
+    #[case] code: &str,
+    #[case] outcome: (u16, &str),
+    #[case] counted: Value,
+) {
+    let app = a_gym().await;
+    // The walk reads the first line only; whose the second is cannot be told.
+    app.execute(&format!(
+        "update retention_policies set enabled = (target = 'system_logs');
+         insert into legal_holds (subject_type, subject_id, reason)
+         values ('gym', gen_random_uuid(), 'x');
+         insert into system_logs (log_type, message, \"timestamp\", details)
+         values ('x', 'x', now() - interval '5 years', '{{}}'),
+                ('x', 'x', now() - interval '4 years', '{{\"gym_id\": \"x\"}}');
+         create or replace function uuid_or_null(word text) returns uuid language plpgsql
+             immutable parallel safe as $$ begin
+                 if word = 'x' then raise exception 'no' using errcode = '{code}'; end if;
+                 return null;
+             end $$"
+    ))
+    .await;
+
+    let reply = app.operate(JOB, "limit=1").await;
+
+    assert_eq!(reply.outcome(), outcome, "{reply:?}");
+    assert_eq!(counts(&reply, "system_logs"), counted);
 }
 
 #[tokio::test]

@@ -154,6 +154,16 @@ async fn a_change_to_what_is_already_so_is_none() {
 }
 
 #[rstest]
+#[case::the_floor("system_logs", "30")]
+#[case::a_hundred_years("visits", "36500")]
+#[tokio::test]
+async fn the_fewest_and_the_most_days_are_accepted(#[case] target: &str, #[case] days: &str) {
+    let app = App::new().await;
+    let done = set(&app, &[target, "--keep-days", days]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[rstest]
 #[case::under_the_floor(&["system_logs", "--keep-days", "29"], "system_logs must be kept for at least 30 days, not 29")]
 #[case::for_no_time(&["visits", "--keep-days", "0"], "visits must be kept for at least 1 days, not 0")]
 #[case::for_less_than_no_time(&["visits", "--keep-days", "-5"], "visits must be kept for at least 1 days, not -5")]

@@ -1,6 +1,7 @@
 //! QStash is away, refuses, or its answer is lost.
 
 use super::*;
+use crate::processes::until;
 
 #[rstest]
 #[case::fails(Fault::Status(500))]
@@ -51,4 +52,34 @@ async fn an_answer_of_qstash_that_is_lost_makes_no_second_message() {
     let messages = connected.qstash.messages();
     assert_eq!(messages.len(), 1);
     assert_eq!(reply.body["continuation_message_id"], messages[0].id);
+}
+
+#[rstest]
+#[case::when_its_budget_is_spent("1", false)]
+#[case::when_it_is_told_to_stop("20", true)]
+#[tokio::test]
+async fn a_run_waits_for_an_answer_that_takes_more_than_half_a_second(
+    #[case] budget: &str,
+    #[case] is_stopped: bool,
+) {
+    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", budget)]).await;
+    a_backlog(&connected, 40).await;
+    let late = Fault::HangAfterEffect(Duration::from_millis(700));
+    connected.qstash.fault("POST", PUBLISH, late);
+
+    let stop = async {
+        if is_stopped {
+            let expired = "select count(*) from orders where status = 'EXPIRED'";
+            until("some orders have expired", async || {
+                connected.app.count(expired).await > 0
+            })
+            .await;
+            connected.app.runner.stop.cancel();
+        }
+    };
+    let delivery = Delivery::of(JOB).body(r#"{"batch_size": 5}"#);
+    let (reply, ()) = tokio::join!(delivery.to(&connected.app), stop);
+
+    assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
+    assert_eq!(reply.body["continued"], true, "{reply:?}");
 }

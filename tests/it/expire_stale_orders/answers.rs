@@ -239,4 +239,23 @@ async fn a_refusal_that_says_the_intent_is_still_open_is_heard_of() {
     app.deliver(JOB).await;
 
     assert_eq!(app.story(order).await, ERROR);
+    // Read once and canceled once: the refusal says how it stands.
+    assert_eq!(app.stripe.calls().len(), 2);
+}
+
+#[rstest]
+#[case::that_are_open("requires_payment_method")]
+#[case::of_which_one_is_found_canceled("canceled")]
+#[tokio::test]
+async fn an_order_with_two_intents_expires_in_one_run(#[case] other: &str) {
+    let app = App::new().await;
+    let (order, _) = app
+        .stale_order_with_intent("requires_action", Some("requires_action"))
+        .await;
+    app.intent(order, "requires_action", Some(other)).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED", "{reply:?}");
+    assert_eq!(reply.results()["payment_intents_canceled"], 2);
 }

@@ -113,6 +113,18 @@ async fn a_page_that_cannot_be_meant_is_refused(#[case] query: &str, #[case] say
 }
 
 #[tokio::test]
+async fn a_page_before_a_run_of_another_job_is_refused() {
+    let app = App::new().await;
+    app.deliver("cleanup-old-data").await;
+    let run = app.rows("select id from job_runs").await;
+    let before = run[0]["id"].as_str().unwrap();
+
+    let reply = read(&app, &format!("{RUNS}?before={before}")).await;
+
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
 async fn the_runs_of_a_job_that_is_not_there_are_not_found() {
     let app = App::new().await;
     let reply = read(&app, "/api/jobs/no-such-job/runs").await;

@@ -178,3 +178,17 @@ async fn every_answer_carries_an_id_of_its_own() {
     assert_eq!(ids.len(), 5);
     assert!(!ids.iter().any(|id| id == "of-the-caller"));
 }
+
+#[tokio::test]
+async fn migrations_that_cannot_be_read_are_not_counted_as_missing() {
+    let app = App::new().await;
+    app.execute("alter table _sqlx_migrations rename column version to number")
+        .await;
+    assert_eq!(
+        get(&app, "/health/ready").await,
+        (
+            503,
+            json!({ "status": "not_ready", "database": "unreachable", "migrations": "unknown" })
+        )
+    );
+}

@@ -98,3 +98,13 @@ async fn the_way_past_the_pooler_must_lead_to_the_same_database() {
     let found = doctor(&all.settings(&direct)).await;
     found.fails_with(&["leads to another database"]);
 }
+
+#[tokio::test]
+async fn migrations_that_cannot_be_read_are_not_called_missing() {
+    let all = Surroundings::new().await;
+    all.app
+        .execute("alter table _sqlx_migrations rename column checksum to sum")
+        .await;
+    let found = doctor(&all.settings(&[])).await;
+    found.fails_with(&["\"checksum\" does not exist"]);
+}
