@@ -10,7 +10,7 @@ use crate::churn::fit::{self, Fitted};
 use crate::config::Settings;
 use crate::telemetry;
 
-/// What is done with the churn model.
+/// What to do with the churn model.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Refit the weights of daily-churn-analysis by logistic regression.

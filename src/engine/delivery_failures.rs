@@ -85,7 +85,9 @@ impl Runner {
                 None => return Ok((Noted::Known, schedule)),
                 Some(row) if row.is_mended => Noted::Mended,
                 Some(_) if failed.shape().dry_run => Noted::Rehearsed,
-                Some(_) => alert::open(Unprepared(&mut tx), failed, &schedule).await?,
+                Some(row) => {
+                    alert::open(Unprepared(&mut tx), failed, &schedule, row.received_at).await?
+                }
             };
             rows::log(Unprepared(&mut tx), failed, &schedule, noted).await?;
             Ok((noted, schedule))

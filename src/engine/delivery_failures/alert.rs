@@ -1,11 +1,14 @@
 //! The alert `schedule_failing`: opened by a message, ended by a success.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
 use super::attribution::whose;
 use super::{Failed, KIND, Noted, Shape, one_after_the_other};
+use crate::alerts::kinds::SCHEDULE_FAILING;
+use crate::alerts::{self, Alert, Resolved};
 use crate::database::Unprepared;
 use crate::engine::{Call, Trigger};
 
@@ -20,7 +23,12 @@ const UNDONE: &str = "rollback to savepoint mending;
      release savepoint mending";
 
 /// Opens the alert, or bumps the one that is open.
-pub(super) async fn open(db: Unprepared<'_>, failed: &Failed, schedule: &str) -> Result<Noted> {
+pub(super) async fn open(
+    db: Unprepared<'_>,
+    failed: &Failed,
+    schedule: &str,
+    now: DateTime<Utc>,
+) -> Result<Noted> {
     let job = failed.job.name;
     let details = json!({
         "job": job,
@@ -37,29 +45,16 @@ pub(super) async fn open(db: Unprepared<'_>, failed: &Failed, schedule: &str) ->
         ),
         "No run there? Then nothing arrived: jarvis-cron doctor",
         format!("Rehearse, then run by hand: POST /api/cron/{job}?dry_run=true"),
-        "Once it is mended, replay the message from QStash's DLQ, or wait for the next tick: the first success ends this alert",
+        "Once it is fixed, replay the message from QStash's DLQ, or wait for the next tick: the first success ends this alert",
     ]);
-    let occurrences = sqlx::query_scalar!(
-        "insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
-                             opened_at, last_seen_at)
-         values ($1, 'high', $1 || ':' || $2, $3, $4, $5, clock_timestamp(), clock_timestamp())
-         on conflict (dedup_key) where status in ('open', 'acknowledged')
-         do update
-            set last_seen_at = excluded.last_seen_at,
-                occurrences = alerts.occurrences + 1,
-                details = excluded.details
-         returning occurrences",
-        KIND,
-        schedule,
-        failed.title(),
-        details,
-        actions,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(match occurrences {
-        1 => Noted::Opened,
-        _ => Noted::Bumped,
+    let alert = Alert {
+        recommended_actions: actions,
+        ..SCHEDULE_FAILING.about(schedule, &[job], details)
+    };
+    let opened = alerts::open(db, &[alert], now).await?;
+    Ok(match opened.as_slice() {
+        [] => Noted::Bumped,
+        _ => Noted::Opened,
     })
 }
 
@@ -138,48 +133,76 @@ async fn mark(db: Unprepared<'_>, call: &Call, schedule: &str, run_id: Uuid) -> 
     Ok(())
 }
 
-/// Ends the alert once nothing is left of what it was about. Somebody who
-/// looks at it right now holds nobody up: the next success ends it.
-async fn resolve(db: Unprepared<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
-    sqlx::query!(
+/// Resolves the alert once no failure is left, and logs it. When another
+/// transaction holds the alert, the next success resolves it.
+async fn resolve(
+    Unprepared(connection): Unprepared<'_>,
+    job: &str,
+    schedule: &str,
+    run_id: Uuid,
+) -> Result<()> {
+    let Some(over) = over(Unprepared(connection), schedule).await? else {
+        return Ok(());
+    };
+    let resolved = alerts::resolve(Unprepared(connection), &[over.id], over.now).await?;
+    for alert in resolved {
+        log(Unprepared(connection), job, schedule, run_id, &alert).await?;
+    }
+    Ok(())
+}
+
+struct Over {
+    id: Uuid,
+    now: DateTime<Utc>,
+}
+
+/// The alert of the schedule, locked, when no failure is left.
+async fn over(db: Unprepared<'_>, schedule: &str) -> Result<Option<Over>> {
+    sqlx::query_as!(
+        Over,
         r#"
-        with over as (
-            select id
-              from alerts
-             where dedup_key = $3 || ':' || $1
-               and status in ('open', 'acknowledged')
-               and not exists (
-                   select from delivery_failures
-                    where counts_for = $1
-                      and mended_at is null
-                      and not dry_run
-               )
-               for update skip locked
-        ), resolved as (
-            update alerts a
-               set status = 'resolved',
-                   resolved_at = clock_timestamp(),
-                   resolved_by = 'system'
-              from over
-             where a.id = over.id
-            returning a.opened_at, a.occurrences
-        )
-        insert into system_logs ("timestamp", log_type, message, details, run_id)
-        select clock_timestamp(), 'cron_' || $3, $4 || ' works again',
-               jsonb_build_object(
-                   'job', $4::text,
-                   'schedule_id', $1::text,
-                   'failing_since', opened_at,
-                   'failed_messages', occurrences,
-                   'alert', 'resolved'
-               ),
-               $2
-          from resolved
+        select id, clock_timestamp() as "now!"
+          from alerts
+         where dedup_key = $2 || ':' || $1
+           and status in ('open', 'acknowledged')
+           and not exists (
+               select from delivery_failures
+                where counts_for = $1
+                  and mended_at is null
+                  and not dry_run
+           )
+           for update skip locked
         "#,
         schedule,
-        run_id,
         KIND,
-        job,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+async fn log(
+    db: Unprepared<'_>,
+    job: &str,
+    schedule: &str,
+    run_id: Uuid,
+    alert: &Resolved,
+) -> Result<()> {
+    let details = json!({
+        "job": job,
+        "schedule_id": schedule,
+        "failing_since": alert.opened_at,
+        "failed_messages": alert.occurrences,
+        "alert": "resolved",
+    });
+    sqlx::query!(
+        r#"
+        insert into system_logs ("timestamp", log_type, message, details, run_id)
+        values (clock_timestamp(), 'cron_' || $1, $2, $3, $4)
+        "#,
+        KIND,
+        format!("{job} works again"),
+        details,
+        run_id,
     )
     .execute(db)
     .await?;
