@@ -1,164 +1,238 @@
-//! Alerts: one open row per `dedup_key`, bumped when seen again.
+//! Alerts: one open row per `dedup_key`, repeated when seen again.
 //!
-//! Owns how alerts are opened and resolved; which there are is each job's
+//! Owns every statement that opens, repeats, escalates or resolves an alert,
+//! and the list of all [`kinds`]. When an alert is raised is its caller's
 //! business. An acknowledged alert counts as open; a dismissed one stays
-//! dismissed, and the next occurrence opens a new one.
+//! dismissed, and the next occurrence opens a new one. Deleting old alerts
+//! and redacting them belongs to retention.
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::Result;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::database::Unprepared;
+pub mod kinds;
+pub mod kiosks;
 
-/// An alert, as a job raises it. Kind and subject together are its
-/// `dedup_key`.
-#[derive(Debug, Clone)]
+use crate::database::Unprepared;
+use kinds::{Kind, Repeat};
+
+/// An alert, as its caller raises it.
+#[derive(Debug, Clone, Serialize)]
 pub struct Alert {
-    /// What kind of trouble, in snake case.
+    /// The kind's name.
     pub kind: &'static str,
     /// `info`, `warning`, `high` or `critical`.
     pub severity: &'static str,
-    /// Who or what is in trouble.
-    pub about: About,
-    /// A sentence for whoever reads the list.
+    /// The kind and what it is about: one alert of this key is open at most.
+    pub dedup_key: String,
+    /// One sentence for the operator.
     pub title: String,
     /// What else is known.
     pub details: Value,
-    /// What to do about it, in plain words.
+    /// What to do about it.
     pub recommended_actions: Value,
+    /// The gym it belongs to; none for the system's own.
+    pub gym_id: Option<Uuid>,
+    /// The kiosk it is about.
+    pub kiosk_id: Option<Uuid>,
+    /// The member it is about.
+    pub member_id: Option<Uuid>,
+    /// The order it ends with.
+    pub order_id: Option<Uuid>,
+    /// When an open alert counts as seen again.
+    pub repeat: Repeat,
+    /// The time zone of [`Repeat::Daily`].
+    pub timezone: Option<String>,
+    /// Whether a new alert may be opened, or only an open one repeated.
+    pub may_open: bool,
+    /// How long no new one is opened after one that an operator dismissed.
+    #[serde(skip)]
+    pub quiet_after_dismissal: Option<TimeDelta>,
 }
 
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
-    /// An order; its id.
-    Order(Uuid),
-    /// One payment intent; the id of our row. The column for an order stays
-    /// empty, because such an alert does not end with the order.
-    Intent(Uuid),
-}
-
-impl About {
-    fn id(self) -> Uuid {
-        match self {
-            Self::Order(id) | Self::Intent(id) => id,
+impl Kind {
+    /// An alert of this kind about `subject`; `words` fill the title's
+    /// placeholders in their order.
+    #[must_use]
+    pub fn about(&self, subject: &str, words: &[&str], details: Value) -> Alert {
+        let mut parts = self.title.split("{}");
+        let mut title = parts.next().unwrap_or_default().to_owned();
+        for (word, part) in words.iter().zip(parts) {
+            title.push_str(word);
+            title.push_str(part);
+        }
+        Alert {
+            kind: self.name,
+            severity: self.severity,
+            dedup_key: self.key(subject),
+            title,
+            details,
+            recommended_actions: json!(self.actions),
+            gym_id: None,
+            kiosk_id: None,
+            member_id: None,
+            order_id: None,
+            repeat: self.repeat,
+            timezone: None,
+            may_open: true,
+            quiet_after_dismissal: self.quiet_after_dismissal,
         }
     }
 
-    fn order(self) -> Option<Uuid> {
-        match self {
-            Self::Order(id) => Some(id),
-            Self::Intent(_) => None,
+    /// The `dedup_key` of this kind about `subject`; without a subject there
+    /// is one alert of the kind.
+    #[must_use]
+    pub fn key(&self, subject: &str) -> String {
+        match subject {
+            "" => self.name.to_owned(),
+            subject => format!("{}:{subject}", self.name),
         }
     }
 }
 
-/// Opens these alerts, or bumps those that are open; answers how many are new.
+/// Opens these alerts, or repeats those that are open, each as its kind says;
+/// answers the keys of those that are new. A repeated alert gets the new
+/// details; one that repeats daily gets severity, title and actions as well.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn open(db: Unprepared<'_>, alerts: &[Alert], now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let column = |read: fn(&Alert) -> &str| -> Vec<String> {
-        alerts.iter().map(|alert| read(alert).to_owned()).collect()
-    };
-    let details: Vec<Value> = alerts.iter().map(|alert| alert.details.clone()).collect();
-    let actions: Vec<Value> = alerts
-        .iter()
-        .map(|alert| alert.recommended_actions.clone())
-        .collect();
-    let subjects: Vec<Uuid> = alerts.iter().map(|alert| alert.about.id()).collect();
-    let orders: Vec<Option<Uuid>> = alerts.iter().map(|alert| alert.about.order()).collect();
-    let opened = sqlx::query_scalar!(
+pub async fn open(db: Unprepared<'_>, alerts: &[Alert], now: DateTime<Utc>) -> Result<Vec<String>> {
+    if alerts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let quiet = alerts.iter().find_map(|alert| alert.quiet_after_dismissal);
+    sqlx::query_scalar!(
         r#"
-        with raised as (
-            insert into alerts (kind, severity, order_id, dedup_key, title, details,
-                                recommended_actions, opened_at, last_seen_at)
-            select kind, severity, order_id, kind || ':' || subject, title, details,
-                   actions, $8, $8
-              from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[],
-                          $7::jsonb[])
-                   as raised (kind, severity, subject, order_id, title, details, actions)
-            on conflict (dedup_key) where status in ('open', 'acknowledged')
-            do update
-               set last_seen_at = excluded.last_seen_at,
-                   occurrences = alerts.occurrences + 1,
-                   details = excluded.details
-            returning occurrences
+        with raised as materialized (
+            select *
+              from jsonb_to_recordset($1)
+                   as raised (kind text, severity text, dedup_key text, title text, details jsonb,
+                              recommended_actions jsonb, gym_id uuid, kiosk_id uuid,
+                              member_id uuid, order_id uuid, repeat text, timezone text,
+                              may_open boolean)
+        ), repeated as (
+            update alerts a
+               set last_seen_at = $2,
+                   details = r.details,
+                   occurrences = a.occurrences + (
+                       r.repeat <> 'daily'
+                       or (a.last_seen_at at time zone r.timezone)::date
+                          < ($2 at time zone r.timezone)::date)::int,
+                   severity = case when r.repeat = 'daily' then r.severity else a.severity end,
+                   title = case when r.repeat = 'daily' then r.title else a.title end,
+                   recommended_actions = case
+                       when r.repeat = 'daily' then r.recommended_actions
+                       else a.recommended_actions
+                   end
+              from raised r
+             cross join lateral (
+                   select id
+                     from alerts
+                    where dedup_key = r.dedup_key
+                      and status in ('open', 'acknowledged')
+                    limit 1
+             ) present
+             where a.id = present.id
+               and a.status in ('open', 'acknowledged')
+               and case r.repeat
+                   when 'hourly' then a.last_seen_at <= $2::timestamptz - interval '1 hour'
+                   when 'daily' then a.last_seen_at <= $2
+                       and ((a.last_seen_at at time zone r.timezone)::date
+                            < ($2 at time zone r.timezone)::date
+                            or a.severity <> r.severity)
+                   else true
+               end
         )
-        select count(*) as "opened!"
-          from raised
-         where occurrences = 1
+        insert into alerts (kind, severity, dedup_key, title, details, recommended_actions, gym_id,
+                            kiosk_id, member_id, order_id, opened_at, last_seen_at)
+        select kind, severity, dedup_key, title, details, recommended_actions, gym_id,
+               kiosk_id, member_id, order_id, $2::timestamptz, $2
+          from raised r
+         where may_open
+           and not exists (
+                   select from alerts a
+                    where a.dedup_key = r.dedup_key
+                      and a.status = 'dismissed'
+                      and a.opened_at between $3::timestamptz and $2
+               )
+            on conflict (dedup_key) where status in ('open', 'acknowledged')
+            do nothing
+        returning dedup_key
         "#,
-        &column(|alert| alert.kind),
-        &column(|alert| alert.severity),
-        &subjects,
-        &orders as &[Option<Uuid>],
-        &column(|alert| &alert.title),
-        &details,
-        &actions,
+        Json(alerts) as _,
         now,
+        quiet.map(|quiet| now - quiet),
     )
-    .fetch_one(db)
-    .await?;
-    Ok(opened.unsigned_abs())
+    .fetch_all(db)
+    .await
 }
 
-/// Resolves the open alerts of these kinds whose order is in none of these
-/// statuses any more; answers how many.
+/// An alert that is open.
+#[derive(Debug)]
+pub struct OpenAlert {
+    /// Its id, for [`resolve`].
+    pub id: Uuid,
+    /// Its key.
+    pub dedup_key: String,
+    /// Since when.
+    pub opened_at: DateTime<Utc>,
+}
+
+/// The open alerts of this kind.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn resolve_for_orders_no_longer(
-    db: Unprepared<'_>,
-    statuses: &[&str],
-    kinds: &[&str],
-    now: DateTime<Utc>,
-) -> sqlx::Result<u64> {
-    let text = |words: &[&str]| -> Vec<String> { words.iter().map(|w| (*w).to_owned()).collect() };
-    let resolved = sqlx::query!(
-        "update alerts a
-            set status = 'resolved',
-                resolved_at = $2,
-                resolved_by = 'system'
-           from orders o
-          where o.id = a.order_id
-            and o.status <> all($3)
-            and a.kind = any($1)
-            and a.status in ('open', 'acknowledged')",
-        &text(kinds),
-        now,
-        &text(statuses),
+pub async fn open_of_kind(db: Unprepared<'_>, kind: &Kind) -> Result<Vec<OpenAlert>> {
+    sqlx::query_as!(
+        OpenAlert,
+        "select id, dedup_key, opened_at
+           from alerts
+          where kind = $1
+            and status in ('open', 'acknowledged')",
+        kind.name,
     )
-    .execute(db)
-    .await?;
-    Ok(resolved.rows_affected())
+    .fetch_all(db)
+    .await
 }
 
-/// Resolves the open alerts of this kind about an intent that is no longer
-/// `missing`; answers how many.
+/// An alert that was just resolved.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The member it was about.
+    pub member_id: Option<Uuid>,
+    /// Since when it was open.
+    pub opened_at: DateTime<Utc>,
+    /// How often it was seen.
+    pub occurrences: i32,
+}
+
+/// Resolves those of these alerts that are still open; answers them.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn resolve_for_found_intents(
+pub async fn resolve(
     db: Unprepared<'_>,
-    kind: &str,
+    ids: &[Uuid],
     now: DateTime<Utc>,
-) -> sqlx::Result<u64> {
-    let resolved = sqlx::query!(
-        "update alerts a
+) -> Result<Vec<Resolved>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        Resolved,
+        "update alerts
             set status = 'resolved',
                 resolved_at = $2,
                 resolved_by = 'system'
-           from payment_intents p
-          where a.kind = $1
-            and a.order_id is null
-            and a.status in ('open', 'acknowledged')
-            and p.id = uuid_or_null(split_part(a.dedup_key, ':', 2))
-            and p.status <> 'missing'",
-        kind,
+          where id = any($1)
+            and status in ('open', 'acknowledged')
+         returning member_id, opened_at, occurrences",
+        ids,
         now,
     )
-    .execute(db)
-    .await?;
-    Ok(resolved.rows_affected())
+    .fetch_all(db)
+    .await
 }

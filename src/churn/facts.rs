@@ -13,7 +13,7 @@ use super::model::{self, Facts};
 use super::verdict::Level;
 use crate::database::Unprepared;
 
-/// The members of a gym whose visits stand for all.
+/// How many members of a gym are the sample for all.
 const SAMPLE: i64 = 50;
 
 /// A member to be judged.
@@ -41,7 +41,7 @@ pub(crate) async fn of_members(
         .iter()
         .map(|member| member.timezone.clone())
         .collect();
-    let mut facts = visits_and_talks(db, &ids, &timezones, at).await?;
+    let mut facts = visits_and_conversations(db, &ids, &timezones, at).await?;
     for (facts, member) in facts.iter_mut().zip(members) {
         facts.joined_ago = member.joined_ago;
         facts.ends_in = member.ends_in;
@@ -58,7 +58,7 @@ pub(crate) async fn gaps_of_gyms(
     let sample = sample(Unprepared(db), gyms).await?;
     let ids: Vec<Uuid> = sample.iter().map(|one| one.id).collect();
     let timezones: Vec<String> = sample.iter().map(|one| one.timezone.clone()).collect();
-    let facts = visits_and_talks(db, &ids, &timezones, at).await?;
+    let facts = visits_and_conversations(db, &ids, &timezones, at).await?;
     let gap = |gym: &Uuid| {
         let of_gym = sample
             .iter()
@@ -69,7 +69,7 @@ pub(crate) async fn gaps_of_gyms(
     Ok(gyms.iter().map(|gym| (*gym, gap(gym))).collect())
 }
 
-async fn visits_and_talks(
+async fn visits_and_conversations(
     db: &mut PgConnection,
     ids: &[Uuid],
     timezones: &[String],
@@ -84,7 +84,7 @@ async fn visits_and_talks(
         last_ago: row.last_ago,
         recent: row.recent,
         before: row.before,
-        talks: row.talks,
+        conversations: row.conversations,
         negative: row.negative,
         joined_ago: None,
         ends_in: None,

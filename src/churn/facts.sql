@@ -7,7 +7,7 @@ select
     coalesce(today.day - latest.day, 0) as "last_ago!",
     coalesce(rhythm.recent, 0)::int as "recent!",
     coalesce(rhythm.before, 0)::int as "before!",
-    mood.talks::int as "talks!",
+    mood.conversations::int as "conversations!",
     mood.negative::int as "negative!"
 from unnest($1::uuid[], $2::text[]) with ordinality as m (id, timezone, place)
 cross join lateral (
@@ -36,7 +36,7 @@ cross join lateral (
 ) as rhythm
 cross join lateral (
     select
-        count(*) as talks,
+        count(*) as conversations,
         count(*) filter (where sentiment = 'negative') as negative
     from conversation_sessions
     where member_id = m.id

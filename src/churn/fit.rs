@@ -194,7 +194,7 @@ fn lack(lessons: &[Row], test: &[Row]) -> Option<String> {
         let absent = rows.iter().filter(|row| row.absent).count();
         rows.len() >= all && absent >= each && rows.len() - absent >= each
     };
-    let tell = |what, rows: &[Row], (all, each)| {
+    let describe = |what, rows: &[Row], (all, each)| {
         format!(
             "too little history: {} rows to {what}, of which {} did not come; it takes {all}, \
              with {each} who came and {each} who did not",
@@ -203,11 +203,11 @@ fn lack(lessons: &[Row], test: &[Row]) -> Option<String> {
         )
     };
     if !is_enough(lessons, ENOUGH_TO_LEARN) {
-        Some(tell("learn from", lessons, ENOUGH_TO_LEARN))
+        Some(describe("learn from", lessons, ENOUGH_TO_LEARN))
     } else if is_enough(test, ENOUGH_TO_TEST) {
         None
     } else {
-        Some(tell("test on", test, ENOUGH_TO_TEST))
+        Some(describe("test on", test, ENOUGH_TO_TEST))
     }
 }
 

@@ -57,10 +57,10 @@ const LONG_ABSENCE: f64 = 10.0;
 const HORIZON: i32 = 30;
 /// A member is new for so many days, unless they came twice.
 const NEW_DAYS: i32 = 14;
-/// Visits that the trend takes as seen on both sides.
+/// Visits that the trend assumes on both sides.
 const TREND_SHRINK: f64 = 2.0;
-/// Conversations taken as held before the first, and how many were negative.
-const TALKS_SHRINK: (f64, f64) = (4.0, 0.8);
+/// Conversations assumed before the first one, and how many were negative.
+const CONVERSATIONS_SHRINK: (f64, f64) = (4.0, 0.8);
 
 /// What is known of a member at one moment, in days of the gym's calendar.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Facts {
     /// Those of the eight weeks that ended 28 days before the last.
     pub before: i32,
     /// Conversations of the last 90 days whose sentiment is known.
-    pub talks: i32,
+    pub conversations: i32,
     /// The negative ones of them.
     pub negative: i32,
     /// Days since joining, where that is known; below 0, yet to come.
@@ -158,14 +158,15 @@ impl Facts {
             }),
             ((1.0 + self.months()) / (1.0 + TYPICAL_MONTHS)).ln(),
             f64::from(u8::from(ends)),
-            self.sourness(),
+            self.negative_share(),
         ]
     }
 
     /// The shrunk share of negative conversations, above what is usual.
-    fn sourness(&self) -> f64 {
-        let (talks, negative) = TALKS_SHRINK;
-        (f64::from(self.negative) + negative) / (f64::from(self.talks) + talks) - negative / talks
+    fn negative_share(&self) -> f64 {
+        let (conversations, negative) = CONVERSATIONS_SHRINK;
+        (f64::from(self.negative) + negative) / (f64::from(self.conversations) + conversations)
+            - negative / conversations
     }
 }
 

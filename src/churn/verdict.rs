@@ -16,7 +16,7 @@ const HYSTERESIS: f64 = 0.05;
 /// known of them, and that alone is no alarm.
 const YOUNG_DAYS: i32 = 30;
 
-/// How a member stands.
+/// The level of risk of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Too new to be judged.
@@ -145,7 +145,7 @@ impl Level {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }
 
-    /// Whether somebody should be told.
+    /// Whether an alert is raised.
     #[must_use]
     pub fn is_at_risk(self) -> bool {
         self >= Self::High
@@ -163,11 +163,11 @@ impl Level {
 
 fn factors(facts: &Facts, weights: &Weights, gap_of_gym: f64) -> Vec<Factor> {
     let points = weights.points(&facts.signals(gap_of_gym));
-    let told = told(facts, facts.usual_gap(gap_of_gym));
+    let values = values(facts, facts.usual_gap(gap_of_gym));
     let mut factors: Vec<Factor> = SIGNALS
         .into_iter()
         .zip(points)
-        .zip(told)
+        .zip(values)
         .filter(|((_, points), _)| *points != 0.0)
         .map(|((code, points), (value, usual, text))| Factor {
             code,
@@ -189,14 +189,14 @@ fn factors(facts: &Facts, weights: &Weights, gap_of_gym: f64) -> Vec<Factor> {
 }
 
 /// Value, comparison and sentence of each signal.
-fn told(facts: &Facts, gap: f64) -> [(f64, Option<f64>, String); 6] {
+fn values(facts: &Facts, gap: f64) -> [(f64, Option<f64>, String); 6] {
     let one_decimal = |number: f64| (number * 10.0).round() / 10.0;
     let (gap, months) = (one_decimal(gap), one_decimal(facts.months()));
     let expected = one_decimal(facts.expected().unwrap_or_default());
     let Facts {
         last_ago,
         recent,
-        talks,
+        conversations,
         negative,
         ..
     } = *facts;
@@ -229,8 +229,8 @@ fn told(facts: &Facts, gap: f64) -> [(f64, Option<f64>, String); 6] {
         ),
         (
             negative.into(),
-            Some(talks.into()),
-            format!("{negative} of {talks} conversations were negative"),
+            Some(conversations.into()),
+            format!("{negative} of {conversations} conversations were negative"),
         ),
     ]
 }

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::telemetry;
 use crate::views::Views;
 
-/// What is done with the churn model.
+/// What to do with the churn model.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Refit the weights of daily-churn-analysis by logistic regression.

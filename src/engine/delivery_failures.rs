@@ -96,7 +96,7 @@ async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(
         None => return Ok((Recorded::Duplicate, schedule)),
         Some(row) if row.has_recovered => Recorded::AlreadyRecovered,
         Some(_) if failed.scope().dry_run => Recorded::DryRun,
-        Some(_) => alert::open(Unprepared(db), failed, &schedule).await?,
+        Some(row) => alert::open(Unprepared(db), failed, &schedule, row.received_at).await?,
     };
     rows::log(Unprepared(db), failed, &schedule, recorded).await?;
     Ok((recorded, schedule))

@@ -89,8 +89,8 @@ impl Hours {
     }
 
     /// The earliest instant after which there was no more than `open_for` of
-    /// opening time until `now`, [`LOOK_BACK`] ago at the earliest. Whoever
-    /// was heard at or after it has been silent for no longer than that.
+    /// opening time until `now`, [`LOOK_BACK`] ago at the earliest. A
+    /// kiosk that was heard at or after it has been silent for no longer.
     /// `None` when there was no opening time at all.
     #[must_use]
     pub fn silent_since(&self, now: DateTime<Utc>, open_for: TimeDelta) -> Option<DateTime<Utc>> {

@@ -1,17 +1,17 @@
 //! Finds kiosks that are down, and keeps one alert for each while they are.
 //!
 //! - What: gives every watched kiosk the status that its silence deserves,
-//!   counted in its gym's opening hours; opens, bumps, escalates and resolves
+//!   counted in its gym's opening hours; opens, repeats, escalates and resolves
 //!   alerts; measures uptime.
 //! - Which rows: kiosks that are online, degraded or offline, or whose
 //!   maintenance is over, in gyms that are not suspended or cancelled; by
 //!   keyset over the gyms.
 //! - Twice is harmless: a status is written where it differs, an alert is
-//!   bumped once an hour, and uptime ends at the full hour.
+//!   repeated once an hour, and uptime ends at the full hour.
 //! - When: every night.
 //!
 //! First the whole fleet is looked at. When most of it fell silent at once,
-//! that is said, and nothing else is changed.
+//! one alert is raised, and nothing else is changed.
 
 use std::sync::Arc;
 
@@ -23,7 +23,6 @@ use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json
 
 mod alerts;
 mod fleet;
-mod follow;
 mod gyms;
 mod results;
 mod settle;
@@ -33,7 +32,7 @@ mod verdict;
 
 use results::Results;
 
-use gyms::{Gym, Gyms, Walk};
+use gyms::{Cursor, Gym, Gyms};
 use settle::Work;
 
 /// The job, as [`super::ALL`] lists it.
@@ -87,19 +86,20 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         }
         fleet::calm(ctx, &fleet, results).await?;
     }
-    let stood: Stood = ctx.checkpoint.resumed().unwrap_or_default();
-    if stood.is_judged {
-        return measure(ctx, &mut gyms, results, stood).await;
+    let checkpoint: Checkpoint = ctx.checkpoint.resumed().unwrap_or_default();
+    if checkpoint.is_judged {
+        return measure(ctx, &mut gyms, results, checkpoint).await;
     }
     let measures_first = ctx.options.dry_run;
-    if measures_first && measure(ctx, &mut gyms, results, stood).await? == Completion::WorkLeft {
+    if measures_first && measure(ctx, &mut gyms, results, checkpoint).await? == Completion::WorkLeft
+    {
         return Ok(Completion::WorkLeft);
     }
-    let judged = judge(ctx, &mut gyms, results, stood).await?;
+    let judged = judge(ctx, &mut gyms, results, checkpoint).await?;
     if measures_first || judged == Completion::WorkLeft {
         return Ok(judged);
     }
-    let judged = Stood {
+    let judged = Checkpoint {
         is_judged: true,
         after: None,
     };
@@ -107,17 +107,17 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
     measure(ctx, &mut gyms, results, judged).await
 }
 
-/// Where a run stood. What was judged or measured looks the same when it is
+/// Where a run stopped. What was judged or measured looks the same when it is
 /// again, so a continuation must not begin at the first gym.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Stood {
+struct Checkpoint {
     /// Every gym is judged; `after` is about measuring.
     is_judged: bool,
     after: Option<Uuid>,
 }
 
-impl Stood {
-    /// Notes that the walk has come past these gyms.
+impl Checkpoint {
+    /// Saves that these gyms are passed.
     fn pass(self, ctx: &JobContext, gyms: &[Arc<Gym>]) {
         let after = gyms.last().map(|gym| gym.id);
         ctx.checkpoint.save(&Self { after, ..self });
@@ -129,12 +129,12 @@ async fn judge(
     ctx: &JobContext,
     gyms: &mut Gyms,
     results: &mut Results,
-    stood: Stood,
+    checkpoint: Checkpoint,
 ) -> Result<Completion, JobError> {
-    let mut walk = Walk::after(stood.after);
+    let mut cursor = Cursor::after(checkpoint.after);
     let size = ctx.options.batch_size_or(BATCH);
     while !ctx.budget.is_spent() {
-        let batch = gyms.next(&mut walk, ctx, size).await?;
+        let batch = gyms.next(&mut cursor, ctx, size).await?;
         if batch.is_empty() {
             return Ok(Completion::Done);
         }
@@ -142,7 +142,7 @@ async fn judge(
         if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
-        stood.pass(ctx, &batch);
+        checkpoint.pass(ctx, &batch);
     }
     Ok(Completion::WorkLeft)
 }
@@ -152,12 +152,12 @@ async fn measure(
     ctx: &JobContext,
     gyms: &mut Gyms,
     results: &mut Results,
-    stood: Stood,
+    checkpoint: Checkpoint,
 ) -> Result<Completion, JobError> {
-    let mut walk = Walk::after(stood.after.filter(|_| stood.is_judged));
+    let mut cursor = Cursor::after(checkpoint.after.filter(|_| checkpoint.is_judged));
     let size = ctx.options.batch_size_or(MEASURED_AT_ONCE);
     while !ctx.budget.is_spent() {
-        let batch = gyms.next(&mut walk, ctx, size).await?;
+        let batch = gyms.next(&mut cursor, ctx, size).await?;
         if batch.is_empty() {
             return Ok(Completion::Done);
         }
@@ -174,7 +174,7 @@ async fn measure(
         if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
-        stood.pass(ctx, &batch);
+        checkpoint.pass(ctx, &batch);
     }
     Ok(Completion::WorkLeft)
 }

@@ -2,10 +2,13 @@
 //! alert for a policy that fails. Neither names a person.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::Result;
 use uuid::Uuid;
 
 use super::target::{Facts, KeyRange};
+use crate::alerts::kinds::RETENTION_POLICY_FAILING;
+use crate::alerts::{self, Alert};
 use crate::database::Unprepared;
 
 /// Adds to what this run has erased from the target's table.
@@ -33,61 +36,39 @@ pub(crate) async fn log(
     Ok(())
 }
 
-/// Opens an alert for each of these policies; one that is open is bumped, once
-/// an hour at the most.
+/// Opens an alert for each of these policies, with the error.
 pub(crate) async fn alert(
     db: Unprepared<'_>,
     targets: &[String],
     errors: &[String],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sqlx::query!(
-        r#"
-        insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
-                            opened_at, last_seen_at)
-        select 'retention_policy_failing', 'high', 'retention_policy_failing:' || target,
-               'Not everything is erased from ' || target,
-               jsonb_build_object('target', target, 'error', error),
-               '["Mend what the error names", "Rehearse with run cleanup-old-data --dry-run"]',
-               $3, $3
-          from unnest($1::text[], $2::text[]) as failing (target, error)
-        on conflict (dedup_key) where status in ('open', 'acknowledged')
-        do update
-           set last_seen_at = excluded.last_seen_at,
-               occurrences = alerts.occurrences + 1,
-               details = excluded.details
-         where alerts.last_seen_at <= excluded.last_seen_at - interval '1 hour'
-        "#,
-        targets,
-        errors,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+    let failing = targets.iter().zip(errors);
+    let raised: Vec<Alert> = failing
+        .map(|(target, error)| {
+            let details = json!({ "target": target, "error": error });
+            RETENTION_POLICY_FAILING.about(target, &[target], details)
+        })
+        .collect();
+    alerts::open(db, &raised, now).await.map(drop)
 }
 
 /// Resolves the alerts of all policies but these.
 pub(crate) async fn resolve(
-    db: Unprepared<'_>,
+    Unprepared(connection): Unprepared<'_>,
     all_but: &[String],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sqlx::query!(
-        "update alerts
-            set status = 'resolved',
-                resolved_at = $2,
-                resolved_by = 'system'
-          where kind = 'retention_policy_failing'
-            and status in ('open', 'acknowledged')
-            and dedup_key <> all(
-                select 'retention_policy_failing:' || target
-                  from unnest($1::text[]) as spared (target)
-            )",
-        all_but,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+    let open = alerts::open_of_kind(Unprepared(connection), &RETENTION_POLICY_FAILING).await?;
+    let spared: Vec<String> = all_but
+        .iter()
+        .map(|target| RETENTION_POLICY_FAILING.key(target))
+        .collect();
+    let over = open
+        .into_iter()
+        .filter(|alert| !spared.contains(&alert.dedup_key));
+    let ids: Vec<Uuid> = over.map(|alert| alert.id).collect();
+    alerts::resolve(Unprepared(connection), &ids, now)
+        .await
+        .map(drop)
 }

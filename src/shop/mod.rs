@@ -1,4 +1,6 @@
-//! What the two shop jobs share: payment intents and reserved stock.
+//! What the two shop jobs share: the frame of a run, payment intents and
+//! reserved stock.
 
 pub mod payment_intents;
 pub mod stock;
+pub mod sweep;

@@ -1,11 +1,11 @@
-//! Payment intents: asking Stripe about them, ending them, writing its word.
+//! Payment intents: fetching them from Stripe, ending them, writing the result.
 //!
 //! Owns what every job that settles intents needs: one intent is read and
-//! ended at Stripe ([`ask`], [`end`]), the answers become [`Word`]s, and
-//! [`sync`] writes them into our rows. Promises that only Stripe's own word
-//! changes a status, that trouble on the way never does, and that a
-//! [`Breaker`] stops a run whose every call fails. Which intents are asked
-//! about, and what becomes of their orders, is each job's business.
+//! ended at Stripe ([`fetch()`], [`end`]), the answers become
+//! [`IntentState`]s, and [`sync`] writes them into our rows. Promises that only
+//! an answer of Stripe changes a status, that an error on the way never does,
+//! and that a [`Breaker`] stops a run whose every call fails. Which intents are
+//! fetched, and what becomes of their orders, is each job's business.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ mod fetch;
 mod sync;
 
 pub use breaker::Breaker;
-pub use fetch::{ask, end, prove, together};
+pub use fetch::{end, fetch, prove, together};
 pub use sync::{Synced, sync};
 
 /// An intent as our table has it.
@@ -33,20 +33,20 @@ pub struct LocalIntent {
     pub cancel_attempts: i32,
 }
 
-/// What Stripe said of one intent.
+/// What Stripe answered about one intent.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct IntentReport {
     /// The intent.
     pub intent: LocalIntent,
-    /// Stripe's word.
-    pub word: Word,
+    /// Its state at Stripe.
+    pub state: IntentState,
     /// Whether a cancel was tried, so that the next gets a new key.
     pub tried: bool,
 }
 
-/// Stripe's word on an intent.
+/// The state of an intent at Stripe, or why it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
+pub enum IntentState {
     /// Canceled, by us or found so.
     Canceled {
         /// Why, in Stripe's words.
@@ -60,7 +60,7 @@ pub enum Word {
     Succeeded,
     /// The money is held for us.
     RequiresCapture,
-    /// A bank is still at it.
+    /// A bank is still processing it.
     Processing,
     /// It waits for the customer, in this status, and so may be ended.
     Open(String),
@@ -68,24 +68,24 @@ pub enum Word {
     Unclear(String),
     /// Stripe does not know it.
     Missing(String),
-    /// A refusal that trying again does not mend.
+    /// A refusal that no retry changes.
     Refused(String),
     /// Our key is refused, or a 404 is not believed: no fault of the intent.
     Denied(String),
 }
 
-impl Told {
+impl IntentReport {
     /// A 404 is believed only while most others are not 404s: a key of the
     /// wrong account gives it for every intent.
     pub fn distrust_missing(&mut self) {
-        if let Word::Missing(why) = &self.word {
-            self.word = Word::Denied(why.clone());
+        if let IntentState::Missing(why) = &self.state {
+            self.state = IntentState::Denied(why.clone());
         }
     }
 }
 
-impl Word {
-    /// Reads an answer; `by_us` says who ended an intent that is canceled.
+impl IntentState {
+    /// Reads an answer; `by_us` says whether we ended an intent that is canceled.
     fn read(answer: Result<Intent, Failure>, by_us: bool) -> Self {
         match answer {
             Ok(intent) => Self::of(intent, by_us),
@@ -119,14 +119,14 @@ impl Word {
         matches!(self, Self::Open(_))
     }
 
-    /// Whether nobody can pay through the intent any more.
+    /// Whether no customer can pay through the intent any more.
     #[must_use]
     pub fn is_canceled(&self) -> bool {
         matches!(self, Self::Canceled { .. })
     }
 
-    /// Whether Stripe said something of this very intent: a status, a 404 or
-    /// a refusal, and not that it has no time or does not like our key.
+    /// Whether Stripe answered about this very intent: a status, a 404 or a
+    /// refusal, and not that it has no time or refuses our key.
     #[must_use]
     pub fn is_definite(&self) -> bool {
         !matches!(self, Self::Unclear(_) | Self::Denied(_))
@@ -134,7 +134,7 @@ impl Word {
 
     /// What our tables note as the last error, if anything went wrong.
     #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
+    pub fn error(&self) -> Option<&str> {
         match self {
             Self::Unclear(why) | Self::Missing(why) | Self::Refused(why) | Self::Denied(why) => {
                 Some(why)
@@ -143,8 +143,8 @@ impl Word {
         }
     }
 
-    /// The status our row gets: Stripe's word, `missing`, or none when Stripe
-    /// did not say.
+    /// The status our row gets: Stripe's, `missing`, or none when Stripe did
+    /// not say.
     #[must_use]
     pub fn status(&self) -> Option<&str> {
         match self {

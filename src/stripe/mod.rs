@@ -44,7 +44,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 pub struct Settings {
     /// A secret or restricted key; without one every call is [`Failure::Denied`].
     pub key: Option<SecretString>,
-    /// Where the API stands, without a trailing slash.
+    /// The address of the API, without a trailing slash.
     pub base: Url,
     /// Calls per second of this process.
     pub max_rps: NonZeroU32,

@@ -98,10 +98,10 @@ async fn an_order_that_can_still_be_paid_is_not_even_asked_about() {
 #[tokio::test]
 async fn a_young_intent_is_left_to_its_customer_unless_its_order_has_ended() {
     let app = App::new().await;
-    for whose in [
+    for order in [
         "no order", "overdue", "PAID", "EXPIRED", "CANCELED", "REFUNDED",
     ] {
-        app.intent_of(whose, 6, OPEN, Some(OPEN)).await;
+        app.intent_of(order, 6, OPEN, Some(OPEN)).await;
     }
 
     let reply = app.deliver(CLEANUP).await;

@@ -37,7 +37,7 @@ impl App {
 }
 
 #[tokio::test]
-async fn whoever_stays_away_is_scored_by_their_own_rhythm() {
+async fn a_member_who_stays_away_is_scored_by_their_own_rhythm() {
     let app = App::new().await;
     let gym = app.gym_in("Europe/Paris").await;
     let [thrice, gone, weekly, monthly] = app.members(gym, 400).await;

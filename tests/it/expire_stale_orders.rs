@@ -98,7 +98,7 @@ async fn only_what_is_still_reserved_is_released() {
 }
 
 #[tokio::test]
-async fn a_reservation_is_released_by_whoever_calls_the_function() {
+async fn a_reservation_is_released_by_any_caller_of_the_function() {
     let app = App::new().await;
     let order = app.stale_order().await;
     let release = async || {

@@ -21,7 +21,7 @@ mod uptime;
 use seed::{ALWAYS, JOB, NOON};
 
 #[tokio::test]
-async fn a_silent_kiosk_goes_offline_and_somebody_is_told_why_and_what_to_do() {
+async fn a_silent_kiosk_goes_offline_and_an_alert_says_why_and_what_to_do() {
     let app = App::new().await;
     let gym = app.gym(ALWAYS).await;
     app.kiosk(gym, "online", "10 seconds").await;

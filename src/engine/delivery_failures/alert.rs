@@ -1,10 +1,13 @@
 //! The alert `schedule_failing`: opened by a message, resolved by a success.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
 use super::{FailedMessage, KIND, Recorded, Scope, attribution, lock};
+use crate::alerts::kinds::SCHEDULE_FAILING;
+use crate::alerts::{self, Alert, Resolved};
 use crate::database::Unprepared;
 use crate::engine::{Call, Trigger};
 
@@ -23,6 +26,7 @@ pub(super) async fn open(
     db: Unprepared<'_>,
     failed: &FailedMessage,
     schedule: &str,
+    now: DateTime<Utc>,
 ) -> Result<Recorded> {
     let job = failed.job.name;
     let details = json!({
@@ -42,27 +46,14 @@ pub(super) async fn open(
         format!("Try it with a dry run, then run it by hand: POST /api/cron/{job}?dry_run=true"),
         "Once the cause is fixed, replay the message from QStash's DLQ, or wait for the next tick: the first success resolves this alert",
     ]);
-    let occurrences = sqlx::query_scalar!(
-        "insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
-                             opened_at, last_seen_at)
-         values ($1, 'high', $1 || ':' || $2, $3, $4, $5, clock_timestamp(), clock_timestamp())
-         on conflict (dedup_key) where status in ('open', 'acknowledged')
-         do update
-            set last_seen_at = excluded.last_seen_at,
-                occurrences = alerts.occurrences + 1,
-                details = excluded.details
-         returning occurrences",
-        KIND,
-        schedule,
-        failed.title(),
-        details,
-        actions,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(match occurrences {
-        1 => Recorded::Created,
-        _ => Recorded::Repeated,
+    let alert = Alert {
+        recommended_actions: actions,
+        ..SCHEDULE_FAILING.about(schedule, &[job], details)
+    };
+    let opened = alerts::open(db, &[alert], now).await?;
+    Ok(match opened.as_slice() {
+        [] => Recorded::Repeated,
+        _ => Recorded::Created,
     })
 }
 
@@ -146,48 +137,76 @@ async fn mark_recovered(
     Ok(())
 }
 
-/// Resolves the alert once no failure of its schedule is left. An alert that
-/// another transaction holds is left to the next success.
-async fn resolve_alert(db: Unprepared<'_>, job: &str, schedule: &str, run_id: Uuid) -> Result<()> {
-    sqlx::query!(
+/// Resolves the alert once no failure is left, and logs it. When another
+/// transaction holds the alert, the next success resolves it.
+async fn resolve_alert(
+    Unprepared(connection): Unprepared<'_>,
+    job: &str,
+    schedule: &str,
+    run_id: Uuid,
+) -> Result<()> {
+    let Some(alert) = recovered_alert(Unprepared(connection), schedule).await? else {
+        return Ok(());
+    };
+    let resolved = alerts::resolve(Unprepared(connection), &[alert.id], alert.now).await?;
+    for alert in resolved {
+        log_recovery(Unprepared(connection), job, schedule, run_id, &alert).await?;
+    }
+    Ok(())
+}
+
+struct Recovered {
+    id: Uuid,
+    now: DateTime<Utc>,
+}
+
+/// The alert of the schedule, locked, when no failure is left.
+async fn recovered_alert(db: Unprepared<'_>, schedule: &str) -> Result<Option<Recovered>> {
+    sqlx::query_as!(
+        Recovered,
         r#"
-        with over as (
-            select id
-              from alerts
-             where dedup_key = $3 || ':' || $1
-               and status in ('open', 'acknowledged')
-               and not exists (
-                   select from delivery_failures
-                    where counts_for = $1
-                      and mended_at is null
-                      and not dry_run
-               )
-               for update skip locked
-        ), resolved as (
-            update alerts a
-               set status = 'resolved',
-                   resolved_at = clock_timestamp(),
-                   resolved_by = 'system'
-              from over
-             where a.id = over.id
-            returning a.opened_at, a.occurrences
-        )
-        insert into system_logs ("timestamp", log_type, message, details, run_id)
-        select clock_timestamp(), 'cron_' || $3, $4 || ' works again',
-               jsonb_build_object(
-                   'job', $4::text,
-                   'schedule_id', $1::text,
-                   'failing_since', opened_at,
-                   'failed_messages', occurrences,
-                   'alert', 'resolved'
-               ),
-               $2
-          from resolved
+        select id, clock_timestamp() as "now!"
+          from alerts
+         where dedup_key = $2 || ':' || $1
+           and status in ('open', 'acknowledged')
+           and not exists (
+               select from delivery_failures
+                where counts_for = $1
+                  and mended_at is null
+                  and not dry_run
+           )
+           for update skip locked
         "#,
         schedule,
-        run_id,
         KIND,
-        job,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+async fn log_recovery(
+    db: Unprepared<'_>,
+    job: &str,
+    schedule: &str,
+    run_id: Uuid,
+    alert: &Resolved,
+) -> Result<()> {
+    let details = json!({
+        "job": job,
+        "schedule_id": schedule,
+        "failing_since": alert.opened_at,
+        "failed_messages": alert.occurrences,
+        "alert": "resolved",
+    });
+    sqlx::query!(
+        r#"
+        insert into system_logs ("timestamp", log_type, message, details, run_id)
+        values (clock_timestamp(), 'cron_' || $1, $2, $3, $4)
+        "#,
+        KIND,
+        format!("{job} works again"),
+        details,
+        run_id,
     )
     .execute(db)
     .await?;

@@ -1,6 +1,7 @@
 //! A failed message as a row of `delivery_failures`, and as a line in
 //! `system_logs`. A message that is there already is left as it is.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Result;
 
@@ -12,6 +13,8 @@ use crate::database::Unprepared;
 pub(super) struct NewRow {
     /// Whether a run has succeeded since.
     pub(super) has_recovered: bool,
+    /// When it was written.
+    pub(super) received_at: DateTime<Utc>,
 }
 
 /// Writes the row, and whether a run has succeeded since the last attempt. That
@@ -56,7 +59,7 @@ pub(super) async fn insert(
           from attempt
           left join recovery on true
         on conflict (source_message_id) do nothing
-        returning mended_by is not null as "has_recovered!"
+        returning mended_by is not null as "has_recovered!", received_at
         "#,
         failed.message_id,
         failed.job.name,

@@ -1,4 +1,4 @@
-//! The rows of the job: which intents are stale, and what Stripe's word
+//! The rows of the job: which intents are stale, and what Stripe's answer
 //! changes.
 //!
 //! Every statement is guarded by the state it expects and bound to `ctx.now`.
@@ -9,80 +9,26 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{BATCH, Results, SAMPLES, trouble};
-use crate::alerts;
+use super::{Results, SAMPLES, alerts};
 use crate::database::Unprepared;
-use crate::engine::{Batch, Completion, JobContext, JobError, context};
-use crate::shop::payment_intents::{self, LocalIntent, Synced, Told, Word};
+use crate::engine::{Batch, JobContext, JobError, context};
+use crate::shop::payment_intents::{self, IntentReport, IntentState, LocalIntent, Synced};
+use crate::shop::sweep::Key;
 
 /// Who the audit trail says did it.
 const ACTOR: &str = "system:cleanup-stale-payment-intents";
 /// How old an intent is when it is stale whatever became of its order, unless
 /// that can still be paid.
 const STALE: TimeDelta = TimeDelta::days(7);
-/// How long Stripe's word is good.
+/// How long Stripe's answer is good.
 const FRESH: TimeDelta = TimeDelta::hours(1);
-
-/// Where the walk over the stale intents stands.
-#[derive(Debug)]
-pub(super) struct Cursor {
-    after: Option<(DateTime<Utc>, Uuid)>,
-    left: u64,
-    at_the_end: bool,
-}
-
-impl Cursor {
-    pub(super) fn at_the_longest_untouched(ctx: &JobContext) -> Self {
-        Self {
-            after: None,
-            left: ctx.rows_left(),
-            at_the_end: ctx.rows_left() == 0,
-        }
-    }
-
-    /// Done once every stale intent was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Completion {
-        if self.at_the_end {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
-    }
-
-    /// Some of the intents that were handed out were not looked at.
-    pub(super) fn interrupted(&mut self) {
-        self.at_the_end = false;
-        self.left = 0;
-    }
-
-    /// The next batch of stale intents.
-    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Vec<LocalIntent>, JobError> {
-        let size = ctx.options.batch_size_or(BATCH);
-        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
-        if size == 0 || self.at_the_end {
-            return Ok(Vec::new());
-        }
-        let mut tx = ctx.reading().await?;
-        let rows = stale(Unprepared(&mut tx), ctx, self.after, None, size)
-            .await
-            .map_err(context("pick stale intents"))?;
-        self.after = rows
-            .last()
-            .map(|row| (row.updated_at, row.id))
-            .or(self.after);
-        let read = rows.len() as u64;
-        self.left -= self.left.min(read);
-        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
-        Ok(rows.into_iter().map(StaleRow::intent).collect())
-    }
-}
 
 /// Which of these are still stale, and of each whether its order has ended.
 pub(super) async fn still_stale(
     ctx: &JobContext,
-    asked: &[Told],
+    reports: &[IntentReport],
 ) -> Result<HashMap<Uuid, bool>, JobError> {
-    let ids: Vec<Uuid> = asked.iter().map(|told| told.intent.id).collect();
+    let ids: Vec<Uuid> = reports.iter().map(|report| report.intent.id).collect();
     let mut tx = ctx.reading().await?;
     let rows = stale(Unprepared(&mut tx), ctx, None, Some(&ids), i64::MAX)
         .await
@@ -91,40 +37,45 @@ pub(super) async fn still_stale(
     Ok(rows.collect())
 }
 
-/// Writes what was told, all in the one transaction of `batch`, and adds it
-/// to `sum`.
+/// Writes what Stripe answered, all in the one transaction of `batch`, and adds
+/// it to `sum`.
 pub(super) async fn apply(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
-    told: &[Told],
+    reports: &[IntentReport],
     sum: &mut Results,
 ) -> Result<(), JobError> {
-    let words: Vec<&Told> = told.iter().collect();
-    let synced = payment_intents::sync(batch.db()?, &words, ctx, ACTOR)
+    let all: Vec<&IntentReport> = reports.iter().collect();
+    let synced = payment_intents::sync(batch.db()?, &all, ctx, ACTOR)
         .await
-        .map_err(context("write what Stripe said"))?;
+        .map_err(context("write what Stripe answered"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
-    let raised = trouble::found(batch, told, &synced).await?;
-    sum.alerts_opened += alerts::open(batch.db()?, &raised, ctx.now)
+    let raised = alerts::about(batch, reports, &synced).await?;
+    let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
         .await
         .map_err(context("open alerts"))?;
-    for told in told {
-        count(told, synced.get(&told.intent.id), sum, ctx.options.dry_run);
+    sum.alerts_opened += opened.len() as u64;
+    for report in reports {
+        let row = synced.get(&report.intent.id);
+        count(report, row, sum, ctx.options.dry_run);
     }
     Ok(())
 }
 
-/// Counts an intent once. `row` is what was written; nothing was when
-/// somebody else had brought the intent to an end.
-fn count(told: &Told, row: Option<&Synced>, sum: &mut Results, dry_run: bool) {
-    let stripe_id = &told.intent.stripe_id;
-    let (action, counter) = match (row, &told.word) {
-        (Some(row), Word::Canceled { by_us: true, .. }) if row.has_turned() => (
+/// Counts an intent once. `row` is what was written: nothing, when the intent
+/// had ended here in the meantime.
+fn count(report: &IntentReport, row: Option<&Synced>, sum: &mut Results, dry_run: bool) {
+    let stripe_id = &report.intent.stripe_id;
+    let (action, counter) = match (row, &report.state) {
+        (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned() => (
             "payment_intents_canceled",
             &mut sum.payment_intents_canceled,
         ),
         (Some(row), _) if row.has_turned() => ("payments_updated", &mut sum.payments_updated),
-        (Some(_), Word::Unclear(why) | Word::Refused(why) | Word::Denied(why)) => {
+        (
+            Some(_),
+            IntentState::Unclear(why) | IntentState::Refused(why) | IntentState::Denied(why),
+        ) => {
             return sum.add_error(stripe_id, why);
         }
         _ => ("left_alone", &mut sum.left_alone),
@@ -138,19 +89,19 @@ fn count(told: &Told, row: Option<&Synced>, sum: &mut Results, dry_run: bool) {
     }
 }
 
-/// A stale intent, and where it stands in the line.
+/// A stale intent, and its place in the line.
 #[derive(Debug)]
-struct StaleRow {
-    id: Uuid,
+pub(super) struct StaleRow {
+    pub(super) id: Uuid,
     stripe_id: String,
     checkout_session_id: Option<String>,
     cancel_attempts: i32,
-    updated_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
     order_has_ended: bool,
 }
 
 impl StaleRow {
-    fn intent(self) -> LocalIntent {
+    pub(super) fn intent(self) -> LocalIntent {
         LocalIntent {
             id: self.id,
             stripe_id: self.stripe_id,
@@ -160,12 +111,12 @@ impl StaleRow {
     }
 }
 
-/// Stale intents of this run's shard, those let lie longest first: after
+/// Stale intents of this run's shard, the longest untouched first: after
 /// `after`, or only of `these`.
-async fn stale(
+pub(super) async fn stale(
     db: Unprepared<'_>,
     ctx: &JobContext,
-    after: Option<(DateTime<Utc>, Uuid)>,
+    after: Option<Key>,
     these: Option<&[Uuid]>,
     size: i64,
 ) -> sqlx::Result<Vec<StaleRow>> {

@@ -1,6 +1,6 @@
--- Open intents that nobody will settle any more, as of $1: of an order that has ended, or made before $2 ("a week ago")
--- and not of an order that can still be paid. Those let lie longest come first, after ($4, $5), of the shard $6 of $7.
--- What Stripe gave its word on since $3 ("an hour ago") is not asked about again. With $8, only of these.
+-- Open intents that nothing will settle any more, as of $1: of an order that has ended, or made before $2 ("a week ago")
+-- and not of an order that can still be paid. The longest untouched come first, after ($4, $5), of the shard $6 of $7.
+-- What Stripe answered about since $3 ("an hour ago") is not asked about again. With $8, only of these.
 -- The statuses are spelled out because the index payment_intents_open_by_turn is found by them.
 select p.id, p.stripe_payment_intent_id as stripe_id, p.checkout_session_id, p.cancel_attempts, p.updated_at,
        coalesce(o.status in ('EXPIRED', 'CANCELED', 'REFUNDED'), false) as "order_has_ended!"

@@ -1,46 +1,55 @@
 //! The alerts `churn_risk`: one for each member at high or critical risk.
 //!
-//! Opened on entering the risk and resolved on leaving it; in between bumped
-//! once a day, with the severity of the level. One that a person dismissed or
-//! resolved is not opened again until the member has left the risk and comes
-//! back into it. No name is written here: the member's id is enough.
+//! Opened on entering the risk and resolved on leaving it; in between repeated
+//! once a day, with the severity of the level. One that an operator dismissed
+//! or resolved is not opened again until the member has left the risk and
+//! comes back into it. No name is written here: the member's id is enough.
+
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::walk::Judged;
+use super::pages::Judged;
+use crate::alerts::kinds::{CHURN_RISK_CRITICAL, CHURN_RISK_HIGH};
+use crate::alerts::{self, Alert};
 use crate::churn::verdict::{Factor, Level};
 use crate::database::Unprepared;
 
-/// A member at risk, as an alert tells it.
-#[derive(Debug, Clone)]
-pub(super) struct AtRisk {
-    member_id: Uuid,
-    day: NaiveDate,
-    timezone: String,
-    /// Whether they were not at risk before.
-    is_entering: bool,
-    title: &'static str,
-    actions: Value,
+/// Opens or repeats the alerts of these members, who are at risk; answers
+/// which members have a new one.
+pub(super) async fn open(
+    Unprepared(connection): Unprepared<'_>,
+    risky: &[&Judged],
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>> {
+    let judged: HashMap<Uuid, &Judged> = risky.iter().map(|one| (one.member.id, *one)).collect();
+    let scores = written(Unprepared(connection), risky).await?;
+    let of = |score: Score| Some(alert(judged.get(&score.member_id)?, score));
+    let raised: Vec<Alert> = scores.into_iter().filter_map(of).collect();
+    let opened = alerts::open(Unprepared(connection), &raised, now).await?;
+    let opened: HashSet<String> = opened.into_iter().collect();
+    let is_new = |alert: &&Alert| opened.contains(&alert.dedup_key);
+    let new = raised.iter().filter(is_new);
+    Ok(new.filter_map(|alert| alert.member_id).collect())
 }
 
-impl AtRisk {
-    pub(super) fn of(judged: &Judged) -> Self {
-        let is_critical = judged.verdict.level == Level::Critical;
-        Self {
-            member_id: judged.member.id,
-            day: judged.member.today,
-            timezone: judged.member.timezone.clone(),
-            is_entering: !judged.member.previous.is_some_and(Level::is_at_risk),
-            title: if is_critical {
-                "A member has most likely stopped coming"
-            } else {
-                "A member may stop coming"
-            },
-            actions: actions(&judged.verdict.factors),
-        }
+fn alert(judged: &Judged, score: Score) -> Alert {
+    let member = &judged.member;
+    let kind = match judged.verdict.level {
+        Level::Critical => CHURN_RISK_CRITICAL,
+        _ => CHURN_RISK_HIGH,
+    };
+    let is_entering = !member.previous.is_some_and(Level::is_at_risk);
+    Alert {
+        gym_id: Some(score.gym_id),
+        member_id: Some(member.id),
+        timezone: Some(member.timezone.clone()),
+        recommended_actions: actions(&judged.verdict.factors),
+        may_open: is_entering || !score.was_alerted,
+        ..kind.about(&member.id.to_string(), &[], score.details)
     }
 }
 
@@ -64,139 +73,74 @@ fn actions(factors: &[Factor]) -> Value {
     json!(actions)
 }
 
-struct Columns {
-    ids: Vec<Uuid>,
-    days: Vec<NaiveDate>,
-    timezones: Vec<String>,
-    titles: Vec<String>,
-    actions: Vec<Value>,
-}
-
-fn columns(risky: &[AtRisk]) -> Columns {
-    Columns {
-        ids: risky.iter().map(|one| one.member_id).collect(),
-        days: risky.iter().map(|one| one.day).collect(),
-        timezones: risky.iter().map(|one| one.timezone.clone()).collect(),
-        titles: risky.iter().map(|one| one.title.to_owned()).collect(),
-        actions: risky.iter().map(|one| one.actions.clone()).collect(),
-    }
-}
-
-/// Brings the open alerts of these members up to date.
-pub(super) async fn bump(db: Unprepared<'_>, risky: &[AtRisk], now: DateTime<Utc>) -> Result<u64> {
-    let columns = columns(risky);
-    let bumped = sqlx::query!(
-        "update alerts a
-            set severity = c.level,
-                title = r.title,
-                details = jsonb_build_object('score', c.score, 'level', c.level,
-                                             'scored_on', c.scored_on,
-                                             'model_version', c.model_version,
-                                             'factors', c.factors),
-                recommended_actions = r.actions,
-                last_seen_at = $6,
-                occurrences = a.occurrences + (
-                    (a.last_seen_at at time zone r.timezone)::date < r.day)::int
-           from unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::jsonb[])
-                as r (member_id, day, timezone, title, actions)
-           join member_churn c
-             on c.member_id = r.member_id
-            and c.scored_on = r.day
-            and c.level in ('high', 'critical')
-           cross join lateral (
-               select id
-                 from alerts
-                where dedup_key = 'churn_risk:' || r.member_id
-                  and status in ('open', 'acknowledged')
-                limit 1
-           ) standing
-          where a.id = standing.id
-            and a.status in ('open', 'acknowledged')
-            and a.last_seen_at <= $6
-            and ((a.last_seen_at at time zone r.timezone)::date < r.day or a.severity <> c.level)",
-        &columns.ids,
-        &columns.days,
-        &columns.timezones,
-        &columns.titles,
-        &columns.actions,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(bumped.rows_affected())
-}
-
-/// Opens an alert for those who enter the risk, and for those whose alert
-/// somebody has lost; answers for whom.
-pub(super) async fn open(
-    db: Unprepared<'_>,
-    risky: &[AtRisk],
+/// Resolves the alerts of those of these members who are no longer at risk;
+/// answers the members.
+pub(super) async fn resolve(
+    Unprepared(connection): Unprepared<'_>,
+    members: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>> {
-    let entering: Vec<bool> = risky.iter().map(|one| one.is_entering).collect();
-    let columns = columns(risky);
-    sqlx::query_scalar!(
+    let over = over(Unprepared(connection), members, now).await?;
+    let resolved = alerts::resolve(Unprepared(connection), &over, now).await?;
+    Ok(resolved.iter().filter_map(|it| it.member_id).collect())
+}
+
+/// A score at risk, as it was just written.
+struct Score {
+    member_id: Uuid,
+    gym_id: Uuid,
+    details: Value,
+    /// Whether there is an alert about the member, open or not.
+    was_alerted: bool,
+}
+
+/// The scores of this day. A member whose score is newer than the moment that
+/// this run replays has none here, and keeps the alert as it is.
+async fn written(db: Unprepared<'_>, risky: &[&Judged]) -> Result<Vec<Score>> {
+    let ids: Vec<Uuid> = risky.iter().map(|one| one.member.id).collect();
+    let days: Vec<NaiveDate> = risky.iter().map(|one| one.member.today).collect();
+    sqlx::query_as!(
+        Score,
         r#"
-        insert into alerts (gym_id, member_id, kind, severity, dedup_key, title, details,
-                            recommended_actions, opened_at, last_seen_at)
-        select c.gym_id, c.member_id, 'churn_risk', c.level, 'churn_risk:' || c.member_id, r.title,
+        select c.member_id, c.gym_id,
                jsonb_build_object('score', c.score, 'level', c.level, 'scored_on', c.scored_on,
-                                  'model_version', c.model_version, 'factors', c.factors),
-               r.actions, $6, $6
-          from unnest($1::uuid[], $2::date[], $3::bool[], $4::text[], $5::jsonb[])
-               as r (member_id, day, is_entering, title, actions)
+                                  'model_version', c.model_version, 'factors', c.factors)
+                   as "details!",
+               exists (
+                   select from alerts a
+                    where a.member_id = r.member_id
+                      and a.kind = 'churn_risk'
+               ) as "was_alerted!"
+          from unnest($1::uuid[], $2::date[]) as r (member_id, day)
           join member_churn c
             on c.member_id = r.member_id
            and c.scored_on = r.day
            and c.level in ('high', 'critical')
-         where r.is_entering
-            or not exists (
-                   select from alerts a
-                    where a.member_id = r.member_id
-                      and a.kind = 'churn_risk'
-               )
-            on conflict (dedup_key) where status in ('open', 'acknowledged')
-            do nothing
-        returning member_id as "member_id!"
         "#,
-        &columns.ids,
-        &columns.days,
-        &entering,
-        &columns.titles,
-        &columns.actions,
-        now,
+        &ids,
+        &days,
     )
     .fetch_all(db)
     .await
 }
 
-/// Resolves the alerts of members who are no longer at risk; answers whose.
-pub(super) async fn resolve(
-    db: Unprepared<'_>,
-    members: &[Uuid],
-    now: DateTime<Utc>,
-) -> Result<Vec<Uuid>> {
+/// The open alerts of those of these members who are no longer at risk.
+async fn over(db: Unprepared<'_>, members: &[Uuid], now: DateTime<Utc>) -> Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
-        update alerts a
-           set status = 'resolved',
-               resolved_at = $2,
-               resolved_by = 'system'
+        select present.id as "id!"
           from unnest($1::uuid[]) as m (id)
           join member_churn c
             on c.member_id = m.id
            and c.level not in ('high', 'critical')
-          cross join lateral (
-              select id
-                from alerts
-               where dedup_key = 'churn_risk:' || m.id
-                 and status in ('open', 'acknowledged')
-               limit 1
-          ) standing
-         where a.id = standing.id
-           and a.status in ('open', 'acknowledged')
-           and a.last_seen_at <= $2
-        returning a.member_id as "member_id!"
+         cross join lateral (
+               select id, last_seen_at
+                 from alerts
+                where dedup_key = 'churn_risk:' || m.id
+                  and status in ('open', 'acknowledged')
+                limit 1
+         ) present
+         where present.last_seen_at <= $2
         "#,
         members,
         now,

@@ -59,13 +59,13 @@ pub(super) async fn fill(db: Unprepared<'_>, ctx: &JobContext, limit: i64) -> Re
              order by h.scored_on
              limit $5
                for update of h skip locked
-        ), forgotten as (
+        ), deleted as (
             delete from member_churn_history h
              using due
              where h.member_id = due.member_id
                and h.scored_on = due.scored_on
                and not due.is_known
-        ), told as (
+        ), filled as (
             update member_churn_history h
                set outcome = not exists (
                        select from visits v

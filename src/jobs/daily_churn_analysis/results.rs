@@ -1,4 +1,4 @@
-//! What a run says of itself.
+//! What a run answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::Accuracy;
 use super::scores::Written;
 use crate::engine::JobError;
 
-/// Sample ids per action in a dry run, and failures told per run.
+/// Sample ids per action in a dry run, and failures per run.
 const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
@@ -17,26 +17,26 @@ const SAMPLES: usize = 50;
 pub(super) struct Results {
     /// Members there are to score, over all runs of the day.
     pub(super) total: i64,
-    /// Those this run wrote a level of.
+    /// Members whose level this run wrote.
     pub(super) processed: u64,
-    /// Those who could not be written.
+    /// Members who could not be written.
     pub(super) errors: u64,
-    /// Members who now stand at high risk, and at critical.
+    /// Members who are at high risk now.
     pub(super) high_risk: i64,
-    /// At critical.
+    /// Members who are at critical risk now.
     pub(super) critical_risk: i64,
-    /// Members who are new, and those who joined a while ago and never came.
+    /// Members who are new.
     pub(super) new: i64,
-    /// Never came.
+    /// Members who joined a while ago and never came.
     pub(super) never_visited: i64,
-    /// Alerts opened for who entered the risk.
+    /// Alerts opened for members who entered the risk.
     pub(super) alerts_opened: u64,
-    /// Alerts resolved of who left it, or is not scored any more.
+    /// Alerts resolved of members who left it or are not scored any more.
     pub(super) alerts_resolved: u64,
-    /// Scores deleted of who is not scored any more.
+    /// Scores deleted of members who are not scored any more.
     pub(super) forgotten: u64,
-    /// Scores, alerts and rows of history that were to go too, but that
-    /// somebody held; the next run has them.
+    /// Scores, alerts and rows of history that another transaction held; the
+    /// next run deletes or resolves them.
     pub(super) forgotten_later: u64,
     /// Predictions of thirty days ago that got their outcome.
     pub(super) outcomes_filled: i64,
@@ -48,7 +48,7 @@ pub(super) struct Results {
     /// The same by gym, of the fifty with the most predictions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) gyms: Vec<Accuracy>,
-    /// Who could not be written, and why; the first fifty.
+    /// Members who could not be written, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) failures: Vec<MemberError>,
     /// In a dry run, the first fifty ids of each action.
@@ -88,13 +88,13 @@ impl Results {
         samples.extend(ids.into_iter().take(room));
     }
 
-    /// Counts a member whom the database refuses; the next run tries again.
-    pub(super) fn refused(&mut self, member_id: Uuid, stop: &JobError) {
+    /// Counts a member that the database refuses; the next run tries again.
+    pub(super) fn refused(&mut self, member_id: Uuid, error: &JobError) {
         self.errors += 1;
         if self.failures.len() < SAMPLES {
             self.failures.push(MemberError {
                 member_id,
-                error: stop.to_string(),
+                error: error.to_string(),
             });
         }
     }

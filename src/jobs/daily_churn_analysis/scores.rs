@@ -1,8 +1,8 @@
-//! Writes what was said of members: their row, its history, their alerts.
+//! Writes the verdicts about members: their row, its history, their alerts.
 //!
 //! One statement for scores and history, guarded by the member being there to
-//! be scored still; the one who leaves in that very moment is forgotten by the
-//! next run. A row that is newer than the moment of this run, which then
+//! be scored still; the score of a member who leaves in that very moment is
+//! deleted by the next run. A row that is newer than the moment of this run, which then
 //! replays one, stays as it is, and its alerts with it.
 
 use chrono::NaiveDate;
@@ -10,8 +10,9 @@ use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::alerts::{self, AtRisk};
-use super::walk::Judged;
+use super::alerts;
+use super::pages::Judged;
+use crate::churn::verdict::Level;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 
@@ -38,22 +39,15 @@ pub(super) async fn write(
     let (risky, calm): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()
         .partition(|one| one.verdict.level.is_at_risk());
-    let risky: Vec<AtRisk> = risky.into_iter().map(AtRisk::of).collect();
     if !risky.is_empty() {
-        alerts::bump(batch.db()?, &risky, ctx.now)
-            .await
-            .map_err(context("bump alerts"))?;
         written.alerts_opened = alerts::open(batch.db()?, &risky, ctx.now)
             .await
             .map_err(context("open alerts"))?;
     }
+    let was_risky = |one: &&Judged| one.member.previous.is_some_and(Level::is_at_risk);
     let left: Vec<Uuid> = calm
-        .iter()
-        .filter(|one| {
-            one.member
-                .previous
-                .is_some_and(crate::churn::verdict::Level::is_at_risk)
-        })
+        .into_iter()
+        .filter(was_risky)
         .map(|one| one.member.id)
         .collect();
     if !left.is_empty() {
@@ -64,7 +58,7 @@ pub(super) async fn write(
     Ok(written)
 }
 
-/// Writes scores and history; answers whose.
+/// Writes scores and history; answers which members have them.
 async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = judged.iter().map(|one| one.member.id).collect();
     let days: Vec<NaiveDate> = judged.iter().map(|one| one.member.today).collect();

@@ -1,4 +1,5 @@
-//! How all members stand at the end of a run, and how well it was foretold.
+//! How many members have which level at the end of a run, and how well the
+//! predictions turned out.
 //!
 //! Gauges, not counts: a second run on the same day finds the same.
 
@@ -8,7 +9,7 @@ use super::{Results, outcomes};
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
 
-/// Takes the census, in a batch of its own: a dry run sees what it rehearsed.
+/// Takes the snapshot, in a batch of its own: a dry run sees its own writes.
 pub(super) async fn take(
     ctx: &JobContext,
     results: &mut Results,

@@ -1,12 +1,10 @@
-//! Forgets those who are not to be scored: no score and no open alert stays
-//! behind of a member who left, is frozen, objected, or was anonymised; and of
-//! the latter two no history either.
+//! Deletes what there is about members who are not scored: no score and no
+//! open alert stays of a member who left, is frozen, objected, or was
+//! anonymised; and of the latter two no history either.
 //!
-//! A row that somebody holds is passed, and counted: nobody else's forgetting
-//! waits for it.
-//!
-//! A row or an alert that is newer than the moment of the run, which then
-//! replays one, stays.
+//! A row that another transaction holds is skipped and counted: the other rows
+//! do not wait for it. A row or an alert that is newer than the moment of the
+//! run, which then replays one, stays.
 //!
 //! Written with joins and not with `not exists`: where tables were never
 //! analysed, those become nested loops over all of both.
@@ -15,24 +13,25 @@ use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
+use crate::alerts;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// Rows at the most in one statement.
 const ROWS: i64 = 5_000;
 
-/// What one batch forgot.
+/// What one batch deleted.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Forgotten {
     pub(super) members: Vec<Uuid>,
     pub(super) alerts: Vec<Uuid>,
-    /// Rows that somebody held, and that the next run forgets.
+    /// Rows that another transaction held; the next run deletes them.
     pub(super) held: u64,
     /// Whether there may be more.
     pub(super) more: bool,
 }
 
-/// Forgets some thousand of them, in the one transaction of `batch`.
+/// Deletes some thousand rows, in the one transaction of `batch`.
 pub(super) async fn forget(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
@@ -46,13 +45,13 @@ pub(super) async fn forget(
     };
     let scores = drop_scores(batch.db()?, scope)
         .await
-        .map_err(context("forget those who are not scored"))?;
+        .map_err(context("delete the scores of members who are not scored"))?;
     let alerts = resolve_alerts(batch.db()?, scope)
         .await
-        .map_err(context("resolve their alerts"))?;
-    let history = drop_history(batch.db()?, scope).await.map_err(context(
-        "forget the history of those who are nobody's business",
-    ))?;
+        .map_err(context("resolve the alerts of members who are not scored"))?;
+    let history = drop_history(batch.db()?, scope)
+        .await
+        .map_err(context("delete the history of members who must have none"))?;
     let kinds = [&scores, &alerts, &history];
     Ok(Forgotten {
         held: kinds.iter().map(|gone| gone.held()).sum(),
@@ -66,12 +65,12 @@ pub(super) async fn forget(
 struct Gone {
     /// Those that were to go.
     due: i64,
-    /// Whose rows went.
+    /// The members they were about.
     members: Vec<Uuid>,
 }
 
 impl Gone {
-    /// Rows that somebody held.
+    /// Rows that another transaction held.
     fn held(&self) -> u64 {
         let due = self.due.unsigned_abs();
         due.saturating_sub(self.members.len() as u64)
@@ -83,7 +82,7 @@ impl Gone {
     }
 }
 
-/// Whose rows.
+/// Which members: of this gym, or of all, in this shard.
 #[derive(Debug, Clone, Copy)]
 struct Scope {
     gym: Option<Uuid>,
@@ -132,10 +131,9 @@ async fn drop_scores(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
     .await
 }
 
-/// Open alerts of members without a score at risk.
-async fn resolve_alerts(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
-    sqlx::query_as!(
-        Gone,
+/// Resolves the open alerts of members without a score at risk.
+async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, scope: Scope) -> Result<Gone> {
+    let found = sqlx::query!(
         r#"
         with due as materialized (
             select a.id
@@ -157,17 +155,9 @@ async fn resolve_alerts(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
               join due on due.id = a.id
              where a.status in ('open', 'acknowledged')
                for update of a skip locked
-        ), gone as (
-            update alerts a
-               set status = 'resolved',
-                   resolved_at = $1,
-                   resolved_by = 'system'
-              from free
-             where a.id = free.id
-            returning a.member_id
         )
         select (select count(*) from due) as "due!",
-               array(select member_id from gone) as "members!"
+               array(select id from free) as "free!"
         "#,
         scope.now,
         scope.gym,
@@ -175,13 +165,18 @@ async fn resolve_alerts(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
         scope.shards,
         ROWS,
     )
-    .fetch_one(db)
-    .await
+    .fetch_one(Unprepared(connection))
+    .await?;
+    let resolved = alerts::resolve(Unprepared(connection), &found.free, scope.now).await?;
+    Ok(Gone {
+        due: found.due,
+        members: resolved.iter().filter_map(|it| it.member_id).collect(),
+    })
 }
 
-/// All scores of the anonymised, and of those who object to being scored: who
-/// objects to profiling objects to its past too (GDPR, art. 21), unless a legal
-/// hold keeps it.
+/// All scores of members who are anonymised or object to being scored: an
+/// objection to profiling is one to its past too (GDPR, art. 21), unless a
+/// legal hold keeps it.
 async fn drop_history(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
     sqlx::query_as!(
         Gone,

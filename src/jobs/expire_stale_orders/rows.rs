@@ -1,127 +1,18 @@
-//! The rows of the job: which orders are due, and what a verdict changes.
+//! The rows of the job: what a verdict changes.
 //!
 //! Every statement is guarded by the state it expects and bound to `ctx.now`.
 //! Lock order: orders by id, intents by id, stock levels by id.
 
-use std::collections::VecDeque;
-
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::statements::{self, DueRow};
-use super::verdict::{Due, Judged, Outcome};
-use super::{BATCH, OrderError, Results, SAMPLES};
-use crate::alerts::{self, About, Alert};
+use super::verdict::{Judged, Outcome};
+use super::{ACTOR, OrderError, Results, SAMPLES, alerts};
+use crate::alerts::Alert;
 use crate::database::Unprepared;
-use crate::engine::{Batch, Completion, JobContext, JobError, context};
-use crate::shop::payment_intents::{self, LocalIntent, Told};
+use crate::engine::{Batch, JobContext, JobError, context};
+use crate::shop::payment_intents::{self, IntentReport};
 use crate::shop::stock::release_reserved_stock;
-
-/// The kinds of alert that end when the shop settles the order.
-const KINDS: [&str; 3] = [
-    "order_paid_unsettled",
-    "payment_intent_missing",
-    "order_expiry_stuck",
-];
-
-/// The statuses in which an order waits to be paid.
-const UNPAID: [&str; 2] = ["PENDING", "REQUIRES_PAYMENT"];
-
-/// Batches that are read at once: reading costs a round trip, and every batch
-/// is judged anew under its locks.
-const BATCHES_AHEAD: i64 = 10;
-
-/// Where the walk over the due orders stands.
-#[derive(Debug)]
-pub(super) struct Cursor {
-    after: Option<(DateTime<Utc>, Uuid)>,
-    ahead: VecDeque<Due>,
-    left: u64,
-    at_the_end: bool,
-}
-
-impl Cursor {
-    pub(super) fn at_the_oldest(ctx: &JobContext) -> Self {
-        Self {
-            after: None,
-            ahead: VecDeque::new(),
-            left: ctx.rows_left(),
-            at_the_end: ctx.rows_left() == 0,
-        }
-    }
-
-    /// Done once every due order was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Completion {
-        if self.at_the_end && self.ahead.is_empty() {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
-    }
-
-    /// Some of the orders that were handed out were not looked at.
-    pub(super) fn interrupted(&mut self) {
-        self.at_the_end = false;
-        self.left = 0;
-        self.ahead.clear();
-    }
-
-    /// The next batch of due orders, with the intents that Stripe must be
-    /// asked about.
-    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Vec<Due>, JobError> {
-        if self.ahead.is_empty() {
-            self.read_ahead(ctx).await?;
-        }
-        let size = usize::try_from(ctx.options.batch_size_or(BATCH)).unwrap_or(usize::MAX);
-        Ok(self.ahead.drain(..size.min(self.ahead.len())).collect())
-    }
-
-    async fn read_ahead(&mut self, ctx: &JobContext) -> Result<(), JobError> {
-        let size = ctx.options.batch_size_or(BATCH) * BATCHES_AHEAD;
-        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
-        if size == 0 || self.at_the_end {
-            return Ok(());
-        }
-        let mut tx = ctx.reading().await?;
-        let rows = statements::pick(Unprepared(&mut tx), ctx, self.after, size)
-            .await
-            .map_err(context("pick stale orders"))?;
-        self.after = rows
-            .last()
-            .map(|row| (row.expires_at, row.id))
-            .or(self.after);
-        self.ahead = by_order(rows);
-        let read = self.ahead.len() as u64;
-        self.left -= self.left.min(read);
-        self.at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
-        Ok(())
-    }
-}
-
-/// Orders with their intents, from one row per intent.
-fn by_order(rows: Vec<DueRow>) -> VecDeque<Due> {
-    let mut due: VecDeque<Due> = VecDeque::new();
-    for row in rows {
-        if due.back().is_none_or(|last| last.id != row.id) {
-            due.push_back(Due {
-                id: row.id,
-                intents: Vec::new(),
-            });
-        }
-        if let (Some(last), Some(id), Some(stripe_id)) =
-            (due.back_mut(), row.intent_id, row.stripe_id)
-        {
-            last.intents.push(LocalIntent {
-                id,
-                stripe_id,
-                checkout_session_id: row.checkout_session_id,
-                cancel_attempts: row.cancel_attempts.unwrap_or_default(),
-            });
-        }
-    }
-    due
-}
 
 /// What one batch changed.
 #[derive(Debug, Default)]
@@ -173,23 +64,23 @@ pub(super) async fn apply(
 ) -> Result<Applied, JobError> {
     let mut applied = Applied::default();
     let ids: Vec<Uuid> = judged.iter().map(|order| order.order_id).collect();
-    let unpaid = statements::lock_unpaid(batch.db()?, &ids, ctx.now)
+    let unpaid = lock_unpaid(batch.db()?, &ids, ctx.now)
         .await
         .map_err(context("lock the orders"))?;
-    let told: Vec<&Told> = judged.iter().flat_map(|order| &order.told).collect();
-    if !told.is_empty() {
-        let synced = payment_intents::sync(batch.db()?, &told, ctx, statements::ACTOR)
+    let reports: Vec<&IntentReport> = judged.iter().flat_map(|order| &order.reports).collect();
+    if !reports.is_empty() {
+        let synced = payment_intents::sync(batch.db()?, &reports, ctx, ACTOR)
             .await
-            .map_err(context("write what Stripe said"))?;
+            .map_err(context("write what Stripe answered"))?;
         let canceled = synced.into_iter().filter(|row| row.status == "canceled");
         applied.canceled = canceled.map(|row| row.stripe_id).collect();
     }
-    let (expire, keep): (Vec<&Judged>, Vec<&Judged>) = judged
+    let (ending, keep): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()
         .filter(|order| unpaid.contains(&order.order_id))
         .partition(|order| order.outcome == Outcome::Expire);
-    let expire: Vec<Uuid> = expire.iter().map(|order| order.order_id).collect();
-    applied.expired = statements::expire(batch.db()?, &expire, ctx)
+    let ending: Vec<Uuid> = ending.iter().map(|order| order.order_id).collect();
+    applied.expired = expire(batch.db()?, &ending, ctx)
         .await
         .map_err(context("expire the orders"))?;
     applied.stock_released =
@@ -200,7 +91,7 @@ pub(super) async fn apply(
     Ok(applied)
 }
 
-/// Orders that stay: when they come up again, and whom it concerns.
+/// Orders that stay: when they come up again, and which are alerted about.
 async fn keep_orders(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
@@ -210,7 +101,7 @@ async fn keep_orders(
     if keep.is_empty() {
         return Ok(());
     }
-    statements::postpone(batch.db()?, keep, ctx)
+    postpone(batch.db()?, keep, ctx)
         .await
         .map_err(context("postpone orders"))?;
     for order in keep {
@@ -231,64 +122,148 @@ async fn keep_orders(
             });
         }
     }
-    statements::note_paid(batch.db()?, &applied.paid, ctx)
+    note_paid(batch.db()?, &applied.paid, ctx)
         .await
-        .map_err(context("note paid orders"))?;
-    let raised: Vec<Alert> = keep.iter().filter_map(|order| alert_for(order)).collect();
-    applied.alerts_opened = alerts::open(batch.db()?, &raised, ctx.now)
+        .map_err(context("write audit events of paid orders"))?;
+    let raised: Vec<Alert> = keep
+        .iter()
+        .filter_map(|order| alerts::about(order))
+        .collect();
+    let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
         .await
         .map_err(context("open alerts"))?;
+    applied.alerts_opened = opened.len() as u64;
     Ok(())
 }
 
-/// Resolves the alerts, and drops the notes, of orders the shop has settled.
-pub(super) async fn forget_settled(
-    batch: &mut Batch<'_>,
+/// Locks those of `orders` that are still unpaid and due. An order that
+/// another transaction holds is left to the next run.
+async fn lock_unpaid(
+    db: Unprepared<'_>,
+    orders: &[Uuid],
     now: DateTime<Utc>,
-) -> Result<(), JobError> {
-    alerts::resolve_for_orders_no_longer(batch.db()?, &UNPAID, &KINDS, now)
-        .await
-        .map_err(context("resolve alerts"))?;
-    statements::forget_settled(batch.db()?)
-        .await
-        .map_err(context("forget settled orders"))
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select id
+           from orders
+          where id = any($1)
+            and status in ('PENDING', 'REQUIRES_PAYMENT')
+            and expires_at <= $2
+          order by id
+            for update skip locked",
+        orders,
+        now,
+    )
+    .fetch_all(db)
+    .await
 }
 
-/// The alert an order that stays deserves, if any.
-fn alert_for(order: &Judged) -> Option<Alert> {
-    let (kind, severity, title, action) = match order.outcome {
-        _ if order.is_stuck => (
-            KINDS[2],
-            "high",
-            "An unpaid order cannot be expired: its rows are refused by the database",
-            "Compare stock_levels.reserved with the ACTIVE reservations of this order, and mend the difference.",
-        ),
-        Outcome::Error => (
-            KINDS[2],
-            "high",
-            "An unpaid order cannot be expired: Stripe refuses to end its payment intent",
-            "Read Stripe's words in the details, and look the intent up in Stripe's dashboard.",
-        ),
-        Outcome::Paid | Outcome::Authorized => (
-            KINDS[0],
-            "high",
-            "An order is paid at Stripe but unpaid here",
-            "Settle the order in the shop; a webhook of Stripe was lost or failed.",
-        ),
-        Outcome::Missing => (
-            KINDS[1],
-            "warning",
-            "A payment intent of an unpaid order is unknown to Stripe",
-            "Check that STRIPE_SECRET_KEY belongs to the account and mode the order was made in.",
-        ),
-        _ => return None,
-    };
-    Some(Alert {
-        kind,
-        severity,
-        about: About::Order(order.order_id),
-        title: title.to_owned(),
-        details: json!({ "outcome": order.outcome.name(), "error": order.error }),
-        recommended_actions: json!([action]),
-    })
+/// Expires locked orders whose every intent is canceled now, also one that
+/// appeared while Stripe was asked; answers which.
+async fn expire(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        with expired as (
+            update orders o
+               set status = 'EXPIRED',
+                   expired_at = $2,
+                   updated_at = $2
+             where o.id = any($1)
+               and o.status in ('PENDING', 'REQUIRES_PAYMENT')
+               and not exists (
+                   select from payment_intents p
+                    where p.order_id = o.id
+                      and p.status <> 'canceled'
+               )
+            returning o.id, o.order_number
+        ), noted as (
+            insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
+                                      occurred_at)
+            select 'local.order.expired', 'order', id::text, $3, $4,
+                   jsonb_build_object('order_number', order_number), $2
+              from expired
+        ), dropped as (
+            delete from order_expirations x
+             using expired
+             where x.order_id = expired.id
+        )
+        select id as "id!"
+          from expired
+        "#,
+        orders,
+        ctx.now,
+        ctx.fence.run_id(),
+        ACTOR,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Notes when orders that stay come up again, later at each attempt.
+async fn postpone(db: Unprepared<'_>, orders: &[&Judged], ctx: &JobContext) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id).collect();
+    let outcomes: Vec<String> = orders.iter().map(|o| o.outcome.name().to_owned()).collect();
+    let errors: Vec<Option<String>> = orders.iter().map(|order| order.error.clone()).collect();
+    let (first, longest): (Vec<i32>, Vec<i32>) = orders.iter().map(|o| o.outcome.pause()).unzip();
+    sqlx::query!(
+        r#"
+        insert into order_expirations as x (order_id, attempts, next_attempt_at, last_outcome,
+                                            last_error, updated_at)
+        select kept.id, coalesce(old.attempts, 0) + 1,
+               $6::timestamptz + make_interval(mins =>
+                   least(longest, first * power(2, least(coalesce(old.attempts, 0), 12)))::int),
+               outcome, error, $6
+          from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[])
+               as kept (id, outcome, error, first, longest)
+          left join order_expirations old on old.order_id = kept.id
+            on conflict (order_id) do update
+           set attempts = excluded.attempts,
+               next_attempt_at = excluded.next_attempt_at,
+               last_outcome = excluded.last_outcome,
+               last_error = excluded.last_error,
+               updated_at = excluded.updated_at
+        "#,
+        &ids,
+        &outcomes,
+        &errors as &[Option<String>],
+        &first,
+        &longest,
+        ctx.now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes one audit event for each order that was paid when it should expire.
+async fn note_paid(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
+                                   occurred_at)
+         select 'local.order.paid_at_expiry', 'order', o.id::text, $2, $3,
+                jsonb_build_object('order_number', o.order_number), $4
+           from orders o
+          where o.id = any($1)
+         on conflict do nothing",
+        orders,
+        ctx.fence.run_id(),
+        ACTOR,
+        ctx.now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the attempts of orders that are no longer unpaid.
+pub(super) async fn drop_settled(db: Unprepared<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from order_expirations x
+          using orders o
+          where o.id = x.order_id
+            and o.status not in ('PENDING', 'REQUIRES_PAYMENT')"
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }

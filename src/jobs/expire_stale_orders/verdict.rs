@@ -1,4 +1,4 @@
-//! What becomes of an order, from what Stripe says of its intents.
+//! What becomes of an order, from the states of its intents at Stripe.
 //!
 //! Pure: no I/O.
 
@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use crate::database::Fault;
 use crate::engine::JobError;
-use crate::shop::payment_intents::{LocalIntent, Told, Word};
+use crate::shop::payment_intents::{IntentReport, IntentState, LocalIntent};
 
 /// A due order with the intents Stripe is to be asked about.
 #[derive(Debug, Clone)]
-pub(super) struct Due {
+pub(super) struct DueOrder {
     pub(super) id: Uuid,
     pub(super) intents: Vec<LocalIntent>,
 }
@@ -34,35 +34,36 @@ pub(super) enum Outcome {
 pub(super) struct Judged {
     pub(super) order_id: Uuid,
     pub(super) outcome: Outcome,
-    pub(super) told: Vec<Told>,
+    pub(super) reports: Vec<IntentReport>,
     /// Why it was not expired.
     pub(super) error: Option<String>,
-    /// Whether the database, not Stripe, stands in the way.
+    /// Whether the database refused it, and not Stripe.
     pub(super) is_stuck: bool,
 }
 
 impl Judged {
     /// The verdict over an order: its most binding intent decides.
-    pub(super) fn new(order_id: Uuid, told: Vec<Told>) -> Self {
-        let worst = told
+    pub(super) fn new(order_id: Uuid, reports: Vec<IntentReport>) -> Self {
+        let worst = reports
             .iter()
-            .map(|told| &told.word)
-            .min_by_key(|word| outcome(word));
+            .map(|report| &report.state)
+            .min_by_key(|state| outcome(state));
         let outcome = worst.map_or(Outcome::Expire, outcome);
         let error = worst.and_then(error);
         Self {
             order_id,
             outcome,
-            told,
+            reports,
             error,
             is_stuck: false,
         }
     }
 
     /// The same order, which the database refused to expire: stuck, or, when
-    /// somebody held one of its rows, left for later.
-    pub(super) fn refused(&self, stop: &JobError) -> Self {
-        let is_stuck = stop.fault() != Fault::Contended;
+    /// another transaction held one of its rows or it took too long, left for
+    /// later.
+    pub(super) fn refused(&self, error: &JobError) -> Self {
+        let is_stuck = error.fault() == Fault::Data;
         let outcome = match self.outcome {
             Outcome::Expire if is_stuck => Outcome::Error,
             Outcome::Expire => Outcome::Deferred,
@@ -70,53 +71,55 @@ impl Judged {
         };
         Self {
             outcome,
-            error: Some(stop.to_string()),
+            error: Some(error.to_string()),
             is_stuck,
             ..self.clone()
         }
     }
 
-    /// The same order, with nothing said of its intents.
-    pub(super) fn without_stripes_word(&self) -> Self {
+    /// The same order, without what Stripe answered.
+    pub(super) fn without_reports(&self) -> Self {
         Self {
-            told: Vec::new(),
+            reports: Vec::new(),
             ..self.clone()
         }
     }
 
-    /// The same order, when a 404 is not to be believed.
+    /// Does not believe a 404: it says nothing about the intent.
     pub(super) fn distrust_missing(&mut self) {
-        self.told.iter_mut().for_each(Told::distrust_missing);
+        self.reports
+            .iter_mut()
+            .for_each(IntentReport::distrust_missing);
         if self.outcome == Outcome::Missing {
             self.outcome = Outcome::Denied;
         }
     }
 }
 
-/// What a word on one of its intents means for an order.
-fn outcome(word: &Word) -> Outcome {
-    match word {
-        Word::Canceled { .. } => Outcome::Expire,
-        Word::Succeeded => Outcome::Paid,
-        Word::RequiresCapture => Outcome::Authorized,
-        Word::Processing => Outcome::Processing,
-        Word::Open(_) | Word::Unclear(_) => Outcome::Deferred,
-        Word::Missing(_) => Outcome::Missing,
-        Word::Refused(_) => Outcome::Error,
-        Word::Denied(_) => Outcome::Denied,
+/// What the state of one of its intents means for an order.
+fn outcome(state: &IntentState) -> Outcome {
+    match state {
+        IntentState::Canceled { .. } => Outcome::Expire,
+        IntentState::Succeeded => Outcome::Paid,
+        IntentState::RequiresCapture => Outcome::Authorized,
+        IntentState::Processing => Outcome::Processing,
+        IntentState::Open(_) | IntentState::Unclear(_) => Outcome::Deferred,
+        IntentState::Missing(_) => Outcome::Missing,
+        IntentState::Refused(_) => Outcome::Error,
+        IntentState::Denied(_) => Outcome::Denied,
     }
 }
 
-/// Why the order was not expired, when it was for this word.
-fn error(word: &Word) -> Option<String> {
-    match word {
-        Word::Open(status) => Some(format!("Stripe says {status}")),
-        word => word.trouble().map(str::to_owned),
+/// Why the order was not expired, when this state is the reason.
+fn error(state: &IntentState) -> Option<String> {
+    match state {
+        IntentState::Open(status) => Some(format!("Stripe says {status}")),
+        state => state.error().map(str::to_owned),
     }
 }
 
 impl Outcome {
-    /// The word in `order_expirations.last_outcome`; an order that is
+    /// The value of `order_expirations.last_outcome`; an order that is
     /// expired has no row there.
     pub(super) fn name(self) -> &'static str {
         match self {

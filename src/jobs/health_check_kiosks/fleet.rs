@@ -1,26 +1,26 @@
 //! The fleet as a whole: when most of it falls silent at once, it is not the
 //! kiosks that have failed, but what takes in their heartbeats.
 //!
-//! Owns the look at all gyms before anything is changed, and the one alert
-//! `fleet_silent`. A dismissed one is opened again a day later at the
-//! earliest.
+//! Owns the look at all gyms before anything is changed, and when the one
+//! alert [`FLEET_SILENT`] is raised.
 
 use serde_json::json;
 use sqlx::Result;
+use uuid::Uuid;
 
-use super::gyms::{Columns, Gyms, Walk, Watch};
+use super::gyms::{Columns, Cursor, Gyms, Watch};
 use super::verdict::judging;
 use super::{BATCH, Results};
+use crate::alerts;
+use crate::alerts::kinds::FLEET_SILENT;
 use crate::database::{Fault, Unprepared};
+use crate::engine::batch::conclude;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// So many kiosks that turn for the worse at once are no accident.
 const MANY: i64 = 10;
 
-/// The one alert's key, and its kind.
-const KEY: &str = "fleet_silent";
-
-/// All kiosks: how they stand, and how many would turn for the worse.
+/// All kiosks: their statuses, and how many would turn for the worse.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     online: i64,
@@ -28,8 +28,8 @@ pub(super) struct Fleet {
     offline: i64,
     untouched: i64,
     worse: i64,
-    /// Whether the alert stands open.
-    is_alarmed: bool,
+    /// The alert, when it is open.
+    alert: Option<Uuid>,
 }
 
 impl Fleet {
@@ -41,18 +41,20 @@ impl Fleet {
 }
 
 /// Looks at every gym and changes nothing; `None` when the budget was spent
-/// before the last. Gyms whose hours are unknown say nothing.
+/// before the last. Gyms whose hours are unknown do not count.
 pub(super) async fn survey(ctx: &JobContext, gyms: &mut Gyms) -> Result<Option<Fleet>, JobError> {
     let mut fleet = Fleet::default();
-    let mut walk = Walk::default();
+    let mut cursor = Cursor::default();
     while !ctx.budget.is_spent() {
         let size = ctx.options.batch_size_or(BATCH);
-        let batch = gyms.next(&mut walk, ctx, size).await?;
+        let batch = gyms.next(&mut cursor, ctx, size).await?;
         let mut tx = ctx.reading().await?;
         if batch.is_empty() {
-            fleet.is_alarmed = is_alarmed(Unprepared(&mut tx), ctx)
+            let open = alerts::open_of_kind(Unprepared(&mut tx), &FLEET_SILENT)
                 .await
                 .map_err(context("look for fleet_silent"))?;
+            let mut open = open.iter().filter(|alert| alert.opened_at <= ctx.now);
+            fleet.alert = open.next().map(|alert| alert.id);
             return Ok(Some(fleet));
         }
         let unknown = batch
@@ -67,7 +69,7 @@ pub(super) async fn survey(ctx: &JobContext, gyms: &mut Gyms) -> Result<Option<F
     Ok(None)
 }
 
-/// Says that the fleet is silent; the results tell how the kiosks stand.
+/// Raises the alert; the results hold the statuses as they are.
 pub(super) async fn alarm(
     ctx: &JobContext,
     fleet: &Fleet,
@@ -79,15 +81,19 @@ pub(super) async fn alarm(
     results.offline = fleet.offline;
     results.untouched = fleet.untouched;
     results.fleet_silent = true;
+    let details = json!({
+        "not_offline_before": fleet.online + fleet.degraded,
+        "silent_now": fleet.worse,
+    });
+    let alert = FLEET_SILENT.about("", &[], details);
     let mut batch = ctx.fence.batch().await?;
-    let opened = open(batch.db()?, ctx, fleet).await;
-    let mut sum = results.clone();
-    if let Ok(true) = opened {
-        sum.alerts_opened += 1;
-        sum.sample(ctx, "alerts_opened", vec![KEY.to_owned()]);
-    }
-    *results = end(batch, opened.map(|_| ()), sum, results).await?;
-    Ok(())
+    let opened = alerts::open(batch.db()?, &[alert], ctx.now).await;
+    let written = opened.map(|keys| {
+        let mut sum = results.clone();
+        sum.alerts_opened += sum.sample(ctx, "alerts_opened", keys);
+        sum
+    });
+    end(batch, written, results).await
 }
 
 /// Resolves the alert where it is open: the fleet is heard again.
@@ -96,35 +102,39 @@ pub(super) async fn calm(
     fleet: &Fleet,
     results: &mut Results,
 ) -> Result<(), JobError> {
-    if !fleet.is_alarmed {
+    let Some(alert) = fleet.alert else {
         return Ok(());
-    }
+    };
     let mut batch = ctx.fence.batch().await?;
-    let resolved = resolve(batch.db()?, ctx).await;
-    let mut sum = results.clone();
-    if let Ok(1) = resolved {
-        sum.alerts_resolved += 1;
-        sum.sample(ctx, "alerts_resolved", vec![KEY.to_owned()]);
-    }
-    *results = end(batch, resolved.map(|_| ()), sum, results).await?;
-    Ok(())
+    let resolved = alerts::resolve(batch.db()?, &[alert], ctx.now).await;
+    let written = resolved.map(|resolved| {
+        let mut sum = results.clone();
+        let keys = resolved.iter().map(|_| FLEET_SILENT.key("")).collect();
+        sum.alerts_resolved += sum.sample(ctx, "alerts_resolved", keys);
+        sum
+    });
+    end(batch, written, results).await
 }
 
-/// Commits; an alert that somebody holds at this moment is left to the next
-/// run. Answers the results that hold then.
+/// Commits. When another transaction holds the alert at this moment, the next
+/// run writes it.
 async fn end(
     batch: Batch<'_>,
-    written: Result<()>,
-    sum: Results,
-    before: &Results,
-) -> Result<Results, JobError> {
-    match written.map_err(context("write fleet_silent")) {
-        Ok(()) => batch.commit(&sum).await.map(|()| sum),
-        Err(stop) if stop.fault() == Fault::Contended => {
-            tracing::warn!(error = %stop, "fleet_silent is left to the next run");
-            batch.undo().await.map(|()| before.clone())
+    written: Result<Results>,
+    results: &mut Results,
+) -> Result<(), JobError> {
+    match conclude(
+        batch,
+        written.map_err(context("write fleet_silent")),
+        results,
+    )
+    .await
+    {
+        Err(error) if error.fault() == Fault::Contended => {
+            tracing::warn!(%error, "Skipping the alert fleet_silent until the next run");
+            Ok(())
         }
-        Err(stop) => Err(stop),
+        done => done,
     }
 }
 
@@ -169,74 +179,4 @@ async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<P
     )
     .fetch_one(db)
     .await
-}
-
-async fn is_alarmed(db: Unprepared<'_>, ctx: &JobContext) -> Result<bool> {
-    sqlx::query_scalar!(
-        r#"
-        select exists (
-            select from alerts
-             where dedup_key = $2
-               and status in ('open', 'acknowledged')
-               and opened_at <= $1
-        ) as "is_alarmed!"
-        "#,
-        ctx.now,
-        KEY,
-    )
-    .fetch_one(db)
-    .await
-}
-
-/// Answers whether the alert is new.
-async fn open(db: Unprepared<'_>, ctx: &JobContext, fleet: &Fleet) -> Result<bool> {
-    let opened = sqlx::query_scalar!(
-        r#"
-        insert into alerts (kind, severity, dedup_key, title, details, recommended_actions,
-                            opened_at, last_seen_at)
-        select $2, 'critical', $2, $3, $4, $5, $1::timestamptz, $1
-         where not exists (
-             select from alerts a
-              where a.dedup_key = $2
-                and a.status = 'dismissed'
-                and a.opened_at between $1 - interval '24 hours' and $1
-         )
-        on conflict (dedup_key) where status in ('open', 'acknowledged')
-        do update
-           set last_seen_at = excluded.last_seen_at,
-               occurrences = alerts.occurrences + 1,
-               details = excluded.details
-         where alerts.last_seen_at <= $1 - interval '1 hour'
-        returning occurrences = 1 as "is_new!"
-        "#,
-        ctx.now,
-        KEY,
-        "Most kiosks fell silent at once: are their heartbeats still taken in?",
-        json!({ "not_offline_before": fleet.online + fleet.degraded, "silent_now": fleet.worse }),
-        json!([
-            "Check the service that takes in the kiosks' heartbeats, and its way to the database.",
-            "Ask one gym whether its kiosks work.",
-            "No status was changed: when heartbeats come in again, the next run goes on by itself.",
-        ]),
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(opened.unwrap_or(false))
-}
-
-async fn resolve(db: Unprepared<'_>, ctx: &JobContext) -> Result<u64> {
-    let resolved = sqlx::query!(
-        "update alerts
-            set status = 'resolved',
-                resolved_at = $1,
-                resolved_by = 'system'
-          where dedup_key = $2
-            and status in ('open', 'acknowledged')
-            and opened_at <= $1",
-        ctx.now,
-        KEY,
-    )
-    .execute(db)
-    .await?;
-    Ok(resolved.rows_affected())
 }

@@ -1,4 +1,4 @@
-//! The walk over the gyms: in the order of their ids, in batches of so many
+//! The cursor over the gyms: in the order of their ids, in batches of so many
 //! kiosks. A gym is never split, because it is judged as a whole too.
 //!
 //! Turns each gym's hours into the instants that decide about its kiosks,
@@ -23,7 +23,7 @@ const DEGRADED_AFTER: TimeDelta = TimeDelta::minutes(5);
 const OFFLINE_AFTER: TimeDelta = TimeDelta::minutes(30);
 /// Gyms that are read at once.
 const GYMS_AHEAD: i64 = 1_000;
-/// Gyms that are kept for the next walk; of more, all are read again.
+/// Gyms that are kept for the next pass; of more, all are read again.
 const GYMS_KEPT: usize = 20_000;
 
 /// A gym, as far as its kiosks are concerned.
@@ -42,7 +42,7 @@ pub(super) enum Watch {
     Since(Silence),
     /// Not at all: it is suspended or cancelled, or it was never open.
     Never,
-    /// Nobody can say, for this reason; the gym is left alone.
+    /// Unknown, for this reason; the gym is left alone.
     Unknown(String),
 }
 
@@ -64,23 +64,23 @@ pub(super) struct Gyms {
     are_all_kept: bool,
 }
 
-/// Where a walk over them stands.
+/// The position in one pass over them.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
+pub(super) struct Cursor {
     after: Option<Uuid>,
     ahead: VecDeque<Arc<Gym>>,
     read: usize,
     at_the_end: bool,
     /// It did not begin at the first gym.
-    is_a_rest: bool,
+    starts_later: bool,
 }
 
-impl Walk {
-    /// A walk over the gyms after this one; over all without one.
+impl Cursor {
+    /// A pass over the gyms after this one; over all without one.
     pub(super) fn after(gym: Option<Uuid>) -> Self {
         Self {
             after: gym,
-            is_a_rest: gym.is_some(),
+            starts_later: gym.is_some(),
             ..Self::default()
         }
     }
@@ -91,18 +91,18 @@ impl Gyms {
     /// none at the end.
     pub(super) async fn next(
         &mut self,
-        walk: &mut Walk,
+        cursor: &mut Cursor,
         ctx: &JobContext,
         kiosks: i64,
     ) -> Result<Vec<Arc<Gym>>, JobError> {
         let mut batch = Vec::new();
         let mut room = kiosks;
         loop {
-            if walk.ahead.is_empty() && !walk.at_the_end {
-                self.read_ahead(walk, ctx).await?;
+            if cursor.ahead.is_empty() && !cursor.at_the_end {
+                self.read_ahead(cursor, ctx).await?;
             }
             let fits = |gym: &mut Arc<Gym>| batch.is_empty() || gym.kiosks <= room;
-            let Some(gym) = walk.ahead.pop_front_if(fits) else {
+            let Some(gym) = cursor.ahead.pop_front_if(fits) else {
                 return Ok(batch);
             };
             room -= gym.kiosks;
@@ -110,29 +110,29 @@ impl Gyms {
         }
     }
 
-    async fn read_ahead(&mut self, walk: &mut Walk, ctx: &JobContext) -> Result<(), JobError> {
+    async fn read_ahead(&mut self, cursor: &mut Cursor, ctx: &JobContext) -> Result<(), JobError> {
         if self.are_all_kept {
-            let lies_ahead = |gym: &&Arc<Gym>| walk.after.is_none_or(|after| gym.id > after);
-            walk.ahead = self.kept.iter().filter(lies_ahead).cloned().collect();
-            walk.at_the_end = true;
+            let lies_ahead = |gym: &&Arc<Gym>| cursor.after.is_none_or(|after| gym.id > after);
+            cursor.ahead = self.kept.iter().filter(lies_ahead).cloned().collect();
+            cursor.at_the_end = true;
             return Ok(());
         }
         let mut tx = ctx.reading().await?;
-        let rows = pick(Unprepared(&mut tx), ctx, walk.after)
+        let rows = pick(Unprepared(&mut tx), ctx, cursor.after)
             .await
             .map_err(context("pick gyms"))?;
-        walk.after = rows.last().map(|row| row.id).or(walk.after);
-        walk.at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < GYMS_AHEAD);
+        cursor.after = rows.last().map(|row| row.id).or(cursor.after);
+        cursor.at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < GYMS_AHEAD);
         let gyms = rows.iter().map(|row| Arc::new(Gym::read(row, ctx.now)));
-        walk.ahead = gyms.collect();
-        if !walk.is_a_rest
-            && self.kept.len() == walk.read
-            && walk.read + walk.ahead.len() <= GYMS_KEPT
+        cursor.ahead = gyms.collect();
+        if !cursor.starts_later
+            && self.kept.len() == cursor.read
+            && cursor.read + cursor.ahead.len() <= GYMS_KEPT
         {
-            self.kept.extend(walk.ahead.iter().cloned());
-            self.are_all_kept = walk.at_the_end;
+            self.kept.extend(cursor.ahead.iter().cloned());
+            self.are_all_kept = cursor.at_the_end;
         }
-        walk.read += walk.ahead.len();
+        cursor.read += cursor.ahead.len();
         Ok(())
     }
 }
@@ -147,7 +147,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Of those gyms about whose hours something is known.
+    /// The gyms whose hours are known.
     pub(super) fn of(gyms: &[Arc<Gym>]) -> Self {
         let mut columns = Self::default();
         for gym in gyms {

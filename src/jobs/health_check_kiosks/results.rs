@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::alerts::Followed;
+use super::alerts::Counted;
 use super::gyms::Gym;
 use super::statuses::Turned;
 use super::{ERRORS, SAMPLES};
+use crate::alerts::kiosks::Change;
 use crate::engine::JobContext;
 
 /// What a run found and did, or in a dry run would do.
@@ -23,13 +24,13 @@ pub(super) struct Results {
     /// Kiosks silent for more than thirty minutes of opening time, or never
     /// seen.
     pub(super) offline: i64,
-    /// Kiosks that nobody watches.
+    /// Kiosks that are not watched.
     pub(super) untouched: i64,
-    /// Kiosks whose status is another one now.
+    /// Kiosks whose status changed.
     pub(super) status_changed: i64,
     /// Alerts that are new.
     pub(super) alerts_opened: i64,
-    /// Alerts whose trouble is over.
+    /// Alerts that were resolved.
     pub(super) alerts_resolved: i64,
     /// Alerts that grew more severe.
     pub(super) alerts_escalated: i64,
@@ -59,21 +60,28 @@ pub(super) struct GymError {
 
 impl Results {
     /// Adds a batch of gyms.
-    pub(super) fn add(&mut self, ctx: &JobContext, turned: &Turned, followed: Followed) {
-        self.online += followed.online;
-        self.degraded += followed.degraded;
-        self.offline += followed.offline;
-        self.untouched += followed.untouched;
+    pub(super) fn add(
+        &mut self,
+        ctx: &JobContext,
+        turned: &Turned,
+        counted: &Counted,
+        changes: &[Change],
+    ) {
+        self.online += counted.online;
+        self.degraded += counted.degraded;
+        self.offline += counted.offline;
+        self.untouched += counted.untouched;
         self.total = self.online + self.degraded + self.offline + self.untouched;
         self.status_changed += turned.kiosks;
-        self.alerts_opened += followed.opened;
-        self.alerts_resolved += followed.resolved;
-        self.alerts_escalated += followed.escalated;
         let kiosks = turned.samples.iter().map(Uuid::to_string).collect();
         self.sample(ctx, "status_changed", kiosks);
-        self.sample(ctx, "alerts_opened", followed.sample_opened);
-        self.sample(ctx, "alerts_resolved", followed.sample_resolved);
-        self.sample(ctx, "alerts_escalated", followed.sample_escalated);
+        let keys = |is: fn(&Change) -> bool| -> Vec<String> {
+            let changes = changes.iter().filter(|change| is(change));
+            changes.map(|change| change.dedup_key.clone()).collect()
+        };
+        self.alerts_opened += self.sample(ctx, "alerts_opened", keys(|it| it.is_opened));
+        self.alerts_resolved += self.sample(ctx, "alerts_resolved", keys(|it| it.is_resolved));
+        self.alerts_escalated += self.sample(ctx, "alerts_escalated", keys(|it| it.is_escalated));
     }
 
     /// Adds the uptimes of a batch to the mean.
@@ -102,15 +110,21 @@ impl Results {
         }
     }
 
-    /// Notes the first of what a dry run would do.
-    pub(super) fn sample(&mut self, ctx: &JobContext, action: &'static str, names: Vec<String>) {
-        if !ctx.options.dry_run || names.is_empty() {
-            return;
+    /// Counts what was done; a dry run names the first of it.
+    pub(super) fn sample(
+        &mut self,
+        ctx: &JobContext,
+        action: &'static str,
+        names: Vec<String>,
+    ) -> i64 {
+        let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+        if ctx.options.dry_run && count > 0 {
+            let samples = self.samples.entry(action).or_default();
+            let room = usize::try_from(SAMPLES).unwrap_or_default();
+            let room = room.saturating_sub(samples.len());
+            samples.extend(names.into_iter().take(room));
         }
-        let samples = self.samples.entry(action).or_default();
-        let room = usize::try_from(SAMPLES).unwrap_or_default();
-        let room = room.saturating_sub(samples.len());
-        samples.extend(names.into_iter().take(room));
+        count
     }
 }
 

@@ -65,10 +65,10 @@ async fn apply_verdicts(
     let turned = statuses::turn(batch.db()?, ctx, &columns)
         .await
         .map_err(context("turn statuses"))?;
-    let followed = alerts::follow(batch.db()?, ctx, &columns)
+    let (counted, changes) = alerts::follow(batch.db()?, ctx, &columns)
         .await
         .map_err(context("write alerts"))?;
-    sum.add(ctx, &turned, followed);
+    sum.add(ctx, &turned, &counted, &changes);
     for gym in gyms {
         if let Watch::Unknown(reason) = &gym.watch {
             sum.leave(gym, reason.clone());

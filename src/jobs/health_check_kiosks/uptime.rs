@@ -29,7 +29,7 @@ const LENGTH: TimeDelta = TimeDelta::hours(24);
 pub(super) struct Measured {
     pub(super) gym_id: Uuid,
     kiosk_id: Uuid,
-    /// From 0 to 1; none for a kiosk that nobody watches or that had no slot.
+    /// From 0 to 1; none for a kiosk that no run watches or that had no slot.
     pub(super) uptime: Option<f32>,
     /// Another than the kiosk's row has.
     pub(super) is_news: bool,
@@ -54,8 +54,8 @@ pub(super) fn measured_hours(hours: &Hours, now: DateTime<Utc>) -> Vec<Span> {
 
 /// Writes what was measured where it is still news.
 ///
-/// Locking all rows in order first would cost half as much again; whoever
-/// takes several kiosks in another order makes this one be tried again.
+/// Locking all rows in order first would cost half as much again; when another
+/// transaction takes several kiosks in another order, this one is retried.
 pub(super) async fn write(db: Unprepared<'_>, measured: &[&Measured]) -> Result<()> {
     let kiosks: Vec<Uuid> = measured.iter().map(|kiosk| kiosk.kiosk_id).collect();
     let uptimes: Vec<Option<f32>> = measured.iter().map(|kiosk| kiosk.uptime).collect();

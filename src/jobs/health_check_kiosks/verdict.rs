@@ -29,15 +29,16 @@ pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
 /// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched.
 /// - `seen.heard_at`: its last sign on our clock; null = never seen. A
 ///   `last_heartbeat_at` that is not believed comes from a clock that runs
-///   ahead, or is news to the moment that is replayed: then the heartbeats
-///   themselves tell.
+///   ahead, or is later than the moment that is replayed: then the newest
+///   heartbeat decides.
 /// - `seen.silent_since`: the same, or the end of a maintenance after it.
-/// - `heard.is_ahead`: its clock runs ahead, which nobody may call online.
+/// - `heard.is_ahead`: its clock runs ahead, so it is never online.
 ///
-/// The rule stands where a row lock re-checks it: on the kiosk's newest
-/// version, in one query level. Heartbeats are not looked up again then; so
-/// whoever needs them only now is left to the next run (`heard.is_asked` was
-/// false). Nearly nobody needs them, and for the others nothing is looked up.
+/// The rule is written where a row lock re-checks it: on the kiosk's newest
+/// version, in one query level. Heartbeats are not looked up again then; so a
+/// kiosk that needs them only now is left to the next run (`heard.is_asked`
+/// was false). Hardly any kiosk needs them, and for the others nothing is
+/// looked up.
 macro_rules! judging {
     ($row:ty, $head:literal, $tail:literal, $ctx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
         sqlx::query_as!(

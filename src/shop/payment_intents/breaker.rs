@@ -20,8 +20,8 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// One that takes a 404 for what it says, once Stripe has answered for
-    /// any intent: then the key is of the right account.
+    /// One that believes a 404 once Stripe has answered for any intent: then
+    /// the key is of the right account.
     #[must_use]
     pub fn that_can_be_proven() -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Breaker {
         }
     }
 
-    /// Whether somebody should have the key proven; true once.
+    /// Whether the caller should prove the key now; true once.
     pub fn takes_doubt(&self) -> bool {
         self.can_be_proven && !self.doubt_was_taken.swap(true, Ordering::Relaxed)
     }

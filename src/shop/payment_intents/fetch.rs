@@ -4,37 +4,38 @@
 
 use futures::StreamExt;
 
-use super::{Breaker, LocalIntent, Told, Word};
+use super::{Breaker, IntentReport, IntentState, LocalIntent};
 use crate::engine::JobContext;
 use crate::stripe::{Failure, Intent};
 
-/// How many are asked about at the same time; the rate limit is Stripe's own.
+/// How many are fetched at the same time; the rate limit is Stripe's own.
 const AT_ONCE: usize = 8;
 
-/// Asks about `items`, several at the same time. What there was no time for,
-/// because the budget was spent or the breaker tripped, is left out.
-pub async fn together<T, A, F>(ctx: &JobContext, items: Vec<T>, ask: impl Fn(T) -> F) -> Vec<A>
+/// Calls Stripe about `items`, several at the same time. Items that there was
+/// no time for, because the budget was spent or the breaker tripped, are left
+/// out.
+pub async fn together<T, A, F>(ctx: &JobContext, items: Vec<T>, call: impl Fn(T) -> F) -> Vec<A>
 where
     F: Future<Output = Option<A>>,
 {
-    let mut told = Vec::with_capacity(items.len());
+    let mut all = Vec::with_capacity(items.len());
     let mut answers = futures::stream::iter(items)
-        .map(ask)
+        .map(call)
         .buffer_unordered(AT_ONCE);
     let collect = async {
         while let Some(answer) = answers.next().await {
-            told.extend(answer);
+            all.extend(answer);
         }
     };
     tokio::select! {
         () = collect => {}
         () = ctx.budget.grace_ends() => {}
     }
-    told
+    all
 }
 
-/// Asks about an intent that Stripe knew before: where it still does, the key
-/// is of the right account. That it does not proves nothing.
+/// Fetches an intent that Stripe knew before: when it still does, the key is
+/// of the right account. When it does not, that proves nothing.
 pub async fn prove(ctx: &JobContext, stripe_id: &str, breaker: &Breaker) {
     let answer = ctx
         .stripe
@@ -45,42 +46,46 @@ pub async fn prove(ctx: &JobContext, stripe_id: &str, breaker: &Breaker) {
     }
 }
 
-/// Stripe's word on one intent; `None` when there was no time to get it.
-pub async fn ask(ctx: &JobContext, intent: LocalIntent, breaker: &Breaker) -> Option<Told> {
+/// The state of one intent; `None` when there was no time to fetch it.
+pub async fn fetch(
+    ctx: &JobContext,
+    intent: LocalIntent,
+    breaker: &Breaker,
+) -> Option<IntentReport> {
     let answer = retrieve(ctx, &intent, breaker).await;
     if let Err(Failure::NoTime) = answer {
         return None;
     }
-    Some(Told {
+    Some(IntentReport {
         intent,
-        word: Word::read(answer, false),
+        state: IntentState::read(answer, false),
         tried: false,
     })
 }
 
-/// Ends an intent that was just asked about: cancels it, or expires the
-/// session that owns it. In a dry run it only says so. `None` when there was
-/// no time; `told` stands as it was then.
-pub async fn end(ctx: &JobContext, told: &mut Told, breaker: &Breaker) -> Option<()> {
+/// Ends an intent that was just fetched: cancels it, or expires the session
+/// that owns it. A dry run only reports it as canceled. `None` when there was
+/// no time; `report` is unchanged then.
+pub async fn end(ctx: &JobContext, report: &mut IntentReport, breaker: &Breaker) -> Option<()> {
     if ctx.options.dry_run {
         // The cancel of a real run is an answer too.
         breaker.count::<()>(&Ok(()));
-        told.word = Word::Canceled {
+        report.state = IntentState::Canceled {
             reason: None,
             at: None,
             by_us: true,
         };
         return Some(());
     }
-    let session = session(told);
-    let answer = cancel(ctx, &told.intent, session, breaker).await;
-    told.word = match answer {
+    let session = session(report);
+    let answer = cancel(ctx, &report.intent, session, breaker).await;
+    report.state = match answer {
         Err(Failure::NoTime) => return None,
-        Ok(Some(truth)) => outcome(&told.word, Ok(truth), None),
-        Err(failure @ Failure::Denied { .. }) => Word::read(Err(failure), false),
+        Ok(Some(truth)) => outcome(&report.state, Ok(truth), None),
+        Err(failure @ Failure::Denied { .. }) => IntentState::read(Err(failure), false),
         // An unknown session says nothing of the intent.
         Err(failure @ Failure::Missing { .. }) if session.is_none() => {
-            Word::read(Err(failure), false)
+            IntentState::read(Err(failure), false)
         }
         unclear => {
             let truth = match &unclear {
@@ -88,45 +93,49 @@ pub async fn end(ctx: &JobContext, told: &mut Told, breaker: &Breaker) -> Option
                     intent: Some(truth),
                     ..
                 }) => Ok((**truth).clone()),
-                // A refusal without the truth, or an outcome nobody knows.
-                _ => retrieve(ctx, &told.intent, breaker).await,
+                // A refusal without the truth, or an unknown outcome.
+                _ => retrieve(ctx, &report.intent, breaker).await,
             };
-            outcome(&told.word, truth, unclear.err())
+            outcome(&report.state, truth, unclear.err())
         }
     };
-    told.tried = true;
+    report.tried = true;
     Some(())
 }
 
 /// What has become of an intent that was `before` when its cancel, which may
 /// have met a `failure`, was tried.
-fn outcome(before: &Word, truth: Result<Intent, Failure>, failure: Option<Failure>) -> Word {
-    // Who is refused has not ended it.
+fn outcome(
+    before: &IntentState,
+    truth: Result<Intent, Failure>,
+    failure: Option<Failure>,
+) -> IntentState {
+    // A refused cancel has not ended it.
     let by_us = !matches!(failure, Some(Failure::Refused { .. }));
-    let word = match (truth, &failure) {
-        (Err(Failure::NoTime), Some(failure)) => return Word::Unclear(failure.to_string()),
-        (truth, _) => Word::read(truth, by_us),
+    let state = match (truth, &failure) {
+        (Err(Failure::NoTime), Some(failure)) => return IntentState::Unclear(failure.to_string()),
+        (truth, _) => IntentState::read(truth, by_us),
     };
-    if !word.is_open() && word != *before {
-        return word;
+    if !state.is_open() && state != *before {
+        return state;
     }
     match failure {
         Some(failure @ (Failure::Refused { .. } | Failure::Missing { .. })) => {
-            Word::Refused(failure.to_string())
+            IntentState::Refused(failure.to_string())
         }
-        Some(failure) => Word::Unclear(failure.to_string()),
-        None => Word::Unclear(format!(
+        Some(failure) => IntentState::Unclear(failure.to_string()),
+        None => IntentState::Unclear(format!(
             "Stripe took the cancel, but says {}",
-            word.status().unwrap_or_default()
+            state.status().unwrap_or_default()
         )),
     }
 }
 
 /// The session by which an intent is to be ended. Money that is held is given
 /// back directly: its session is complete, and cannot expire any more.
-fn session(told: &Told) -> Option<&str> {
-    let session = told.intent.checkout_session_id.as_deref();
-    session.filter(|_| told.word != Word::RequiresCapture)
+fn session(report: &IntentReport) -> Option<&str> {
+    let session = report.intent.checkout_session_id.as_deref();
+    session.filter(|_| report.state != IntentState::RequiresCapture)
 }
 
 /// Cancels the intent or expires its session; that answers no intent.

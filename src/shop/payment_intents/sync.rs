@@ -1,14 +1,14 @@
-//! Writes Stripe's word into our rows.
+//! Writes what Stripe answered into our rows.
 
 use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::{Told, Word};
+use super::{IntentReport, IntentState};
 use crate::database::Unprepared;
 use crate::engine::JobContext;
 
-/// A row as it stands now that Stripe's word is written.
+/// A row after Stripe's answer was written.
 #[derive(Debug, Clone)]
 pub struct Synced {
     /// The id of our row.
@@ -38,42 +38,44 @@ impl Synced {
     }
 }
 
-/// Writes what Stripe said, in the name of `actor`; answers the rows that
+/// Writes what Stripe answered, in the name of `actor`; answers the rows that
 /// were written. A row that was brought to an end meanwhile is not: a final
 /// status is never overwritten by an older answer. Rows are locked in id
 /// order, and a cancellation is noted once, for the row that really turned.
 ///
-/// `last_synced_at` moves only for a definite word; a failure leaves the
-/// status as it was, and `last_error`, `cancel_attempts` and `updated_at`
-/// tell of it.
+/// `last_synced_at` moves only for a definite answer; a failure leaves the
+/// status as it was, and sets `last_error`, `cancel_attempts` and
+/// `updated_at`.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn sync(
     db: Unprepared<'_>,
-    told: &[&Told],
+    reports: &[&IntentReport],
     ctx: &JobContext,
     actor: &str,
 ) -> Result<Vec<Synced>> {
-    let text = |read: fn(&Word) -> Option<&str>| -> Vec<Option<String>> {
-        let read = |told: &&Told| read(&told.word).map(str::to_owned);
-        told.iter().map(read).collect()
+    let text = |read: fn(&IntentState) -> Option<&str>| -> Vec<Option<String>> {
+        let read = |report: &&IntentReport| read(&report.state).map(str::to_owned);
+        reports.iter().map(read).collect()
     };
-    let flag = |read: fn(&Told) -> bool| -> Vec<bool> { told.iter().map(|t| read(t)).collect() };
-    let ids: Vec<Uuid> = told.iter().map(|told| told.intent.id).collect();
+    let flag = |read: fn(&IntentReport) -> bool| -> Vec<bool> {
+        reports.iter().map(|it| read(it)).collect()
+    };
+    let ids: Vec<Uuid> = reports.iter().map(|report| report.intent.id).collect();
     let canceled_at: Vec<Option<DateTime<Utc>>> =
-        told.iter().map(|t| canceled_at(&t.word)).collect();
+        reports.iter().map(|it| canceled_at(&it.state)).collect();
     sqlx::query_file_as!(
         Synced,
         "src/shop/payment_intents/sync_intents.sql",
         &ids,
-        &text(Word::status) as &[Option<String>],
-        &text(Word::trouble) as &[Option<String>],
-        &flag(|told| told.word.is_definite()),
-        &flag(|told| told.tried),
+        &text(IntentState::status) as &[Option<String>],
+        &text(IntentState::error) as &[Option<String>],
+        &flag(|report| report.state.is_definite()),
+        &flag(|report| report.tried),
         &text(reason) as &[Option<String>],
         &canceled_at as &[Option<DateTime<Utc>>],
-        &flag(|told| matches!(told.word, Word::Canceled { by_us: true, .. })),
+        &flag(|report| matches!(report.state, IntentState::Canceled { by_us: true, .. })),
         ctx.now,
         ctx.fence.run_id(),
         actor,
@@ -82,16 +84,16 @@ pub async fn sync(
     .await
 }
 
-fn reason(word: &Word) -> Option<&str> {
-    match word {
-        Word::Canceled { reason, .. } => reason.as_deref(),
+fn reason(state: &IntentState) -> Option<&str> {
+    match state {
+        IntentState::Canceled { reason, .. } => reason.as_deref(),
         _ => None,
     }
 }
 
-fn canceled_at(word: &Word) -> Option<DateTime<Utc>> {
-    match word {
-        Word::Canceled { at, .. } => *at,
+fn canceled_at(state: &IntentState) -> Option<DateTime<Utc>> {
+    match state {
+        IntentState::Canceled { at, .. } => *at,
         _ => None,
     }
 }

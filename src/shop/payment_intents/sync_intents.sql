@@ -1,35 +1,35 @@
--- What Stripe said of each intent ($1 to $8, column by column) becomes our row, at $9; a
+-- What Stripe answered about each intent ($1 to $8, column by column) becomes our row, at $9; a
 -- cancellation is noted once, for the row that really turned. A status that is final
 -- is never overwritten by an older answer.
-with told as (
+with reported as (
     select *
       from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::bool[], $6::text[],
                   $7::timestamptz[], $8::bool[])
-           as told (id, status, error, definite, tried, reason, canceled_at, by_us)
+           as reported (id, status, error, definite, tried, reason, canceled_at, by_us)
 ), before as materialized (
     select p.id, p.status as old_status
       from payment_intents p
-      join told using (id)
+      join reported using (id)
      where p.status not in ('succeeded', 'canceled')
      order by p.id
        for update of p
 ), synced as (
     update payment_intents p
-       set status = coalesce(told.status, p.status),
-           cancellation_reason = coalesce(told.reason, p.cancellation_reason),
+       set status = coalesce(reported.status, p.status),
+           cancellation_reason = coalesce(reported.reason, p.cancellation_reason),
            canceled_at = case
-               when told.status = 'canceled' then coalesce(told.canceled_at, $9)
+               when reported.status = 'canceled' then coalesce(reported.canceled_at, $9)
                else p.canceled_at
            end,
-           cancel_attempts = p.cancel_attempts + told.tried::int,
-           last_error = told.error,
-           last_synced_at = case when told.definite then $9 else p.last_synced_at end,
+           cancel_attempts = p.cancel_attempts + reported.tried::int,
+           last_error = reported.error,
+           last_synced_at = case when reported.definite then $9 else p.last_synced_at end,
            updated_at = $9
-      from told
+      from reported
       join before using (id)
-     where p.id = told.id
+     where p.id = reported.id
     returning p.id, p.stripe_payment_intent_id, p.order_id, p.status, before.old_status,
-              told.reason, told.by_us
+              reported.reason, reported.by_us
 ), noted as (
     insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
                               occurred_at)

@@ -8,8 +8,8 @@ use super::rows::assert_counted;
 use super::{CLEANUP, OPEN};
 use crate::app::App;
 
-/// How an intent stands here and at Stripe.
-const STANDS: [(&str, Option<&str>); 11] = [
+/// The status of an intent here and at Stripe.
+const STATUSES: [(&str, Option<&str>); 11] = [
     (OPEN, Some(OPEN)),
     ("requires_confirmation", Some("requires_confirmation")),
     ("requires_action", Some("requires_action")),
@@ -27,7 +27,7 @@ const STANDS: [(&str, Option<&str>); 11] = [
 async fn status_at_stripe_and_kind_of_order_decide() {
     let app = App::new().await;
     let mut intents = Vec::new();
-    for whose in [
+    for order in [
         "no order",
         "in time",
         "never due",
@@ -37,9 +37,9 @@ async fn status_at_stripe_and_kind_of_order_decide() {
         "CANCELED",
         "REFUNDED",
     ] {
-        for (here, at_stripe) in STANDS {
-            let intent = app.intent_of(whose, 8, here, at_stripe).await;
-            intents.push((whose, here, at_stripe.unwrap_or("404"), intent));
+        for (here, at_stripe) in STATUSES {
+            let intent = app.intent_of(order, 8, here, at_stripe).await;
+            intents.push((order, here, at_stripe.unwrap_or("404"), intent));
         }
     }
 
@@ -47,15 +47,15 @@ async fn status_at_stripe_and_kind_of_order_decide() {
 
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     let mut lines = Vec::new();
-    for (whose, here, at_stripe, intent) in &intents {
+    for (order, here, at_stripe, intent) in &intents {
         let line = app.line(intent, here, &reply).await;
-        lines.push(format!("{whose} | {here} | {at_stripe} | {line}"));
+        lines.push(format!("{order} | {here} | {at_stripe} | {line}"));
     }
     assert_counted(&lines, &reply);
-    // Whoever was not asked about is as before.
+    // What was not asked about is as before.
     lines.retain(|line| !line.contains("not asked about"));
     let unasked = intents.len() - lines.len();
-    assert_eq!(unasked, 2 * STANDS.len(), "{lines:#?}");
+    assert_eq!(unasked, 2 * STATUSES.len(), "{lines:#?}");
     println!("order | here | at Stripe | status | canceled_at | last_error | counted as");
     println!("{}", lines.join("\n"));
     assert_eq!(lines.join("\n"), DECIDED.trim());
@@ -64,10 +64,10 @@ async fn status_at_stripe_and_kind_of_order_decide() {
 #[tokio::test]
 async fn money_that_is_there_is_never_canceled() {
     let app = App::new().await;
-    for whose in [
+    for order in [
         "no order", "EXPIRED", "CANCELED", "REFUNDED", "PAID", "overdue",
     ] {
-        app.intent_of(whose, 30, OPEN, Some("succeeded")).await;
+        app.intent_of(order, 30, OPEN, Some("succeeded")).await;
     }
 
     app.deliver(CLEANUP).await;
@@ -83,8 +83,8 @@ async fn money_that_is_there_is_never_canceled() {
 }
 
 /// An intent of that session at Stripe; here it may be unknown.
-async fn of_checkout(app: &App, whose: &str, status: &str, session: Option<&str>) -> String {
-    let intent = app.intent_of(whose, 8, status, None).await;
+async fn of_checkout(app: &App, order: &str, status: &str, session: Option<&str>) -> String {
+    let intent = app.intent_of(order, 8, status, None).await;
     app.stripe.add(Intent {
         checkout_session_id: Some("cs_1".to_owned()),
         ..Intent::new(&intent, status)
@@ -170,7 +170,7 @@ async fn a_missing_intent_is_alerted_until_it_is_known_again() {
                  "actions": 3 }])
     );
 
-    // The key was wrong, and somebody has done what the alert says.
+    // The key was wrong, and the operator has done what the alert says.
     app.stripe.add(Intent::new(&intent, OPEN));
     app.execute("update payment_intents set status = 'requires_action', last_synced_at = null")
         .await;

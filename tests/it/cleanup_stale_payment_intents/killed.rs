@@ -53,7 +53,7 @@ async fn a_run_killed_three_times_and_redelivered_ends_every_intent_once() {
 }
 
 /// Each canceled row has its event, and the ledger counts what is canceled,
-/// whoever died.
+/// whichever died.
 async fn assert_nothing_half_done(app: &App, how: &str) {
     let found = app
         .rows(

@@ -35,7 +35,7 @@ async fn run_and_meanwhile(
 #[case::given_more_time("update orders set expires_at = now() + interval '1 hour'")]
 #[case::opened_again("update orders set status = 'PENDING', expires_at = null")]
 #[case::settled_by_a_webhook("update payment_intents set status = 'succeeded'")]
-#[case::touched_by_somebody("update payment_intents set updated_at = now()")]
+#[case::touched_meanwhile("update payment_intents set updated_at = now()")]
 #[tokio::test]
 async fn an_intent_that_is_no_longer_stale_when_it_was_read_is_not_canceled(#[case] change: &str) {
     let app = App::new().await;
@@ -79,7 +79,7 @@ async fn a_final_status_that_a_webhook_wrote_meanwhile_is_not_overwritten(#[case
         .rows("select status, last_error from payment_intents")
         .await;
     assert_eq!(row, json!([{ "status": status, "last_error": "kept" }]));
-    // The event belongs to whoever turned the row.
+    // The event belongs to the run that turned the row.
     assert_eq!(app.count("select count(*) from audit_events").await, 0);
 }
 
@@ -111,7 +111,7 @@ async fn a_run_that_lost_its_lease_after_the_cancel_leaves_the_truth_to_the_next
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_keeps_no_other_waiting() {
+async fn a_row_that_another_transaction_holds_keeps_no_other_waiting() {
     let app = App::impatient().await;
     let held = app.intent_of("no order", 9, OPEN, Some(OPEN)).await;
     app.intent_of("no order", 8, OPEN, Some(OPEN)).await;

@@ -7,13 +7,13 @@ use super::OPEN;
 use crate::app::{App, Reply};
 
 impl App {
-    /// An intent that many days old, that stands so here and so at Stripe;
-    /// `None` at Stripe: it does not know the intent. `whose` is the status
+    /// An intent that many days old, with these statuses here and at Stripe;
+    /// `None` at Stripe: it does not know the intent. `order` is the status
     /// of an order, `in time`, `never due` or `overdue` for an unpaid one, or
     /// `no order`. Answers its Stripe id.
     pub(super) async fn intent_of(
         &self,
-        whose: &str,
+        order: &str,
         days: i32,
         here: &str,
         at_stripe: Option<&str>,
@@ -40,7 +40,7 @@ impl App {
              select (select id from ordered), $2, $4, 1000, made, made
                from (select now() - make_interval(days => $3) as made) then_",
         )
-        .bind(whose)
+        .bind(order)
         .bind(&stripe_id)
         .bind(days)
         .bind(here)
@@ -51,7 +51,7 @@ impl App {
     }
 
     /// So many open intents without an order, made one after the other; the
-    /// first was let lie longest.
+    /// first is the longest untouched.
     pub(super) async fn many_intents(&self, count: i32) -> Vec<String> {
         let ids: Vec<String> = sqlx::query_scalar(
             "insert into payment_intents (stripe_payment_intent_id, status, amount, created_at,
@@ -74,7 +74,7 @@ impl App {
 
     /// One of each: to cancel, to write down, to leave alone, to fail.
     pub(super) async fn a_bit_of_everything(&self) {
-        for (whose, here, at_stripe) in [
+        for (order, here, at_stripe) in [
             ("no order", OPEN, Some(OPEN)),
             ("EXPIRED", "requires_action", Some("requires_confirmation")),
             ("CANCELED", "requires_capture", Some("requires_capture")),
@@ -87,7 +87,7 @@ impl App {
             ("no order", OPEN, Some("requires_patience")),
             ("in time", OPEN, Some(OPEN)),
         ] {
-            self.intent_of(whose, 8, here, at_stripe).await;
+            self.intent_of(order, 8, here, at_stripe).await;
         }
     }
 

@@ -26,10 +26,10 @@ async fn five_denials_in_a_row_stop_the_run_and_no_404_is_believed(#[case] statu
     let changed = "select count(*) from payment_intents where status <> 'requires_payment_method'";
     assert_eq!(app.count(changed).await, 0);
     assert_eq!(app.count("select count(*) from alerts").await, 0);
-    // None of them needs to wait for an hour once the key is mended.
+    // None of them needs to wait for an hour once the key is fixed.
     app.stripe.clear_faults();
-    let mended = app.deliver(CLEANUP).await;
-    assert_eq!(mended.results()["payment_intents_canceled"], 60);
+    let fixed = app.deliver(CLEANUP).await;
+    assert_eq!(fixed.results()["payment_intents_canceled"], 60);
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn five_denials_of_the_cancel_alone_stop_the_run() {
 
 #[tokio::test]
 async fn a_stripe_that_cannot_be_reached_is_tried_again_later() {
-    // Nobody listens on the discard port.
+    // Nothing listens on the discard port.
     let app = App::with(&[("STRIPE_API_BASE", "http://127.0.0.1:9")]).await;
     app.many_intents(12).await;
 
@@ -167,11 +167,11 @@ async fn fifty_errors_are_told_at_the_most() {
 #[case::no_order("no order", 0)]
 #[tokio::test]
 async fn a_payment_for_an_order_that_has_ended_is_alerted_until_it_is_settled(
-    #[case] whose: &str,
+    #[case] order: &str,
     #[case] alerts: i64,
 ) {
     let app = App::new().await;
-    app.intent_of(whose, 30, OPEN, Some("succeeded")).await;
+    app.intent_of(order, 30, OPEN, Some("succeeded")).await;
 
     let reply = app.deliver(CLEANUP).await;
 
@@ -182,14 +182,14 @@ async fn a_payment_for_an_order_that_has_ended_is_alerted_until_it_is_settled(
     assert_eq!(app.count(open).await, alerts);
     app.deliver(CLEANUP).await;
     app.deliver("expire-stale-orders").await;
-    assert_eq!(app.count(open).await, alerts, "nobody has settled it");
+    assert_eq!(app.count(open).await, alerts, "it is not settled");
     app.execute("update orders set status = 'REFUNDED'").await;
     app.deliver(CLEANUP).await;
     assert_eq!(app.count(open).await, 0);
 }
 
 #[tokio::test]
-async fn intents_of_a_former_account_starve_nobody_while_stripe_knows_another() {
+async fn intents_of_a_former_account_delay_no_other_while_stripe_knows_another() {
     let app = App::new().await;
     for _ in 0..60 {
         app.intent_of("no order", 90, OPEN, None).await;

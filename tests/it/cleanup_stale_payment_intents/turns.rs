@@ -1,4 +1,4 @@
-//! Whose turn it is: a budget that never suffices, and rows that always fail.
+//! The order of the rows: a budget that never suffices, and rows that always fail.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use jarvis_cron::demo::stripe_double::{Fault, Operation};
 use super::{CLEANUP, OPEN};
 use crate::app::App;
 
-/// An error that no try of the same run can mend.
+/// An error that no retry of the same run changes.
 const FAILS: Fault = Fault::Status {
     status: 503,
     code: None,

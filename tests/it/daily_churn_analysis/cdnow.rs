@@ -1,4 +1,4 @@
-//! The public CDNOW transactions, taken for visits.
+//! The public CDNOW transactions, used as visits.
 //!
 //! `CDNOW_TRANSACTIONS` names the file `CDNOW_master.txt` of the Python
 //! package lifetimes; it has no licence of its own and is therefore not here.
@@ -19,7 +19,7 @@ const CUT: &str = "1998-04-01T00:00:00Z";
 async fn customers(app: &App) -> Option<Uuid> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "tests may be told where data lies"
+        reason = "tests may be given the path of the data"
     )]
     let Ok(path) = std::env::var("CDNOW_TRANSACTIONS") else {
         eprintln!("NOT CHECKED: the CDNOW transactions; set CDNOW_TRANSACTIONS to their file");

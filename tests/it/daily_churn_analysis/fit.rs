@@ -113,8 +113,8 @@ async fn too_little_history_is_said_with_what_it_takes() {
 async fn weights_that_are_no_better_are_not_kept() {
     let app = App::new().await;
     let gym = with_history(&app, 600).await;
-    // The last month is unlike all before: whoever had stopped came back, and
-    // nobody else came.
+    // The last month is unlike all before: those who had stopped came back, and
+    // no other did.
     app.execute(&format!(
         "delete from visits where checked_in_at > now() - interval '30 days';
          insert into visits (gym_id, member_id, checked_in_at)

@@ -118,7 +118,7 @@ async fn a_member_whom_the_database_refuses_spoils_no_other() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_waits_for_the_next_run() {
+async fn a_row_that_another_transaction_holds_waits_for_the_next_run() {
     let app = App::impatient().await;
     crowd(&app, 3).await;
     app.deliver(CHURN).await;
@@ -146,7 +146,7 @@ async fn a_row_that_somebody_holds_waits_for_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_keeps_no_other_from_being_forgotten() {
+async fn a_row_that_another_transaction_holds_keeps_no_other_from_being_forgotten() {
     let app = App::new().await;
     crowd(&app, 20).await;
     app.deliver(CHURN).await;

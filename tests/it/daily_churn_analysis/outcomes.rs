@@ -166,7 +166,7 @@ async fn the_predictions_are_measured_by_gym_and_over_all() {
 }
 
 #[tokio::test]
-async fn a_prediction_about_somebody_who_is_gone_is_deleted() {
+async fn a_prediction_about_a_member_who_is_gone_is_deleted() {
     let app = App::new().await;
     let gym = app.gym_in("Europe/Paris").await;
     let [member] = app.members(gym, 300).await;

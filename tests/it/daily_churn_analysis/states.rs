@@ -1,4 +1,4 @@
-//! Who is scored, who is told apart, and who leaves nothing behind.
+//! Which members are scored, which have a level of their own, and which leave nothing behind.
 
 use rstest::rstest;
 use serde_json::json;
@@ -149,7 +149,7 @@ async fn who_comes_back_from_the_ice_is_scored_again() {
 async fn one_visit_and_little_time_is_never_critical() {
     let app = App::new().await;
     let gym = app.gym_in("Europe/Paris").await;
-    // A gym whose members come every two months: whoever came once will most
+    // A gym whose members come every two months: one who came once will most
     // likely not come within thirty days.
     for member in app.members::<9>(gym, 400).await {
         app.came(member, every(3, 60)).await;
@@ -189,7 +189,7 @@ async fn a_badge_that_is_read_twice_is_one_visit() {
 }
 
 #[tokio::test]
-async fn dates_that_are_no_dates_harm_nobody() {
+async fn dates_that_are_no_dates_harm_no_run() {
     let app = App::new().await;
     let gym = app.gym_in("Pacific/Noumea").await;
     let [member, other] = app.members(gym, 300).await;

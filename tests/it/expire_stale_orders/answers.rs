@@ -230,7 +230,7 @@ async fn a_refusal_that_says_the_intent_is_still_open_is_heard_of() {
     let app = App::new().await;
     let order = app.stale_order().await;
     let intent = app.intent(order, "requires_action", None).await;
-    // A session owns it, which we have not been told of.
+    // A session owns it, which we do not know of.
     app.stripe.add(jarvis_cron::demo::stripe_double::Intent {
         checkout_session_id: Some("cs_1".to_owned()),
         ..jarvis_cron::demo::stripe_double::Intent::new(&intent, "requires_action")

@@ -100,7 +100,7 @@ async fn a_webhook_that_wrote_a_final_status_meanwhile_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn an_order_that_somebody_else_holds_is_left_to_the_next_run() {
+async fn an_order_that_another_transaction_holds_is_left_to_the_next_run() {
     let app = App::new().await;
     let held = app.stale_order().await;
     let free = app.stale_order().await;
@@ -123,7 +123,7 @@ async fn an_order_that_somebody_else_holds_is_left_to_the_next_run() {
 }
 
 #[tokio::test]
-async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm() {
+async fn stock_that_another_transaction_holds_is_left_to_a_later_run_without_an_alarm() {
     let app = App::impatient().await;
     let held = app.stale_order().await;
     let free = app.stale_order().await;
@@ -146,7 +146,7 @@ async fn stock_that_somebody_else_holds_is_left_to_a_later_run_without_an_alarm(
 }
 
 #[tokio::test]
-async fn an_intent_that_somebody_else_holds_keeps_only_its_own_order() {
+async fn an_intent_that_another_transaction_holds_keeps_only_its_own_order() {
     let app = App::impatient().await;
     let (held, intent) = app
         .stale_order_with_intent("requires_action", Some("requires_action"))

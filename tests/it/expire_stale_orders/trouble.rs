@@ -18,7 +18,7 @@ async fn break_stock_of(app: &App, order: uuid::Uuid) {
 }
 
 #[tokio::test]
-async fn one_bad_order_spoils_no_other_and_somebody_hears_of_it() {
+async fn one_bad_order_spoils_no_other_and_is_alerted_about() {
     let app = App::new().await;
     let orders = app.stale_orders(5, 3).await;
     break_stock_of(&app, orders[2]).await;
@@ -49,7 +49,7 @@ async fn what_stripe_did_for_a_bad_order_is_recorded_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_order_that_always_fails_starves_nobody() {
+async fn an_order_that_always_fails_delays_no_other() {
     let app = App::new().await;
     let (_, poor) = app
         .stale_order_with_intent("requires_action", Some("requires_action"))
@@ -204,7 +204,7 @@ async fn without_a_key_orders_with_intents_stay_and_the_others_expire() {
 
 #[tokio::test]
 async fn a_stripe_that_cannot_be_reached_is_tried_again_later() {
-    // Nobody listens on the discard port.
+    // Nothing listens on the discard port.
     let app = App::with(&[("STRIPE_API_BASE", "http://127.0.0.1:9")]).await;
     app.stale_orders(12, 1).await;
     app.open_intents_for_all().await;
@@ -235,7 +235,7 @@ async fn refuse_intents(app: &App) {
 }
 
 #[tokio::test]
-async fn an_intent_whose_row_is_refused_starves_nobody() {
+async fn an_intent_whose_row_is_refused_delays_no_other() {
     let app = App::new().await;
     let (bad, _) = app
         .stale_order_with_intent("requires_action", Some("requires_action"))
@@ -256,7 +256,7 @@ async fn an_intent_whose_row_is_refused_starves_nobody() {
 }
 
 #[tokio::test]
-async fn an_alert_that_somebody_holds_keeps_no_order_waiting() {
+async fn an_alert_that_another_transaction_holds_keeps_no_order_waiting() {
     let app = App::new().await;
     let (settled, _) = app
         .stale_order_with_intent("requires_action", Some("succeeded"))

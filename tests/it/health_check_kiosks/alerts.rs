@@ -1,4 +1,4 @@
-//! The life of an alert: opened once, bumped, made more severe, resolved.
+//! The life of an alert: opened once, repeated, made more severe, resolved.
 
 use super::seed::{ALWAYS, NOON};
 use crate::app::App;
@@ -173,7 +173,7 @@ async fn a_dismissed_alert_stays_so_for_this_outage_and_not_for_the_next() {
 }
 
 #[tokio::test]
-async fn alerts_of_another_kind_are_nobodys_business_here() {
+async fn alerts_of_another_kind_are_left_alone() {
     let (app, down) = one_down().await;
     app.execute(&format!(
         "insert into alerts (gym_id, kiosk_id, kind, dedup_key, title, opened_at)

@@ -99,9 +99,9 @@ fn a_gym_without_hours_is_always_open_and_one_without_days_never() {
 }
 
 #[rstest]
-#[case::a_zone_nobody_knows(json!({}), "Mars/Olympus")]
+#[case::an_unknown_zone(json!({}), "Mars/Olympus")]
 #[case::a_list(json!([]), "Europe/Paris")]
-#[case::a_day_nobody_knows(json!({"monday": []}), "Europe/Paris")]
+#[case::an_unknown_day(json!({"monday": []}), "Europe/Paris")]
 #[case::a_day_that_is_no_list(json!({"mon": "06:00"}), "Europe/Paris")]
 #[case::a_time_alone(json!({"mon": ["06:00"]}), "Europe/Paris")]
 #[case::three_times(json!({"mon": [["06:00", "07:00", "08:00"]]}), "Europe/Paris")]

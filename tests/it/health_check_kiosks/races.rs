@@ -98,7 +98,7 @@ async fn a_heartbeat_of_today_that_comes_into_a_replay_leaves_its_kiosk_to_the_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heartbeats_written_all_the_while_harm_nobody() {
+async fn heartbeats_written_all_the_while_harm_no_run() {
     let app = App::new().await;
     for _ in 0..40 {
         let gym = app.gym(ALWAYS).await;
@@ -201,7 +201,7 @@ async fn a_run_killed_again_and_again_leaves_what_an_undisturbed_one_leaves() {
     );
 }
 
-/// Whether somebody waits for a row.
+/// Whether a connection waits for a row.
 async fn is_waiting(app: &App) -> bool {
     app.count(
         "select count(*) from pg_stat_activity

@@ -210,7 +210,7 @@ async fn what_came_later_is_not_seen_when_a_moment_is_replayed() {
         (&results["total"], &results["offline"]),
         (&1.into(), &1.into())
     );
-    // The alert of an hour later is neither bumped nor doubled.
+    // The alert of an hour later is neither repeated nor doubled.
     assert_eq!(app.alerts().await, "kiosk_offline kiosk-1 warning open x1");
 }
 

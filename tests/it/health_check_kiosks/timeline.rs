@@ -15,7 +15,7 @@ const DAYS: [&[&str]; 5] = [
         "studio 2026-01-12T20:40:00Z",
         "boxing 2026-01-12T20:59:30Z",
     ],
-    // Tuesday: the studio's Wi-Fi is mended.
+    // Tuesday: the studio's Wi-Fi is fixed.
     &[
         "steady 2026-01-13T20:59:40Z",
         "studio 2026-01-13T20:59:50Z",

@@ -8,7 +8,7 @@ use jarvis_cron::jobs;
 use super::seed::{ALWAYS, JOB, NOON};
 use crate::app::{App, Delivery};
 
-/// A gym of whose hours nobody can make sense: an old row, from before the
+/// A gym whose hours cannot be read: an old row, from before the
 /// table checked them.
 async fn an_odd_gym(app: &App, hours: &str, zone: &str) -> uuid::Uuid {
     let gym = app.gym(ALWAYS).await;
@@ -54,15 +54,15 @@ async fn a_gym_with_unreadable_hours_is_an_error_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_kiosk_that_somebody_holds_for_long_keeps_only_its_own_gym() {
+async fn a_kiosk_that_another_transaction_holds_for_long_keeps_only_its_own_gym() {
     let app = App::impatient().await;
     let (one, other) = (app.gym(ALWAYS).await, app.gym(ALWAYS).await);
     let held = app.kiosk(one, "online", "2 hours").await;
     let free = app.kiosk(other, "online", "2 hours").await;
-    let mut somebody = app.db.begin().await.unwrap();
+    let mut other = app.db.begin().await.unwrap();
     sqlx::query("select from kiosks where id = $1 for update")
         .bind(held)
-        .execute(&mut *somebody)
+        .execute(&mut *other)
         .await
         .unwrap();
 
@@ -74,13 +74,13 @@ async fn a_kiosk_that_somebody_holds_for_long_keeps_only_its_own_gym() {
         (&1.into(), &1.into())
     );
     assert_eq!(results["errors"][0]["gym_id"], one.to_string(), "{results}");
-    somebody.rollback().await.unwrap();
+    other.rollback().await.unwrap();
     app.check(NOON).await;
     assert_eq!(app.status(held).await, "offline");
 }
 
 #[tokio::test]
-async fn an_alert_that_somebody_holds_keeps_only_its_own_gym() {
+async fn an_alert_that_another_transaction_holds_keeps_only_its_own_gym() {
     let app = App::impatient().await;
     let (one, other) = (app.gym(ALWAYS).await, app.gym(ALWAYS).await);
     let held = app.kiosk(one, "offline", "10 days").await;

@@ -135,7 +135,7 @@ async fn a_kiosk_that_beats_rarely_has_longer_slots() {
 }
 
 #[tokio::test]
-async fn a_kiosk_that_nobody_watches_has_no_uptime() {
+async fn a_kiosk_that_is_not_watched_has_no_uptime() {
     let app = App::new().await;
     let gym = app.gym(ALWAYS).await;
     let kiosk = app.kiosk(gym, "online", "1 second").await;

@@ -1,4 +1,4 @@
-//! The walk over the members that are to be scored, page by page.
+//! The members that are to be scored, page by page.
 //!
 //! By keyset over (gym, member), past those who have their score of this day:
 //! a run that was killed is continued by the next, and a second run on the
@@ -18,7 +18,7 @@ use crate::churn::weights::{self, Model};
 use crate::database::Unprepared;
 use crate::engine::{Completion, JobContext, JobError, context};
 
-/// A member and what is said of them.
+/// A member and the verdict about them.
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub(super) member: Member,
@@ -26,17 +26,17 @@ pub(super) struct Judged {
     pub(super) model_version: String,
 }
 
-/// Members that were judged together, and where the walk stands after them.
+/// Members that were judged together, and where the cursor is after them.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) judged: Vec<Judged>,
-    pub(super) stood: Stood,
+    pub(super) checkpoint: Checkpoint,
 }
 
-/// Where a run stood: a continuation with `force` must not begin again at the
+/// Where a run stopped: a continuation with `force` must not begin again at the
 /// first member, and the limit is one for the whole chain.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Stood {
+pub(super) struct Checkpoint {
     /// The last gym and member that were passed.
     pub(super) after: Option<(Uuid, Uuid)>,
     /// Members that may still be scored.
@@ -45,8 +45,8 @@ pub(super) struct Stood {
     pub(super) outcomes_left: u64,
 }
 
-impl Stood {
-    /// Where the run before stood, or the beginning.
+impl Checkpoint {
+    /// Where the run before stopped, or the beginning.
     pub(super) fn before(ctx: &JobContext) -> Self {
         let limit = ctx.options.row_limit();
         ctx.checkpoint.resumed().unwrap_or(Self {
@@ -57,36 +57,36 @@ impl Stood {
     }
 }
 
-/// The walk.
+/// The position in the members.
 #[derive(Debug)]
-pub(super) struct Walk {
-    stood: Stood,
+pub(super) struct Cursor {
+    checkpoint: Checkpoint,
     at_the_end: bool,
     /// Of the gyms on the last page.
-    gyms: HashMap<Uuid, Known>,
+    gyms: HashMap<Uuid, GymModel>,
 }
 
 /// What a gym's members are judged by.
 #[derive(Debug, Clone)]
-struct Known {
+struct GymModel {
     model: Model,
     gap: f64,
 }
 
-impl Walk {
+impl Cursor {
     pub(super) fn begin(ctx: &JobContext) -> Self {
-        let mut stood = Stood::before(ctx);
+        let mut checkpoint = Checkpoint::before(ctx);
         // Outcomes come first, and all that were allowed are done by now.
-        stood.outcomes_left = 0;
+        checkpoint.outcomes_left = 0;
         Self {
-            at_the_end: stood.left == 0,
-            stood,
+            at_the_end: checkpoint.left == 0,
+            checkpoint,
             gyms: HashMap::new(),
         }
     }
 
-    /// Done once everybody was looked at, or `limit` of them.
-    pub(super) fn finish(&self) -> Completion {
+    /// Done once every member was looked at, or `limit` of them.
+    pub(super) fn completion(&self) -> Completion {
         if self.at_the_end {
             Completion::Done
         } else {
@@ -104,26 +104,26 @@ impl Walk {
             return Ok(None);
         }
         let size = ctx.options.batch_size_or(BATCH);
-        let size = size.min(self.stood.left.try_into().unwrap_or(i64::MAX));
+        let size = size.min(self.checkpoint.left.try_into().unwrap_or(i64::MAX));
         let mut tx = ctx.reading().await?;
-        let picked = pick(Unprepared(&mut tx), ctx, self.stood.after, size)
+        let picked = pick(Unprepared(&mut tx), ctx, self.checkpoint.after, size)
             .await
             .map_err(context("pick members to score"))?;
         self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
         let last = picked.last().map(|last| (last.gym_id, last.id));
-        self.stood.after = last.or(self.stood.after);
+        self.checkpoint.after = last.or(self.checkpoint.after);
         let wanted = picked
             .into_iter()
             .filter(|one| ctx.options.force || !one.is_done);
         let members: Vec<Member> = wanted.map(Picked::member).collect();
-        self.stood.left -= self.stood.left.min(members.len() as u64);
-        self.at_the_end |= self.stood.left == 0;
-        let stood = self.stood;
+        self.checkpoint.left -= self.checkpoint.left.min(members.len() as u64);
+        self.at_the_end |= self.checkpoint.left == 0;
+        let checkpoint = self.checkpoint;
         let judged = self
             .judge(ctx, &mut tx, members)
             .await
             .map_err(context("read what members did"))?;
-        Ok(Some(Page { judged, stood }))
+        Ok(Some(Page { judged, checkpoint }))
     }
 
     async fn judge(
@@ -135,7 +135,7 @@ impl Walk {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        self.learn(ctx, db, &members).await?;
+        self.read_models(ctx, db, &members).await?;
         let facts = facts::of_members(db, &members, ctx.now).await?;
         let judged = members
             .into_iter()
@@ -153,8 +153,8 @@ impl Walk {
         Ok(judged.collect())
     }
 
-    /// Gets to know the gyms of a page, and forgets those before.
-    async fn learn(
+    /// Reads the models of the gyms of a page, and drops those before.
+    async fn read_models(
         &mut self,
         ctx: &JobContext,
         db: &mut PgConnection,
@@ -171,7 +171,7 @@ impl Walk {
         let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now).await?;
         let known = gaps.into_iter().map(|(gym, gap)| {
             let model = models.remove(&gym).unwrap_or_default();
-            (gym, Known { model, gap })
+            (gym, GymModel { model, gap })
         });
         self.gyms.extend(known);
         Ok(())
@@ -180,9 +180,9 @@ impl Walk {
 
 /// The next members by keyset, and of each whether they are done.
 ///
-/// Who is done is said and not left out, and scores are looked up one by one:
-/// so a page is bounded by its indexes, whatever the planner believes of tables
-/// that were analysed when they were empty, or never.
+/// Members who are done are marked and not left out, and scores are looked up
+/// one by one: so a page is bounded by its indexes, whatever the planner
+/// believes of tables that were analysed when they were empty, or never.
 async fn pick(
     db: Unprepared<'_>,
     ctx: &JobContext,

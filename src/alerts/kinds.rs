@@ -1,0 +1,221 @@
+//! Every alert there is: its name, severity, title and what to do about it.
+//!
+//! Where one name has two entries, the cause differs, and so do the actions.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+/// A kind of alert.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// The name in `alerts.kind`, and the first part of the `dedup_key`.
+    pub name: &'static str,
+    /// The severity it is opened with.
+    pub severity: &'static str,
+    /// The title; each `{}` is filled by the caller.
+    pub title: &'static str,
+    /// What to do, in the order to try it.
+    pub actions: &'static [&'static str],
+    /// When an open alert counts as seen again.
+    pub repeat: Repeat,
+    /// How long no new one is opened after one that an operator dismissed.
+    pub quiet_after_dismissal: Option<TimeDelta>,
+}
+
+/// When an open alert counts as seen again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeat {
+    /// Each time it is raised.
+    EachTime,
+    /// Once an hour.
+    Hourly,
+    /// Once a day of the gym's calendar, and when its severity changes.
+    Daily,
+}
+
+impl Kind {
+    const fn new(
+        name: &'static str,
+        severity: &'static str,
+        title: &'static str,
+        actions: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            severity,
+            title,
+            actions,
+            repeat: Repeat::EachTime,
+            quiet_after_dismissal: None,
+        }
+    }
+
+    const fn hourly(self) -> Self {
+        Self {
+            repeat: Repeat::Hourly,
+            ..self
+        }
+    }
+
+    const fn daily(self) -> Self {
+        Self {
+            repeat: Repeat::Daily,
+            ..self
+        }
+    }
+}
+
+/// expire-stale-orders: a webhook of Stripe was lost.
+pub const ORDER_PAID_UNSETTLED: Kind = Kind::new(
+    "order_paid_unsettled",
+    "high",
+    "An order is paid at Stripe but unpaid here",
+    &["Settle the order in the shop; a webhook of Stripe was lost or failed."],
+);
+
+/// expire-stale-orders: an intent of an unpaid order.
+pub const ORDER_INTENT_MISSING: Kind = Kind::new(
+    "payment_intent_missing",
+    "warning",
+    "A payment intent of an unpaid order is unknown to Stripe",
+    &["Check that STRIPE_SECRET_KEY belongs to the account and mode the order was made in."],
+);
+
+/// expire-stale-orders: the database refuses.
+pub const ORDER_ROWS_REFUSED: Kind = Kind::new(
+    "order_expiry_stuck",
+    "high",
+    "An unpaid order cannot be expired: its rows are refused by the database",
+    &[
+        "Compare stock_levels.reserved with the ACTIVE reservations of this order, and fix the difference.",
+    ],
+);
+
+/// expire-stale-orders: Stripe refuses.
+pub const ORDER_CANCEL_REFUSED: Kind = Kind::new(
+    "order_expiry_stuck",
+    "high",
+    "An unpaid order cannot be expired: Stripe refuses to end its payment intent",
+    &["Read Stripe's words in the details, and look the intent up in Stripe's dashboard."],
+);
+
+/// cleanup-stale-payment-intents: an intent that Stripe does not know.
+pub const INTENT_MISSING: Kind = Kind::new(
+    "payment_intent_missing",
+    "warning",
+    "Stripe does not know a payment intent that is open here",
+    &[
+        "Check that STRIPE_SECRET_KEY belongs to the account and mode the intent was made in.",
+        "If it did not, set the intent's status back to what it was and last_synced_at to null: it will be asked about again.",
+        "If it does, no customer can pay through this intent: dismiss the alert.",
+    ],
+);
+
+/// cleanup-stale-payment-intents: money for an order that has ended.
+pub const ORDER_PAID_AFTER_END: Kind = Kind::new(
+    "order_paid_after_end",
+    "high",
+    "Order {} was paid although it is {}",
+    &[
+        "Find the payment in Stripe's dashboard, by the order's payment intents.",
+        "Refund it and set the order to REFUNDED, or, if the goods are still there, take the order up again.",
+    ],
+);
+
+/// daily-churn-analysis: high risk. The actions depend on the member.
+pub const CHURN_RISK_HIGH: Kind =
+    Kind::new("churn_risk", "high", "A member may stop coming", &[]).daily();
+
+/// daily-churn-analysis: critical risk. The actions depend on the member.
+pub const CHURN_RISK_CRITICAL: Kind = Kind::new(
+    "churn_risk",
+    "critical",
+    "A member has most likely stopped coming",
+    &[],
+)
+.daily();
+
+/// health-check-kiosks: a kiosk is offline. Like all alerts of kiosks it grows
+/// more severe with its age ([`super::kiosks`]).
+pub const KIOSK_OFFLINE: Kind = Kind::new(
+    "kiosk_offline",
+    "warning",
+    "Kiosk {} ({}) is offline",
+    &[
+        "Check that the kiosk has power and that its screen is on.",
+        "Check the network at the kiosk: cable or Wi-Fi, and whether other devices there are online.",
+        "Restart the kiosk.",
+        "If it stays silent, call support with the kiosk's slug.",
+    ],
+)
+.hourly();
+
+/// health-check-kiosks: a kiosk loses heartbeats.
+pub const KIOSK_DEGRADED: Kind = Kind::new(
+    "kiosk_degraded",
+    "warning",
+    "Kiosk {} ({}) is degraded",
+    &[
+        "Check the network at the kiosk: a weak Wi-Fi loses heartbeats.",
+        "Restart the kiosk if it stays like this.",
+        "If it comes back again and again, call support with the kiosk's slug.",
+    ],
+)
+.hourly();
+
+/// health-check-kiosks: a kiosk is degraded because its clock runs ahead.
+pub const KIOSK_WRONG_CLOCK: Kind = Kind {
+    actions: &[
+        "Set the kiosk's clock, or let it take the time from the network.",
+        "Restart the kiosk.",
+        "If its clock runs ahead again, call support with the kiosk's slug.",
+    ],
+    ..KIOSK_DEGRADED
+};
+
+/// health-check-kiosks: all kiosks of a gym.
+pub const GYM_OFFLINE: Kind = Kind::new(
+    "gym_offline",
+    "high",
+    "All {} kiosks of {} are offline",
+    &[
+        "Check the power of the gym: nothing in it is heard.",
+        "Check the gym's router and its line to the Internet.",
+        "Restart the router, then one kiosk.",
+        "If they stay silent, call support with the gym's slug.",
+    ],
+)
+.hourly();
+
+/// health-check-kiosks: most kiosks at once.
+pub const FLEET_SILENT: Kind = Kind {
+    quiet_after_dismissal: Some(TimeDelta::hours(24)),
+    ..Kind::new(
+        "fleet_silent",
+        "critical",
+        "Most kiosks fell silent at once: are their heartbeats still taken in?",
+        &[
+            "Check the service that takes in the kiosks' heartbeats, and its way to the database.",
+            "Ask one gym whether its kiosks work.",
+            "No status was changed: when heartbeats come in again, the next run goes on by itself.",
+        ],
+    )
+    .hourly()
+};
+
+/// cleanup-old-data: a policy that cannot erase everything.
+pub const RETENTION_POLICY_FAILING: Kind = Kind::new(
+    "retention_policy_failing",
+    "high",
+    "Not everything is erased from {}",
+    &[
+        "Fix what the error names",
+        "Rehearse with run cleanup-old-data --dry-run",
+    ],
+)
+.hourly();
+
+/// Any job: QStash has given up on a message. The actions name the job.
+pub const SCHEDULE_FAILING: Kind =
+    Kind::new("schedule_failing", "high", "QStash has given up on {}", &[]);

@@ -1,0 +1,121 @@
+//! The alerts about intents that Stripe does not know, and about money that
+//! was taken for orders that have ended: when they are raised and when they
+//! end.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::alerts::kinds::{INTENT_MISSING, ORDER_PAID_AFTER_END};
+use crate::alerts::{self, Alert};
+use crate::database::Unprepared;
+use crate::engine::{Batch, JobError, context};
+use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
+
+/// The alerts about what was just fetched and written.
+pub(super) async fn about(
+    batch: &mut Batch<'_>,
+    reports: &[IntentReport],
+    synced: &HashMap<Uuid, Synced>,
+) -> Result<Vec<Alert>, JobError> {
+    let mut alerts: Vec<Alert> = reports
+        .iter()
+        .filter_map(|report| missing(report, synced.get(&report.intent.id)?))
+        .collect();
+    let paid: Vec<Uuid> = synced.values().filter_map(Synced::paid_order).collect();
+    if !paid.is_empty() {
+        let ended = ended_unpaid(batch.db()?, &paid)
+            .await
+            .map_err(context("read the orders that were paid"))?;
+        alerts.extend(ended.iter().map(paid_after_end));
+    }
+    Ok(alerts)
+}
+
+/// Resolves the alerts about intents that are no longer missing, and about
+/// orders that were refunded or taken up again.
+pub(super) async fn resolve_settled(
+    batch: &mut Batch<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), JobError> {
+    let settled = settled(batch.db()?)
+        .await
+        .map_err(context("look for alerts of what was settled"))?;
+    alerts::resolve(batch.db()?, &settled, now)
+        .await
+        .map_err(context("resolve alerts"))?;
+    Ok(())
+}
+
+/// The alert about an intent that has just turned out to be missing. It names
+/// no order in `order_id`, because it does not end with the order.
+fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
+    let IntentState::Missing(error) = &report.state else {
+        return None;
+    };
+    let details = json!({
+        "stripe_payment_intent_id": row.stripe_id,
+        "order_id": row.order_id,
+        "previous_status": row.old_status,
+        "error": error,
+    });
+    Some(INTENT_MISSING.about(&row.id.to_string(), &[], details))
+}
+
+/// The alert about money that was taken for an order that had ended.
+fn paid_after_end(order: &EndedOrder) -> Alert {
+    let details = json!({ "order_number": order.order_number, "status": order.status });
+    let words = [order.order_number.as_str(), &order.status];
+    Alert {
+        order_id: Some(order.id),
+        ..ORDER_PAID_AFTER_END.about(&order.id.to_string(), &words, details)
+    }
+}
+
+/// An order that has ended unpaid.
+#[derive(Debug)]
+struct EndedOrder {
+    id: Uuid,
+    order_number: String,
+    status: String,
+}
+
+/// Which of these orders have ended unpaid, as our table has it.
+async fn ended_unpaid(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<EndedOrder>> {
+    sqlx::query_as!(
+        EndedOrder,
+        "select id, order_number, status
+           from orders
+          where id = any($1)
+            and status in ('EXPIRED', 'CANCELED')
+          order by id",
+        orders,
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        select a.id as "id!"
+          from alerts a
+          join payment_intents p on p.id = uuid_or_null(split_part(a.dedup_key, ':', 2))
+         where a.kind = 'payment_intent_missing'
+           and a.order_id is null
+           and a.status in ('open', 'acknowledged')
+           and p.status <> 'missing'
+        union all
+        select a.id
+          from alerts a
+          join orders o on o.id = a.order_id
+         where a.kind = 'order_paid_after_end'
+           and a.status in ('open', 'acknowledged')
+           and o.status not in ('EXPIRED', 'CANCELED')
+        "#,
+    )
+    .fetch_all(db)
+    .await
+}

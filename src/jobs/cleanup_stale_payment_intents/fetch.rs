@@ -1,0 +1,81 @@
+//! Asks Stripe about stale intents, and ends those that may be ended.
+//!
+//! No lock and no transaction is held while Stripe is asked. Every intent of
+//! a batch is read first; then our own rows are read again, all at once, so
+//! that an order that was given more time, or an intent that was settled
+//! meanwhile, is not touched; only then is anything canceled.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::rows;
+use crate::engine::{JobContext, JobError};
+use crate::shop::payment_intents::{self, Breaker, IntentReport, IntentState, LocalIntent};
+
+/// What Stripe says about each intent, after ending those that may be ended.
+/// Intents that Stripe could not be asked about any more, because the budget
+/// was spent or the breaker tripped, are left out.
+pub(super) async fn end_stale(
+    ctx: &JobContext,
+    stale: Vec<LocalIntent>,
+    breaker: &Breaker,
+) -> Result<Vec<IntentReport>, JobError> {
+    if breaker.takes_doubt() {
+        prove(ctx, breaker).await?;
+    }
+    let fetched = payment_intents::together(ctx, stale, |intent| {
+        payment_intents::fetch(ctx, intent, breaker)
+    })
+    .await;
+    let (ending, mut reports) = divide(ctx, fetched).await?;
+    let ended = payment_intents::together(ctx, ending, |report| end(ctx, report, breaker)).await;
+    reports.extend(ended);
+    if breaker.check().is_err() {
+        reports.iter_mut().for_each(IntentReport::distrust_missing);
+    }
+    Ok(reports)
+}
+
+/// Has the key proven by the intent that Stripe was last known to know, so
+/// that any number of intents it does not know are no reason to error.
+async fn prove(ctx: &JobContext, breaker: &Breaker) -> Result<(), JobError> {
+    if let Some(known) = rows::known_to_stripe(ctx).await? {
+        payment_intents::prove(ctx, &known, breaker).await;
+    }
+    Ok(())
+}
+
+/// Those to be ended, and those to be left as Stripe has them.
+async fn divide(
+    ctx: &JobContext,
+    fetched: Vec<IntentReport>,
+) -> Result<(Vec<IntentReport>, Vec<IntentReport>), JobError> {
+    let (unsettled, settled): (Vec<IntentReport>, Vec<IntentReport>) = fetched
+        .into_iter()
+        .partition(|it| it.state.is_open() || it.state == IntentState::RequiresCapture);
+    let order_has_ended = match unsettled.as_slice() {
+        [] => HashMap::new(),
+        unsettled => rows::still_stale(ctx, unsettled).await?,
+    };
+    let (ending, left): (Vec<IntentReport>, Vec<IntentReport>) = unsettled
+        .into_iter()
+        .partition(|report| may_end(report, &order_has_ended));
+    Ok((ending, left.into_iter().chain(settled).collect()))
+}
+
+/// Whether an intent that is still stale may be ended: money that is held
+/// only when its order has ended.
+fn may_end(report: &IntentReport, order_has_ended: &HashMap<Uuid, bool>) -> bool {
+    let ended = order_has_ended.get(&report.intent.id);
+    ended.is_some_and(|ended| *ended || report.state.is_open())
+}
+
+async fn end(
+    ctx: &JobContext,
+    mut report: IntentReport,
+    breaker: &Breaker,
+) -> Option<IntentReport> {
+    payment_intents::end(ctx, &mut report, breaker).await?;
+    Some(report)
+}

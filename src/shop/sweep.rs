@@ -1,0 +1,238 @@
+//! The frame of the two shop jobs: Stripe first, then the database.
+//!
+//! Owns the order of a run: due rows are read by keyset, Stripe is asked about
+//! a batch with no lock held, and one transaction writes the batch. Promises
+//! that a row that cannot be settled is passed once in a run, and that a dry
+//! run asks Stripe about everything before its one transaction begins. What
+//! is due and what is written is each job's business ([`Sweep`]).
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::payment_intents::Breaker;
+use crate::engine::batch::{BatchWork, commit_in_parts};
+use crate::engine::{Batch, Completion, JobContext, JobError};
+
+/// The position of a due row: its moment and its id.
+pub type Key = (DateTime<Utc>, Uuid);
+
+/// Due rows, with the key of the last one that was read.
+pub type Due<T> = (VecDeque<T>, Option<Key>);
+
+/// What a job does with its due rows; the items of [`BatchWork`] are due rows
+/// with what Stripe answered.
+pub trait Sweep: BatchWork<Results: Serialize> {
+    /// A row that is due.
+    type Due: Send;
+    /// Rows per transaction.
+    const BATCH: u32;
+    /// Batches that are read at once.
+    const BATCHES_AHEAD: i64;
+    /// Whether the run goes on when the breaker has tripped, with rows that
+    /// need no call to Stripe.
+    const GOES_ON_WITHOUT_STRIPE: bool;
+
+    /// The next `size` rows after `after`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn pick(
+        &self,
+        ctx: &JobContext,
+        after: Option<Key>,
+        size: i64,
+    ) -> impl Future<Output = Result<Due<Self::Due>, JobError>> + Send;
+
+    /// Asks Stripe about these rows. Rows that there was no time for, or that
+    /// the breaker kept from Stripe, are left out.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn fetch(
+        &self,
+        ctx: &JobContext,
+        due: Vec<Self::Due>,
+        breaker: &Breaker,
+    ) -> impl Future<Output = Result<Vec<Self::Item>, JobError>> + Send;
+
+    /// Resolves the alerts of what was settled since the last run.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn resolve_settled_alerts(
+        &self,
+        ctx: &JobContext,
+        batch: &mut Batch<'_>,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// Settles all due rows, batch by batch.
+///
+/// # Errors
+/// When the run must stop, also because Stripe denies every call or cannot be
+/// reached.
+pub async fn run<S: Sweep>(
+    ctx: &JobContext,
+    mut sweep: S,
+    breaker: Breaker,
+    results: &mut S::Results,
+) -> Result<Completion, JobError> {
+    let mut cursor = Cursor::new(ctx, breaker);
+    if ctx.options.dry_run {
+        plan(ctx, &mut sweep, &mut cursor, results).await?;
+    } else {
+        resolve_settled_alerts(ctx, &sweep, results).await?;
+        let mut looked_at = 0;
+        while let Some(items) = cursor.next(ctx, &sweep).await? {
+            settle(ctx, &mut sweep, &mut cursor, &items, results).await?;
+            looked_at += items.len() as u64;
+            ctx.looked_at(looked_at);
+        }
+    }
+    cursor.breaker.check()?;
+    Ok(cursor.completion())
+}
+
+/// A dry run asks Stripe about all rows first, so that its one transaction
+/// begins after the last answer and holds no lock before.
+async fn plan<S: Sweep>(
+    ctx: &JobContext,
+    sweep: &mut S,
+    cursor: &mut Cursor<S::Due>,
+    results: &mut S::Results,
+) -> Result<(), JobError> {
+    let mut batches = Vec::new();
+    while let Some(items) = cursor.next(ctx, sweep).await? {
+        batches.push(items);
+    }
+    resolve_settled_alerts(ctx, sweep, results).await?;
+    for items in batches {
+        // What Stripe was asked about belongs into the plan.
+        if ctx.budget.is_past_grace() {
+            cursor.interrupt();
+            break;
+        }
+        settle(ctx, sweep, cursor, &items, results).await?;
+    }
+    Ok(())
+}
+
+async fn settle<S: Sweep>(
+    ctx: &JobContext,
+    sweep: &mut S,
+    cursor: &mut Cursor<S::Due>,
+    items: &[S::Item],
+    results: &mut S::Results,
+) -> Result<(), JobError> {
+    if commit_in_parts(ctx, sweep, items, results).await? == Completion::WorkLeft {
+        cursor.interrupt();
+    }
+    Ok(())
+}
+
+/// When another transaction holds one of these alerts, the next run resolves
+/// it: no row waits for that.
+async fn resolve_settled_alerts<S: Sweep>(
+    ctx: &JobContext,
+    sweep: &S,
+    results: &S::Results,
+) -> Result<(), JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    match sweep.resolve_settled_alerts(ctx, &mut batch).await {
+        Ok(()) => batch.commit(results).await,
+        Err(error) if error.is_about_rows() => {
+            tracing::warn!(%error, "Failed to resolve the alerts of what was settled; the next run retries");
+            batch.undo().await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The position in the due rows.
+#[derive(Debug)]
+struct Cursor<T> {
+    breaker: Breaker,
+    after: Option<Key>,
+    ahead: VecDeque<T>,
+    left: u64,
+    is_at_the_end: bool,
+}
+
+impl<T: Send> Cursor<T> {
+    fn new(ctx: &JobContext, breaker: Breaker) -> Self {
+        Self {
+            breaker,
+            after: None,
+            ahead: VecDeque::new(),
+            left: ctx.rows_left(),
+            is_at_the_end: ctx.rows_left() == 0,
+        }
+    }
+
+    /// Done once every due row was looked at, or `limit` of them.
+    fn completion(&self) -> Completion {
+        if self.is_at_the_end && self.ahead.is_empty() {
+            Completion::Done
+        } else {
+            Completion::WorkLeft
+        }
+    }
+
+    /// Ends the run here: some of the rows that were handed out were not
+    /// looked at.
+    fn interrupt(&mut self) {
+        self.is_at_the_end = false;
+        self.left = 0;
+        self.ahead.clear();
+    }
+
+    /// The next batch with Stripe's answers; `None` when no row is left or
+    /// nothing new may begin.
+    async fn next<S: Sweep<Due = T>>(
+        &mut self,
+        ctx: &JobContext,
+        sweep: &S,
+    ) -> Result<Option<Vec<S::Item>>, JobError> {
+        let has_stripe = |breaker: &Breaker| breaker.check().is_ok();
+        if ctx.budget.is_spent() || !(S::GOES_ON_WITHOUT_STRIPE || has_stripe(&self.breaker)) {
+            return Ok(None);
+        }
+        if self.ahead.is_empty() {
+            self.read_ahead(ctx, sweep).await?;
+        }
+        let size = usize::try_from(ctx.options.batch_size_or(S::BATCH)).unwrap_or(usize::MAX);
+        let due: Vec<T> = self.ahead.drain(..size.min(self.ahead.len())).collect();
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let picked = due.len();
+        let fetch = sweep.fetch(ctx, due, &self.breaker);
+        let items = ctx.fence.with_heartbeat(fetch).await??;
+        if items.len() < picked && (!S::GOES_ON_WITHOUT_STRIPE || has_stripe(&self.breaker)) {
+            self.interrupt();
+        }
+        Ok(Some(items))
+    }
+
+    async fn read_ahead<S: Sweep<Due = T>>(
+        &mut self,
+        ctx: &JobContext,
+        sweep: &S,
+    ) -> Result<(), JobError> {
+        let size = ctx.options.batch_size_or(S::BATCH) * S::BATCHES_AHEAD;
+        let size = size.min(self.left.try_into().unwrap_or(i64::MAX));
+        if size == 0 || self.is_at_the_end {
+            return Ok(());
+        }
+        let (due, last) = sweep.pick(ctx, self.after, size).await?;
+        let read = due.len() as u64;
+        self.after = last.or(self.after);
+        self.ahead = due;
+        self.left -= self.left.min(read);
+        self.is_at_the_end = i64::try_from(read).is_ok_and(|read| read < size) || self.left == 0;
+        Ok(())
+    }
+}
