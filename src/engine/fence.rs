@@ -185,7 +185,7 @@ impl Batch<'_> {
             BatchTx::DryRun(_) => {
                 self.tx
                     .execute("release savepoint batch", "end a batch")
-                    .await?
+                    .await?;
             }
             BatchTx::Real(mut tx) => {
                 ledger::note_results(Unprepared(&mut tx), self.fence.run_id(), &results)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::database::Unprepared;
 
 /// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
@@ -46,7 +46,7 @@ pub struct Run {
     /// How many shards there are.
     pub shard_count: i32,
     /// Its state.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub status: Status,
     /// Which way the call came: `qstash`, `operator` or `cli`.
     pub trigger: String,
