@@ -48,7 +48,7 @@ pub(super) async fn apply(
     let all: Vec<&IntentReport> = reports.iter().collect();
     let synced = payment_intents::sync(batch.db()?, &all, ctx, ACTOR)
         .await
-        .map_err(context("write what Stripe answered"))?;
+        .map_err(context("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
     let raised = alerts::about(batch, reports, &synced).await?;
     let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)

@@ -71,7 +71,7 @@ pub(super) async fn apply(
     if !reports.is_empty() {
         let synced = payment_intents::sync(batch.db()?, &reports, ctx, ACTOR)
             .await
-            .map_err(context("write what Stripe answered"))?;
+            .map_err(context("write what Stripe said"))?;
         let canceled = synced.into_iter().filter(|row| row.status == "canceled");
         applied.canceled = canceled.map(|row| row.stripe_id).collect();
     }
