@@ -85,21 +85,21 @@ fn people_and_topics(report: &StoredReport, language: Language, table: &mut Tabl
     let labels = language.labels();
     let moods = report.metrics.sentiment.parts();
     for ((item, count), label) in moods.into_iter().zip(labels.moods) {
-        table.value("sentiment", item, label, count);
+        table.value("sentiment", item, label, &count);
     }
     for topic in &report.metrics.top_topics {
         table.value(
             "top_topics",
             &topic.topic,
             &topic.topic,
-            topic.conversations,
+            &topic.conversations,
         );
     }
     for member in &report.metrics.at_risk {
         let name = member.member_id.and_then(|id| report.names.get(&id));
         let name = name.map_or(labels.anonymised, String::as_str);
         let id = member.member_id.map(|id| id.to_string());
-        table.value("at_risk", &id.unwrap_or_default(), name, member.score);
+        table.value("at_risk", &id.unwrap_or_default(), name, &member.score);
     }
 }
 
@@ -111,7 +111,7 @@ impl Table {
         self.0.push_str("\r\n");
     }
 
-    fn value(&mut self, section: &str, item: &str, label: &str, value: impl ToString) {
+    fn value(&mut self, section: &str, item: &str, label: &str, value: &impl ToString) {
         self.line([section, item, label, &value.to_string(), "", ""]);
     }
 

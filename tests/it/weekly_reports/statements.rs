@@ -51,7 +51,7 @@ async fn the_visits_of_a_week_are_read_from_their_index_alone() {
     app.execute("vacuum analyze visits").await;
     for file in ["visits.sql", "visitors.sql"] {
         let path = format!(
-            "{}/src/jobs/weekly_reports/{file}",
+            "{}/src/jobs/weekly_reports/queries/{file}",
             env!("CARGO_MANIFEST_DIR")
         );
         let mut sql = std::fs::read_to_string(path).unwrap();
