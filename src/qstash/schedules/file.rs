@@ -95,6 +95,13 @@ impl File {
             callback,
             &mut faults,
         );
+        let entries = self.schedules.iter().enumerate();
+        let schedules: Vec<Schedule> = entries
+            .filter_map(|(number, entry)| {
+                let place = format!("schedules[{number}]");
+                entry.validate(&place, &self.defaults, jobs, &mut faults)
+            })
+            .collect();
         faults.repeated("id", self.schedules.iter().map(|entry| &*entry.id));
         faults.repeated("job", self.schedules.iter().map(|entry| &*entry.job));
         for job in jobs.map_or(&[][..], |jobs| jobs.names) {
@@ -102,13 +109,6 @@ impl File {
             let why = format!("no schedule calls the job {job:?}");
             faults.unless(is_called, "schedules", &why);
         }
-        let entries = self.schedules.into_iter().enumerate();
-        let schedules: Vec<Schedule> = entries
-            .filter_map(|(number, entry)| {
-                let place = format!("schedules[{number}]");
-                entry.validate(&place, &self.defaults, jobs, &mut faults)
-            })
-            .collect();
         match timezone {
             Some(timezone) if faults.is_empty() => Ok(Schedules {
                 base_url: self.base_url,
@@ -122,7 +122,7 @@ impl File {
 
 impl Entry {
     fn validate(
-        self,
+        &self,
         place: &str,
         defaults: &Delivery,
         jobs: Option<&Jobs<'_>>,
@@ -150,18 +150,18 @@ impl Entry {
             faults,
         );
         Some(Schedule {
-            id: self.id,
-            job: self.job,
+            id: self.id.clone(),
+            job: self.job.clone(),
             cron: cron?,
-            description: self.description,
+            description: self.description.clone(),
             overdue_after: overdue_after?,
-            body: Value::Object(self.body),
+            body: Value::Object(self.body.clone()),
             delivery: Delivery {
                 retries: self.retries.unwrap_or(defaults.retries),
-                timeout: self.timeout.unwrap_or_else(|| defaults.timeout.clone()),
-                failure_callback: self
-                    .failure_callback
-                    .or_else(|| defaults.failure_callback.clone()),
+                timeout: self.timeout.as_ref().unwrap_or(&defaults.timeout).clone(),
+                failure_callback: callback
+                    .or(defaults.failure_callback.as_deref())
+                    .map(str::to_owned),
                 redact_authorization: self
                     .redact_authorization
                     .unwrap_or(defaults.redact_authorization),

@@ -105,11 +105,11 @@ async fn all_faults_are_reported_at_once() {
         [
             "timezone: \"Mars/Olympus\" is not a time zone; it needs an IANA name such as Europe/Paris",
             "defaults.timeout: must be a duration such as 60s, 15m or 1d12h, and not zero",
-            "schedules[5].job: \"daily-churn-analysis\" is the job of schedules[4] already",
-            "schedules: no schedule calls the job \"weekly-reports\"",
             "schedules[0].cron: the field for the minute, \"61\": only *, numbers from 0 to 59, lists, ranges and steps",
             "schedules[0].cron: the field for the hour, \"25\": only *, numbers from 0 to 23, lists, ranges and steps",
             "schedules[2].id: must begin with jarvis- and go on with small letters, digits and single hyphens, 64 characters at the most",
+            "schedules[5].job: \"daily-churn-analysis\" is the job of schedules[4] already",
+            "schedules: no schedule calls the job \"weekly-reports\"",
         ]
     );
 }

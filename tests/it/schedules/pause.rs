@@ -88,7 +88,7 @@ async fn one_that_qstash_does_not_have_fails_and_the_others_are_done() {
     let done = qstash.run(&["pause", "jarvis-gone", REPORTS]).await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(
-        done.err.contains("jarvis-gone: QStash knows no such thing"),
+        done.err.contains("jarvis-gone: QStash does not know it"),
         "{done:?}"
     );
     assert!(qstash.is_paused(REPORTS));

@@ -89,7 +89,7 @@ async fn a_stranger_that_calls_a_job_of_ours_is_pointed_out() {
 }
 
 #[rstest]
-#[case::free(&[], "1000 messages a day (the free plan's quota as others report it; say yours with --quota): enough, but not for a day on which everything fails.")]
+#[case::free(&[], "1000 messages a day (the free plan's quota as others report it; set yours with --quota): enough, but not for a day on which everything fails.")]
 #[case::little(&["--quota", "100"], "100 messages a day (your quota): TOO LITTLE: not even a day without failures fits.")]
 #[case::plenty(&["--quota", "50000"], "50000 messages a day (your quota): enough, also for a day on which everything fails.")]
 #[tokio::test]
