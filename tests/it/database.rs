@@ -59,7 +59,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let drop = format!("drop database if exists {} with (force)", self.name);
-            let _ = server().dropper.ask(drop);
+            std::mem::drop(server().dropper.ask(drop));
         }
     }
 }
