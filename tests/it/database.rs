@@ -61,8 +61,8 @@ impl Drop for Database {
     /// be looked at, where the server stays.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let drop = format!("drop database if exists {} with (force)", self.name);
-            let _ = server().dropper.ask(drop);
+            let statement = format!("drop database if exists {} with (force)", self.name);
+            drop(server().dropper.ask(statement));
         }
     }
 }
