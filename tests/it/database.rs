@@ -33,7 +33,10 @@ impl Database {
         let server = server();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}_{number}", std::process::id());
-        let create = format!("create database {name} template {}", server.template);
+        let Server {
+            template, strategy, ..
+        } = server;
+        let create = format!("create database {name} template {template} {strategy}");
         server.maker.ask(create).await.unwrap().unwrap();
         let direct_url = at(&server.admin, &name);
         let url = match &server.pooler {
@@ -58,8 +61,8 @@ impl Drop for Database {
     /// be looked at, where the server stays.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let drop = format!("drop database if exists {} with (force)", self.name);
-            std::mem::drop(server().dropper.ask(drop));
+            let statement = format!("drop database if exists {} with (force)", self.name);
+            drop(server().dropper.ask(statement));
         }
     }
 }
@@ -72,6 +75,8 @@ struct Server {
     pooler: Option<Pooler>,
     admin: String,
     template: String,
+    /// How a database is copied: as files, where that waits for no disk.
+    strategy: &'static str,
     maker: Clerk,
     dropper: Clerk,
 }
@@ -116,7 +121,12 @@ impl Server {
             (Some(postgres), url)
         };
         let template = format!("{PREFIX}template_{}", std::process::id());
-        make_template(&admin, &template).await;
+        let version = make_template(&admin, &template).await;
+        // Before version 15 there is no other way, and no word for it.
+        let strategy = match &postgres {
+            Some(_) if version >= 150_000 => "strategy file_copy",
+            _ => "",
+        };
         let pooler = std::env::var_os("TEST_PGBOUNCER").map(|program| {
             let port = postgres
                 .as_ref()
@@ -129,6 +139,7 @@ impl Server {
             pooler,
             maker: Clerk::start(admin.clone()),
             dropper: Clerk::start(admin.clone()),
+            strategy,
             admin,
             template,
         }
@@ -161,8 +172,9 @@ impl Clerk {
     }
 }
 
-/// Leftovers of earlier processes go, and a migrated database comes.
-async fn make_template(admin: &str, template: &str) {
+/// Leftovers of earlier processes go, and a migrated database comes; tells the
+/// server's version.
+async fn make_template(admin: &str, template: &str) -> i32 {
     let mut connection = PgConnection::connect(admin).await.unwrap();
     let old: Vec<String> = sqlx::query_scalar(
         "select datname from pg_database
@@ -187,6 +199,10 @@ async fn make_template(admin: &str, template: &str) {
     migrate::apply(at(admin, template).parse().unwrap())
         .await
         .unwrap();
+    sqlx::query_scalar("select current_setting('server_version_num')::int")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
 }
 
 /// The same server's database of that name.

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::app::{App, Delivery, Reply};
 
 /// What takes longer than this will not come any more.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// A process that was told to stop is gone by then.
 const LAST_WORD: Duration = Duration::from_secs(10);
 

@@ -14,7 +14,7 @@ async fn erased(app: &App) -> i64 {
 
 #[tokio::test]
 async fn out_of_budget_the_next_run_goes_on_and_the_log_adds_up() {
-    let app = in_a_gym(App::with(&[("RUN_BUDGET_SECONDS", "1")]).await).await;
+    let mut app = in_a_gym(App::with(&[("RUN_BUDGET_SECONDS", "1")]).await).await;
     app.execute(&rows_of("conversation_events", OLD, 30_000))
         .await;
 
@@ -35,6 +35,7 @@ async fn out_of_budget_the_next_run_goes_on_and_the_log_adds_up() {
         ),
         (done, done)
     );
+    app.take_time();
     let second = app.deliver(JOB).await;
     assert_eq!(second.outcome(), (200, "succeeded"), "{second:?}");
     assert_eq!(

@@ -19,7 +19,7 @@ struct Surroundings {
 
 impl Surroundings {
     async fn new() -> Self {
-        let app = App::new().await;
+        let app = App::with(&[("RUN_BUDGET_SECONDS", "")]).await;
         let qstash = QstashDouble::start().await.unwrap();
         qstash.set_keys(CURRENT_KEY, NEXT_KEY);
         let service = Service::start(&app.settings).await;
