@@ -30,9 +30,11 @@ async fn an_intent_that_was_let_lie_is_canceled_at_stripe_and_here() {
                 "alerts_opened": 0, "errors": [] })
     );
     assert_eq!(app.stripe.status(&intent).as_deref(), Some("canceled"));
+    // Stripe tells whole seconds, and our clock does not.
     let row = app
         .rows(
-            "select status, cancellation_reason, canceled_at is not null as dated, cancel_attempts,
+            "select status, cancellation_reason, cancel_attempts,
+                    canceled_at = date_trunc('second', canceled_at) as dated,
                     last_error, last_synced_at is not null as synced
                from payment_intents",
         )

@@ -1,9 +1,12 @@
 //! Runs that end early: out of budget, killed, or fenced off.
 
+use jarvis_cron::jobs::{self, Options};
+use jarvis_cron::runs::{Answer, Call, Caller, Continuation, Status, Trigger, WhyNot};
 use serde_json::json;
 
 use super::{JOB, a_gym, counts, in_a_gym, left, logged, of, rows_of};
 use crate::app::{App, Delivery};
+use crate::messages::Connected;
 use crate::processes::{Process, until};
 
 const OLD: &str = "(now() - interval '1 year' - n * interval '1 second')";
@@ -120,6 +123,41 @@ async fn a_run_whose_connection_is_cut_may_come_again_and_gives_up_no_policy() {
     assert_eq!(reply.outcome(), (503, "failed"), "{reply:?}");
     let next = app.deliver(JOB).await;
     assert_eq!(counts(&next, "conversation_events"), json!([10, 0, 0]));
+}
+
+#[tokio::test]
+async fn a_run_that_begins_no_policy_ends_no_alert_and_asks_for_no_rest() {
+    let connected = Connected::new().await;
+    let app = &connected.app;
+    app.execute(
+        "insert into alerts (kind, severity, dedup_key, title)
+         values ('retention_policy_failing', 'high', 'retention_policy_failing:visits', 'x')",
+    )
+    .await;
+    app.runner.stop.cancel();
+    let call = Call {
+        job: jobs::find(JOB).unwrap(),
+        options: Options::default(),
+        caller: Caller {
+            trigger: Trigger::Qstash,
+            ..Caller::default()
+        },
+    };
+
+    let answer = app.runner.detached(call).await.unwrap();
+
+    let Answer::Settled {
+        record,
+        continuation,
+        ..
+    } = answer
+    else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(record.status, Status::Partial);
+    assert_eq!(continuation, Some(Continuation::Not(WhyNot::NoProgress)));
+    let open = "select count(*) from alerts where status = 'open'";
+    assert_eq!(app.count(open).await, 1);
 }
 
 #[tokio::test]

@@ -135,13 +135,15 @@ async fn held_rows_use_up_no_limit() {
         "insert into members (id, gym_id) values ('00000000-0000-0000-0000-0000000000ab', '{C}');
          insert into visits (gym_id, member_id, checked_in_at)
          select '{C}', '00000000-0000-0000-0000-0000000000ab', now() - interval '4 years'
-           from generate_series(1, 3)"
+           from generate_series(1, 3);
+         insert into visits (gym_id, member_id, checked_in_at)
+         values ('{C}', '{MEMBER}', now() - interval '42 months')"
     ))
     .await;
 
     let reply = app.operate(JOB, "limit=2&batch_size=1").await;
 
-    assert_eq!(counts(&reply, "visits"), json!([2, 1, 1]));
+    assert_eq!(counts(&reply, "visits"), json!([2, 1, 2]));
 }
 
 #[tokio::test]

@@ -56,6 +56,18 @@ async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run(
 }
 
 #[tokio::test]
+async fn rows_that_were_passed_and_rows_beyond_a_limit_both_remain() {
+    let app = a_backlog().await;
+    let held = "select from visits order by checked_in_at limit 3 for update";
+    let desk = somebody(&app, held).await;
+
+    let reply = app.operate(JOB, "limit=5").await;
+
+    assert_eq!(counts(&reply, "visits"), json!([2, 8, 0]), "{reply:?}");
+    desk.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_visits_of_a_member_who_is_held_wait_for_the_next_run() {
     let app = a_gym().await;
     app.execute(&rows_of("visits", "(now() - interval '5 years')", 3))

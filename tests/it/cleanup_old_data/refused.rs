@@ -160,3 +160,35 @@ async fn a_database_that_has_no_room_ends_the_run_and_gives_up_no_policy() {
     assert_eq!(reply.results()["policies_failed"], 0);
     assert_eq!(alerts(&app).await, json!([]));
 }
+
+#[tokio::test]
+async fn the_first_policy_fails_no_run_in_which_the_others_find_nothing() {
+    let app = a_gym().await;
+    app.execute("update retention_policies set keep_days = 0 where target = 'conversation_events'")
+        .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["policies_failed"], 1);
+}
+
+#[tokio::test]
+async fn after_twenty_refused_rows_in_a_row_the_policy_is_given_up() {
+    let app = a_gym().await;
+    app.execute(&rows_of("visits", "(now() - interval '5 years')", 30))
+        .await;
+    app.execute(
+        "create sequence tries;
+         create function no() returns trigger language plpgsql as
+             $$ begin perform nextval('tries'); raise exception 'not this row'; end $$;
+         create trigger no before delete on visits for each row execute function no()",
+    )
+    .await;
+
+    let reply = app.operate(JOB, "").await;
+
+    assert_eq!(counts(&reply, "visits"), json!([0, 30, 0]), "{reply:?}");
+    // Once all together, and then one by one.
+    assert_eq!(app.count("select last_value from tries").await, 21);
+}

@@ -119,6 +119,20 @@ async fn rows_that_another_transaction_holds_are_passed_once_in_a_chain() {
 }
 
 #[tokio::test]
+async fn a_limit_of_a_policy_is_one_for_the_whole_chain() {
+    let connected = in_a_second().await;
+    let app = &connected.app;
+    gyms(app, 1).await;
+    old_heartbeats(app, 20).await;
+    slow(app, "delete", "kiosk_heartbeats").await;
+
+    let body = r#"{"batch_size": 2, "limit": 10}"#;
+    let replies = deliver(&connected, "cleanup-old-data", body).await;
+
+    assert_eq!(sum(&replies, "rows_erased"), 10, "{replies:#?}");
+}
+
+#[tokio::test]
 async fn an_intent_that_is_always_refused_keeps_no_chain_going() {
     let connected = in_a_second().await;
     let app = &connected.app;
