@@ -1,7 +1,9 @@
 //! Runs that end early: out of budget, killed, or fenced off.
 
-use jarvis_cron::jobs::{self, Options};
-use jarvis_cron::runs::{Answer, Call, Caller, Continuation, Status, Trigger, WhyNot};
+use jarvis_cron::engine::{
+    Answer, Call, Caller, Continuation, NotContinued, Options, Status, Trigger,
+};
+use jarvis_cron::jobs;
 use serde_json::json;
 
 use super::{JOB, a_gym, counts, in_a_gym, left, logged, of, rows_of};
@@ -136,7 +138,7 @@ async fn a_run_that_begins_no_policy_ends_no_alert_and_asks_for_no_rest() {
     .await;
     app.runner.stop.cancel();
     let call = Call {
-        job: jobs::find(JOB).unwrap(),
+        job: jobs::ALL.find(JOB).unwrap(),
         options: Options::default(),
         caller: Caller {
             trigger: Trigger::Qstash,
@@ -147,15 +149,16 @@ async fn a_run_that_begins_no_policy_ends_no_alert_and_asks_for_no_rest() {
     let answer = app.runner.detached(call).await.unwrap();
 
     let Answer::Settled {
-        record,
-        continuation,
-        ..
+        run, continuation, ..
     } = answer
     else {
         panic!("{answer:?}");
     };
-    assert_eq!(record.status, Status::Partial);
-    assert_eq!(continuation, Some(Continuation::Not(WhyNot::NoProgress)));
+    assert_eq!(run.status, Status::Partial);
+    assert_eq!(
+        continuation,
+        Some(Continuation::Not(NotContinued::NoProgress))
+    );
     let open = "select count(*) from alerts where status = 'open'";
     assert_eq!(app.count(open).await, 1);
 }

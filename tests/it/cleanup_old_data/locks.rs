@@ -59,7 +59,7 @@ async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run(
 async fn rows_that_were_passed_and_rows_beyond_a_limit_both_remain() {
     let app = a_backlog().await;
     let held = "select from visits order by checked_in_at limit 3 for update";
-    let desk = somebody(&app, held).await;
+    let desk = another_transaction(&app, held).await;
 
     let reply = app.operate(JOB, "limit=5").await;
 

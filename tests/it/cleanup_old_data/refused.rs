@@ -103,10 +103,7 @@ async fn a_policy_that_takes_too_long_with_any_row_is_given_up() {
     assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
     assert_eq!(counts(&reply, "kiosk_heartbeats"), json!([0, 3, 0]));
     let error = of(&reply, "kiosk_heartbeats")["error"].as_str().unwrap();
-    assert!(
-        error.ends_with("erase expired rows: late"),
-        "{error}"
-    );
+    assert!(error.ends_with("erase expired rows: late"), "{error}");
 }
 
 #[tokio::test]
