@@ -41,10 +41,10 @@
 //! - No rule and no job reads the clock or the environment: `ctx.now` is bound
 //!   into every statement.
 //!
-//! And two hold by construction: no row is touched before the guard has
-//! passed, because the guard is an extractor and only [`engine`] and [`views`]
-//! begin a transaction (`tests/it/guard.rs` tries); no state is kept in the
-//! process between two requests.
+//! And two hold by construction: a handler that runs a job or shows rows takes
+//! what the guard extracts, so that no such row is touched before it has passed
+//! (`tests/it/guard.rs` tries); no state is kept in the process between two
+//! requests.
 
 pub mod alerts;
 pub mod churn;

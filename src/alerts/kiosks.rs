@@ -22,8 +22,8 @@ pub struct Wanted {
     /// The alert.
     #[serde(flatten)]
     pub alert: Alert,
-    /// Since when the kiosk or the gym has this status.
-    pub since: DateTime<Utc>,
+    /// Since when the kiosk or the gym has this status, as Postgres writes it.
+    pub since: String,
 }
 
 /// What became of one alert; one that is reopened may be escalated as well.

@@ -1,10 +1,10 @@
 //! The retry ladder of batches, the same for every job.
 //!
 //! A batch is one transaction. While another transaction holds one of its
-//! rows it is tried again; when it takes too long it is halved; when the
-//! database refuses a row each item is done on its own, so that one bad item
-//! spoils no other. Only a lost lease and an unreachable database stop the
-//! run.
+//! rows it is tried again; when the database refuses a row each item is done
+//! on its own, so that one bad item spoils no other. A batch that takes too
+//! long stops the run, as an unreachable database does, unless the work says
+//! that it can be halved ([`BatchWork::HALVES`]).
 
 use serde::Serialize;
 
@@ -20,6 +20,10 @@ pub trait BatchWork: Send {
     type Item: Sync;
     /// The job's results.
     type Results: Send;
+    /// Whether a batch that takes too long is done in halves, and an item that
+    /// takes too long alone is refused. Such work moves its checkpoint in
+    /// [`BatchWork::passed`], or a continuation would begin with the same batch.
+    const HALVES: bool = false;
 
     /// One transaction for all of `items`; `results` count it once it is kept.
     ///
@@ -60,26 +64,24 @@ pub async fn commit_in_parts<W: BatchWork>(
     results: &mut W::Results,
 ) -> Result<Completion, JobError> {
     let mut waiting = vec![items];
-    while let Some(part) = waiting.pop() {
-        let is_whole = part.len() == items.len();
-        if part.is_empty() {
-            continue;
-        }
-        if !is_whole && ctx.budget.is_spent() {
+    let mut is_first = true;
+    while let Some(part) = waiting.pop().filter(|part| !part.is_empty()) {
+        if !is_first && ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
         }
-        let tries = if is_whole { TRIES } else { 1 };
+        let tries = if is_first { TRIES } else { 1 };
+        let was_first = std::mem::take(&mut is_first);
         match commit_with_retries(ctx, work, part, tries, results).await {
-            Err(error) if part.len() > 1 && error.took_too_long() => {
+            Err(error) if W::HALVES && part.len() > 1 && error.took_too_long() => {
                 let (first, second) = part.split_at(part.len() / 2);
                 waiting.extend([second, first]);
                 continue;
             }
-            Err(error) if part.len() > 1 && error.is_about_rows() => {
+            Err(error) if (was_first || part.len() > 1) && error.is_about_rows() => {
                 waiting.extend(part.chunks(1).rev());
                 continue;
             }
-            Err(error) if error.took_too_long() || error.is_about_rows() => {
+            Err(error) if error.is_about_rows() || (W::HALVES && error.took_too_long()) => {
                 work.refused(ctx, &part[0], error, results).await?;
             }
             done => done?,

@@ -1,8 +1,8 @@
 //! The jobs: which there are.
 //!
 //! A new job is one file, one line in [`ALL`], one entry in
-//! `qstash-schedules.json`, and its tests. Only `cli` reads [`ALL`]; the
-//! engine gets it handed over. A job knows neither HTTP nor the ledger, reads
+//! `qstash-schedules.json`, and its tests. Only `cli` and `demo` read [`ALL`];
+//! the engine gets it handed over. A job knows neither HTTP nor the ledger, reads
 //! no clock and no environment, and imports no other job.
 
 use crate::engine::Registry;

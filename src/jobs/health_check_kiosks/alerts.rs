@@ -4,7 +4,6 @@
 //! A kiosk whose verdict and status differ, because a heartbeat came in
 //! between, is left to the next run.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::Result;
@@ -43,7 +42,8 @@ struct Down {
     kiosks: Option<i64>,
     is_degraded: bool,
     is_ahead: bool,
-    since: DateTime<Utc>,
+    /// As Postgres writes it, which may be infinite.
+    since: String,
     /// As Postgres writes it, or null.
     silent_since: Value,
 }
@@ -80,7 +80,7 @@ impl Down {
         alert.kiosk_id = Some(self.id);
         Wanted {
             alert,
-            since: self.since,
+            since: self.since.clone(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Down {
         alert.gym_id = Some(self.id);
         Wanted {
             alert,
-            since: self.since,
+            since: self.since.clone(),
         }
     }
 }

@@ -58,6 +58,7 @@ fn parts(mut rest: &[Candidate]) -> Vec<&[Candidate]> {
 impl BatchWork for Cursor {
     type Item = Candidate;
     type Results = Results;
+    const HALVES: bool = true;
 
     async fn commit(
         &self,

@@ -154,3 +154,28 @@ async fn hostile_names_are_text_like_any_other() {
             .starts_with("Kiosk %s %I '")
     );
 }
+
+#[tokio::test]
+async fn a_status_that_has_always_been_so_is_a_moment_like_any_other() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let (one, other) = (
+        app.kiosk(gym, "offline", "2 hours").await,
+        app.kiosk(gym, "offline", "2 hours").await,
+    );
+    for kiosk in [one, other] {
+        app.on(kiosk, "status_since = '-infinity'").await;
+    }
+    let lonely = app.gym(ALWAYS).await;
+    let kiosk = app.kiosk(lonely, "offline", "2 hours").await;
+    app.on(kiosk, "status_since = '-infinity'").await;
+
+    let results = app.check(NOON).await;
+
+    assert_eq!(results["alerts_opened"], 2, "{results}");
+    assert_eq!(
+        app.text("select string_agg(kind, ' ' order by kind) from alerts")
+            .await,
+        "gym_offline kiosk_offline"
+    );
+}
