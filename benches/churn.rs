@@ -10,7 +10,7 @@
 //! - `plain aggregate`: the same without the calendar: instants are counted.
 //! - `the job`: `jarvis-cron run daily-churn-analysis`, a process of its own,
 //!   on tables that hold the score of the night before.
-//! - `again`: the same on the same day, when nobody is left.
+//! - `again`: the same on the same day, when every member is scored already.
 //!
 //! And the peak of the process's resident memory.
 

@@ -7,7 +7,7 @@
 //! UPDATE. The UPDATE is given to psql and timed by psql itself; it knows
 //! nothing of opening hours, alerts, leases or a fleet. A gym has five kiosks.
 //!
-//! - `every kiosk turns`: all come back, and nobody had an alert.
+//! - `every kiosk turns`: all come back, and no kiosk had an alert.
 //! - `an ordinary night`: one in twenty turns; alerts are opened and resolved.
 //!   Once against an UPDATE of those that turn, once against one of all rows.
 //! - `with uptime`: the ordinary night, and for every kiosk one heartbeat every

@@ -211,7 +211,7 @@ pub const RETENTION_POLICY_FAILING: Kind = Kind::new(
     "Not everything is erased from {}",
     &[
         "Fix what the error names",
-        "Rehearse with run cleanup-old-data --dry-run",
+        "Try the fix with run cleanup-old-data --dry-run",
     ],
 )
 .hourly();

@@ -164,7 +164,7 @@ impl Clerk {
         Self(orders)
     }
 
-    /// An answer comes once it is done; it is done without anybody waiting, too.
+    /// The answer comes once the statement is done; the statement runs even when no test waits for the answer.
     fn ask(&self, sql: String) -> oneshot::Receiver<sqlx::Result<()>> {
         let (done, answer) = oneshot::channel();
         self.0.send((sql, done)).unwrap();

@@ -1,5 +1,5 @@
 //! The alerts about intents that Stripe does not know, and about money that
-//! was taken for orders that have ended: when they are raised and when they
+//! was charged for orders that have ended: when they are raised and when they
 //! end.
 
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
     Some(INTENT_MISSING.about(&row.id.to_string(), &[], details))
 }
 
-/// The alert about money that was taken for an order that had ended.
+/// The alert about money that was charged for an order that had ended.
 fn paid_after_end(order: &EndedOrder) -> Alert {
     let details = json!({ "order_number": order.order_number, "status": order.status });
     let words = [order.order_number.as_str(), &order.status];

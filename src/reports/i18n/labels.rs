@@ -65,7 +65,7 @@ labels! {
         ["faible", "moyen", "élevé", "critique"],
         ["low", "medium", "high", "critical"];
     call_first: Text = "À appeler en premier", "Call these first";
-    none_at_risk: Text = "Personne ne présente de risque élevé.", "Nobody is at high risk.";
+    none_at_risk: Text = "Personne ne présente de risque élevé.", "No member is at high risk.";
     listed_of: Text = "Les plus à risque :", "Most at risk:";
     of: Text = "sur", "of";
     anonymised: Text = "Membre anonymisé", "Anonymised member";

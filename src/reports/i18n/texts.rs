@@ -124,7 +124,7 @@ impl Language {
             Recommendation::StaffPeak { weekday, hour } => text! {
                 self, day = self.weekday(weekday - 1), hour = self.hour(hour);
                 "Prévoyez quelqu’un à l’accueil le {day} vers {hour}.",
-                "Have somebody at the desk on {day} around {hour}."
+                "Have a staff member at the desk on {day} around {hour}."
             },
             Recommendation::CloseAlerts { open: 1 } => text! { self;
                 "Traitez l’alerte encore ouverte.",

@@ -39,9 +39,9 @@ async fn mails_that_were_never_begun_are_sent_a_week_later() {
 #[case::within("7 days 119 minutes", 2)]
 #[case::after("7 days 121 minutes", 0)]
 #[tokio::test]
-async fn the_last_report_is_owed_until_the_longest_week_after_it_is_over(
+async fn the_last_report_is_mailed_until_the_longest_week_after_it_is_over(
     #[case] ago: &str,
-    #[case] owed: u64,
+    #[case] sent: u64,
 ) {
     let post = Post::new().await;
     post.run().await;
@@ -54,7 +54,7 @@ async fn the_last_report_is_owed_until_the_longest_week_after_it_is_over(
 
     let reply = post.run().await;
 
-    assert_eq!(reply.results()["emails_sent"], owed);
+    assert_eq!(reply.results()["emails_sent"], sent);
 }
 
 #[tokio::test]
