@@ -57,7 +57,7 @@ async fn in_a_gym(app: App) -> App {
 }
 
 /// What inserts `count` rows of `target` that are dated `at`, an expression.
-fn rows_of(target: &str, at: &str, count: u32) -> String {
+fn rows_of(target: &str, at: &str, count: i64) -> String {
     let (columns, values) = match target {
         "conversation_events" => (
             "session_id, event_type, transcript, occurred_at",
@@ -150,7 +150,7 @@ async fn backlog_of(app: App) -> App {
     app
 }
 
-async fn fill(app: &App, count: u32) {
+async fn fill(app: &App, count: i64) {
     for target in TARGETS {
         // Each on a day of its own, since some are dated by the day.
         app.execute(&rows_of(

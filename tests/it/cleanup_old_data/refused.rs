@@ -14,7 +14,7 @@ use crate::app::App;
 async fn a_row_that_is_refused_is_passed_told_and_keeps_no_other(
     #[case] target: &str,
     #[case] change: &str,
-    #[case] others: u32,
+    #[case] others: i64,
 ) {
     let app = a_gym().await;
     app.execute(&rows_of(target, "(now() - interval '9 years')", 1))
@@ -72,7 +72,7 @@ async fn an_alert_that_is_refused_ends_the_run_only_by_a_fault_of_ours(
 }
 
 /// Every statement that deletes heartbeats takes too long, from so many rows on.
-async fn too_long_from(app: &App, rows: u32) {
+async fn too_long_from(app: &App, rows: i64) {
     app.execute(&format!(
         "create table batches as select 0::bigint as rows where false;
          create function late() returns trigger language plpgsql as $$ begin
