@@ -9,7 +9,6 @@ use super::alerts::Counted;
 use super::gyms::Gym;
 use super::statuses::Turned;
 use super::{ERRORS, SAMPLES};
-use crate::alerts::kiosks::Change;
 use crate::engine::JobContext;
 
 /// What a run found and did, or in a dry run would do.
@@ -60,13 +59,7 @@ pub(super) struct GymError {
 
 impl Results {
     /// Adds a batch of gyms.
-    pub(super) fn add(
-        &mut self,
-        ctx: &JobContext,
-        turned: &Turned,
-        counted: &Counted,
-        changes: &[Change],
-    ) {
+    pub(super) fn add(&mut self, ctx: &JobContext, turned: &Turned, counted: Counted) {
         self.online += counted.online;
         self.degraded += counted.degraded;
         self.offline += counted.offline;
@@ -75,13 +68,9 @@ impl Results {
         self.status_changed += turned.kiosks;
         let kiosks = turned.samples.iter().map(Uuid::to_string).collect();
         self.sample(ctx, "status_changed", kiosks);
-        let keys = |is: fn(&Change) -> bool| -> Vec<String> {
-            let changes = changes.iter().filter(|change| is(change));
-            changes.map(|change| change.dedup_key.clone()).collect()
-        };
-        self.alerts_opened += self.sample(ctx, "alerts_opened", keys(|it| it.is_opened));
-        self.alerts_resolved += self.sample(ctx, "alerts_resolved", keys(|it| it.is_resolved));
-        self.alerts_escalated += self.sample(ctx, "alerts_escalated", keys(|it| it.is_escalated));
+        self.alerts_opened += self.sample(ctx, "alerts_opened", counted.opened);
+        self.alerts_resolved += self.sample(ctx, "alerts_resolved", counted.resolved);
+        self.alerts_escalated += self.sample(ctx, "alerts_escalated", counted.escalated);
     }
 
     /// Adds the uptimes of a batch to the mean.

@@ -65,10 +65,10 @@ async fn apply_verdicts(
     let turned = statuses::turn(batch.db()?, ctx, &columns)
         .await
         .map_err(context("turn statuses"))?;
-    let (counted, changes) = alerts::follow(batch.db()?, ctx, &columns)
+    let counted = alerts::follow(batch.db()?, ctx, &columns)
         .await
         .map_err(context("write alerts"))?;
-    sum.add(ctx, &turned, &counted, &changes);
+    sum.add(ctx, &turned, counted);
     for gym in gyms {
         if let Watch::Unknown(reason) = &gym.watch {
             sum.leave(gym, reason.clone());
