@@ -17,9 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{
-    Completion, Job, JobContext, JobError, JobOutcome, context, with_json_results,
-};
+use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 use crate::retention::erasure_log;
 use crate::retention::policies::{self, Policy};
 
@@ -36,15 +34,8 @@ pub(super) const JOB: Job = Job {
     log_type: "cron_cleanup",
     accepts: &["dry_run", "as_of", "batch_size", "limit", "continuation_of"],
     totals: &["rows_erased"],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
 
 /// Works on the policies in turn, until all of them have ended or nothing new may begin.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
@@ -104,7 +95,7 @@ fn begin(ctx: &JobContext, policies: &[Policy], results: &mut Results) -> Vec<Po
 async fn update_alerts(
     ctx: &JobContext,
     runs: &[PolicyRun],
-    results: &Results,
+    results: &mut Results,
 ) -> Result<(), JobError> {
     let failing = results.policies.iter();
     let (targets, errors): (Vec<String>, Vec<String>) = failing
@@ -113,8 +104,7 @@ async fn update_alerts(
     let unclear = runs.iter().filter(|run| !run.has_passed());
     let mut open = targets.clone();
     open.extend(unclear.map(|run| run.table().to_owned()));
-    let mut batch = ctx.fence.batch().await?;
-    let updated = async {
+    let update = async |batch: &mut Batch<'_>, _: &mut Results| {
         erasure_log::alert(batch.db()?, &targets, &errors, ctx.now)
             .await
             .map_err(context("alert about policies"))?;
@@ -122,12 +112,11 @@ async fn update_alerts(
             .await
             .map_err(context("resolve alerts about policies"))
     };
-    match updated.await {
-        Ok(()) => batch.commit(results).await,
+    match ctx.fence.write(results, update).await {
         Err(error) if error.is_about_rows() => {
             tracing::warn!(%error, "Failed to update alerts about policies; leaving them to the next run");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }

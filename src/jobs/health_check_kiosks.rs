@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::engine::batch::commit_in_parts;
-use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
 
 mod alerts;
 mod fleet;
@@ -52,7 +52,7 @@ pub(super) const JOB: Job = Job {
         "alerts_resolved",
         "alerts_escalated",
     ],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
 
 /// Kiosks per transaction.
@@ -60,17 +60,6 @@ const BATCH: u32 = 5_000;
 /// Kiosks that are measured at once: each may have sent thousands of
 /// heartbeats in a day.
 const MEASURED_AT_ONCE: u32 = 1_000;
-/// Samples per action in a dry run.
-const SAMPLES: i32 = 50;
-/// Errors per run.
-const ERRORS: usize = 50;
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
 
 /// A dry run measures first: its one transaction keeps every lock to the end.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {

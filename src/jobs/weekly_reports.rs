@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::engine::results::name;
+use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
 
 mod candidates;
 mod deliver;
@@ -44,13 +45,11 @@ pub(super) const JOB: Job = Job {
         "continuation_of",
     ],
     totals: &["generated", "emails_sent"],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
 
 /// Gyms per transaction.
 const BATCH: u32 = 200;
-/// Sample ids in a dry run, and failures per run.
-const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -95,13 +94,6 @@ pub(super) struct ReportFailure {
     pub(super) error: String,
 }
 
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
-
 /// All reports first, then the mail, which takes longer and may fail.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let mut cursor = Cursor::begin(ctx);
@@ -141,12 +133,11 @@ impl Results {
     }
 
     fn note(&mut self, gym_id: Option<Uuid>, report_id: Option<Uuid>, error: String) {
-        if self.failures.len() < SAMPLES {
-            self.failures.push(ReportFailure {
-                gym_id,
-                report_id,
-                error,
-            });
-        }
+        let failure = ReportFailure {
+            gym_id,
+            report_id,
+            error,
+        };
+        name(&mut self.failures, [failure]);
     }
 }

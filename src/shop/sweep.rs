@@ -13,8 +13,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::payment_intents::Breaker;
+use crate::alerts;
 use crate::engine::batch::{BatchWork, commit_in_parts};
-use crate::engine::{Batch, Completion, JobContext, JobError};
+use crate::engine::{Batch, Completion, JobContext, JobError, context};
 
 /// The position of a due row: its moment and its id.
 pub type Key = (DateTime<Utc>, Uuid);
@@ -24,7 +25,7 @@ pub type Due<T> = (VecDeque<T>, Option<Key>);
 
 /// What a job does with its due rows; the items of [`BatchWork`] are due rows
 /// with what Stripe answered.
-pub trait Sweep: BatchWork<Results: Serialize> {
+pub trait Sweep: BatchWork<Results: Clone + Serialize> {
     /// A row that is due.
     type Due: Send;
     /// Rows per transaction.
@@ -58,15 +59,15 @@ pub trait Sweep: BatchWork<Results: Serialize> {
         breaker: &Breaker,
     ) -> impl Future<Output = Result<Vec<Self::Item>, JobError>> + Send;
 
-    /// Resolves the alerts of what was settled since the last run.
+    /// Deletes what the job keeps about rows that were settled since the last
+    /// run; answers their open alerts.
     ///
     /// # Errors
     /// When the database refuses.
-    fn resolve_settled_alerts(
+    fn settled_alerts(
         &self,
-        ctx: &JobContext,
         batch: &mut Batch<'_>,
-    ) -> impl Future<Output = Result<(), JobError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Uuid>, JobError>> + Send;
 }
 
 /// Settles all due rows, batch by batch.
@@ -138,16 +139,19 @@ async fn settle<S: Sweep>(
 async fn resolve_settled_alerts<S: Sweep>(
     ctx: &JobContext,
     sweep: &S,
-    results: &S::Results,
+    results: &mut S::Results,
 ) -> Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    match sweep.resolve_settled_alerts(ctx, &mut batch).await {
-        Ok(()) => batch.commit(results).await,
+    let resolve = async |batch: &mut Batch<'_>, _: &mut S::Results| {
+        let settled = sweep.settled_alerts(batch).await?;
+        let resolved = alerts::resolve(batch.db()?, &settled, ctx.now).await;
+        resolved.map(drop).map_err(context("resolve alerts"))
+    };
+    match ctx.fence.write(results, resolve).await {
         Err(error) if error.is_about_rows() => {
             tracing::warn!(%error, "Failed to resolve the alerts of what was settled; the next run retries");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }
 

@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::alerts::Alert;
 use crate::alerts::kinds::{INTENT_MISSING, ORDER_PAID_AFTER_END};
-use crate::alerts::{self, Alert};
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobError, context};
 use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
@@ -32,21 +31,6 @@ pub(super) async fn about(
         alerts.extend(ended.iter().map(paid_after_end));
     }
     Ok(alerts)
-}
-
-/// Resolves the alerts about intents that are no longer missing, and about
-/// orders that were refunded or taken up again.
-pub(super) async fn resolve_settled(
-    batch: &mut Batch<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), JobError> {
-    let settled = settled(batch.db()?)
-        .await
-        .map_err(context("look for alerts of what was settled"))?;
-    alerts::resolve(batch.db()?, &settled, now)
-        .await
-        .map_err(context("resolve alerts"))?;
-    Ok(())
 }
 
 /// The alert about an intent that has just turned out to be missing. It names
@@ -97,7 +81,9 @@ async fn ended_unpaid(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<E
     .await
 }
 
-async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
+/// The open alerts about intents that are no longer missing, and about orders
+/// that were refunded or taken up again.
+pub(super) async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         select a.id as "id!"

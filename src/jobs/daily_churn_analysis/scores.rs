@@ -10,39 +10,32 @@ use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::alerts;
 use super::pages::Judged;
+use super::{Results, alerts};
 use crate::churn::verdict::Level;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 
-/// What one batch changed.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Written {
-    pub(super) scored: Vec<Uuid>,
-    pub(super) alerts_opened: Vec<Uuid>,
-    pub(super) alerts_resolved: Vec<Uuid>,
-}
-
-/// Writes the verdicts, all in the one transaction of `batch`.
+/// Writes the verdicts, all in the one transaction of `batch`, and adds them
+/// to `sum`.
 pub(super) async fn write(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     judged: &[Judged],
-) -> std::result::Result<Written, JobError> {
-    let mut written = Written {
-        scored: keep(batch.db()?, ctx, judged)
-            .await
-            .map_err(context("write scores"))?,
-        ..Written::default()
-    };
+    sum: &mut Results,
+) -> std::result::Result<(), JobError> {
+    let scored = keep(batch.db()?, ctx, judged)
+        .await
+        .map_err(context("write scores"))?;
+    sum.processed += sum.samples.add(ctx, "scored", &scored);
     let (risky, calm): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()
         .partition(|one| one.verdict.level.is_at_risk());
     if !risky.is_empty() {
-        written.alerts_opened = alerts::open(batch.db()?, &risky, ctx.now)
+        let opened = alerts::open(batch.db()?, &risky, ctx.now)
             .await
             .map_err(context("open alerts"))?;
+        sum.alerts_opened += sum.samples.add(ctx, "alerts_opened", &opened);
     }
     let was_risky = |one: &&Judged| one.member.previous.is_some_and(Level::is_at_risk);
     let left: Vec<Uuid> = calm
@@ -51,11 +44,12 @@ pub(super) async fn write(
         .map(|one| one.member.id)
         .collect();
     if !left.is_empty() {
-        written.alerts_resolved = alerts::resolve(batch.db()?, &left, ctx.now)
+        let resolved = alerts::resolve(batch.db()?, &left, ctx.now)
             .await
             .map_err(context("resolve alerts"))?;
+        sum.alerts_resolved += sum.samples.add(ctx, "alerts_resolved", &resolved);
     }
-    Ok(written)
+    Ok(())
 }
 
 /// Writes scores and history; answers which members have them.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::gyms::{Columns, Gym, Watch};
 use super::uptime::Measured;
 use super::{Results, alerts, statuses, uptime};
-use crate::engine::batch::{BatchWork, conclude};
+use crate::engine::batch::BatchWork;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// What is to be written about a batch of gyms.
@@ -31,13 +31,11 @@ impl BatchWork for Work {
         gyms: &[Arc<Gym>],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let mut batch = ctx.fence.batch().await?;
-        let mut sum = results.clone();
-        let written = match self {
-            Self::Verdicts => apply_verdicts(ctx, &mut batch, gyms, &mut sum).await,
-            Self::Uptime(measured) => write_uptime(&mut batch, gyms, measured, &mut sum).await,
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| match self {
+            Self::Verdicts => apply_verdicts(ctx, batch, gyms, sum).await,
+            Self::Uptime(measured) => write_uptime(batch, gyms, measured, sum).await,
         };
-        conclude(batch, written.map(|()| sum), results).await
+        ctx.fence.write(results, write).await
     }
 
     async fn refused(
@@ -68,7 +66,7 @@ async fn apply_verdicts(
     let counted = alerts::follow(batch.db()?, ctx, &columns)
         .await
         .map_err(context("write alerts"))?;
-    sum.add(ctx, &turned, counted);
+    sum.add(ctx, &turned, &counted);
     for gym in gyms {
         if let Watch::Unknown(reason) = &gym.watch {
             sum.leave(gym, reason.clone());

@@ -59,7 +59,7 @@ pub(super) async fn deliver(
 
 /// Puts the reports so far into the outbox, for a run that has no time to mail
 /// them: when the next run starts they may be too old for it.
-pub(super) async fn defer(ctx: &JobContext, results: &Results) -> Result<Completion, JobError> {
+pub(super) async fn defer(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     if may_mail(ctx) {
         outbox::enqueue(ctx, results).await?;
     }
@@ -103,12 +103,7 @@ async fn mail(ctx: &JobContext, results: &mut Results) -> Result<Mailed, JobErro
         }
         let begun = deliveries.len();
         let outcomes = send_all(ctx, deliveries).await?;
-        let mut sum = results.clone();
-        for outcome in &outcomes {
-            sum.count(outcome);
-        }
-        let unanswered = if outbox::end(ctx, &outcomes, &sum).await? {
-            *results = sum;
+        let unanswered = if outbox::end(ctx, &outcomes, results).await? {
             mailed.add(begun, &outcomes)
         } else {
             mailed.unanswered += begun;
@@ -209,7 +204,8 @@ async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcom
 }
 
 impl Results {
-    fn count(&mut self, outcome: &Outcome) {
+    /// Counts a delivery that was recorded.
+    pub(super) fn count(&mut self, outcome: &Outcome) {
         match &outcome.answer {
             Ok(_) => self.emails_sent += 1,
             Err(DeliveryError::Mail(Failure::NoTime)) => {}

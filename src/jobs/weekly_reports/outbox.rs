@@ -9,9 +9,10 @@
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
-use super::{Results, SAMPLES};
+use super::Results;
 use crate::database::{Fault, Unprepared};
-use crate::engine::{JobContext, JobError, context};
+use crate::engine::results::MOST_NAMED;
+use crate::engine::{Batch, JobContext, JobError, context};
 use crate::resend::Failure;
 
 /// Deliveries that are begun, and so may be left unsure, at once.
@@ -79,16 +80,17 @@ pub(super) struct Backlog {
 
 /// Adds the reports of the last week, one row for each recipient. While
 /// another transaction holds one of the reports, earlier rows are still sent.
-pub(super) async fn enqueue(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let added = insert(batch.db()?, ctx).await;
-    match added.map_err(context("add mails to the outbox")) {
-        Ok(()) => batch.commit(results).await,
+pub(super) async fn enqueue(ctx: &JobContext, results: &mut Results) -> Result<(), JobError> {
+    let write = async |batch: &mut Batch<'_>, _: &mut Results| {
+        let added = insert(batch.db()?, ctx).await;
+        added.map_err(context("add mails to the outbox"))
+    };
+    match ctx.fence.write(results, write).await {
         Err(error) if error.fault() == Fault::Contended => {
             tracing::warn!(%error, "Skipping new mails until the next run");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }
 
@@ -102,23 +104,25 @@ pub(super) async fn begin(ctx: &JobContext, results: &Results) -> Result<Vec<Del
     Ok(deliveries)
 }
 
-/// Records these outcomes and `results`; answers whether it could. While
-/// another transaction holds one of the rows, sent mails stay unsure, and the
-/// next try finds that Resend knows them.
+/// Records these outcomes, and counts them in `results`; answers whether it
+/// could. While another transaction holds one of the rows, sent mails stay
+/// unsure, and the next try finds that Resend knows them.
 pub(super) async fn end(
     ctx: &JobContext,
     outcomes: &[Outcome],
-    results: &Results,
+    results: &mut Results,
 ) -> Result<bool, JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let recorded = record(batch.db()?, ctx.now, outcomes).await;
-    match recorded.map_err(context("record how deliveries went")) {
-        Ok(()) => batch.commit(results).await.map(|()| true),
+    let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+        outcomes.iter().for_each(|outcome| sum.count(outcome));
+        let recorded = record(batch.db()?, ctx.now, outcomes).await;
+        recorded.map_err(context("record how deliveries went"))
+    };
+    match ctx.fence.write(results, write).await {
         Err(error) if error.fault() == Fault::Contended => {
             tracing::warn!(%error, "Failed to record deliveries; the next try asks Resend again");
-            batch.undo().await.map(|()| false)
+            Ok(false)
         }
-        Err(error) => Err(error),
+        done => done.map(|()| true),
     }
 }
 
@@ -190,7 +194,7 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
         ctx.now - Duration::hours(KEY_LASTS_HOURS),
         ctx.now - Duration::days(MAILED_FOR_DAYS),
         ctx.options.gym_id,
-        i32::try_from(SAMPLES).unwrap_or(i32::MAX),
+        i32::from(MOST_NAMED),
     )
     .fetch_one(db)
     .await
