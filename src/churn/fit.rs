@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{DEFAULT, SIGNALS, Weights, probability};
-use super::weights::{self, Tested};
+use super::weights;
 use crate::database::{self, TxLimits, Unprepared};
 
 mod history;
@@ -259,16 +259,10 @@ async fn store(
     test: &Test,
     at: DateTime<Utc>,
 ) -> anyhow::Result<String> {
-    let tested = Tested {
-        learned_rows: fitted.trained_on.try_into().unwrap_or(i32::MAX),
-        held_out_rows: fitted.tested_on.try_into().unwrap_or(i32::MAX),
-        fitted: (test.fitted.auc, test.fitted.brier),
-        default: (test.default.auc, test.default.brier),
-    };
     let mut tx = database::begin(db, TxLimits::CONTROL)
         .await
         .context("begin to store")?;
-    let version = weights::store(Unprepared(&mut tx), fitted.gym.id, weights, &tested, at)
+    let version = weights::store(Unprepared(&mut tx), fitted, weights, test, at)
         .await
         .context("store the weights")?;
     tx.commit().await.context("store the weights")?;

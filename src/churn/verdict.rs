@@ -17,7 +17,8 @@ const HYSTERESIS: f64 = 0.05;
 const YOUNG_DAYS: i32 = 30;
 
 /// The level of risk of a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Level {
     /// Too new to be judged.
     New,
@@ -109,15 +110,6 @@ impl Verdict {
 }
 
 impl Level {
-    const ALL: [Self; 6] = [
-        Self::New,
-        Self::NeverVisited,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::Critical,
-    ];
-
     /// The level of a score, given the one before.
     #[must_use]
     pub fn at(score: f64, previous: Option<Self>) -> Self {
@@ -137,12 +129,6 @@ impl Level {
             Self::High => "high",
             Self::Critical => "critical",
         }
-    }
-
-    /// The level of that name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.name() == name)
     }
 
     /// Whether an alert is raised.
