@@ -190,25 +190,21 @@ impl Test {
 
 /// What is missing to fit and test, in a sentence.
 fn lack(lessons: &[Row], test: &[Row]) -> Option<String> {
-    let is_enough = |rows: &[Row], (all, each): (usize, usize)| {
+    let parts = [
+        ("learn from", lessons, ENOUGH_TO_LEARN),
+        ("test on", test, ENOUGH_TO_TEST),
+    ];
+    parts.into_iter().find_map(|(what, rows, (all, each))| {
+        let rows_in_all = rows.len();
         let absent = rows.iter().filter(|row| row.absent).count();
-        rows.len() >= all && absent >= each && rows.len() - absent >= each
-    };
-    let describe = |what, rows: &[Row], (all, each)| {
-        format!(
-            "too little history: {} rows to {what}, of which {} did not come; it takes {all}, \
-             with {each} who came and {each} who did not",
-            rows.len(),
-            rows.iter().filter(|row| row.absent).count(),
-        )
-    };
-    if !is_enough(lessons, ENOUGH_TO_LEARN) {
-        Some(describe("learn from", lessons, ENOUGH_TO_LEARN))
-    } else if is_enough(test, ENOUGH_TO_TEST) {
-        None
-    } else {
-        Some(describe("test on", test, ENOUGH_TO_TEST))
-    }
+        let is_enough = rows_in_all >= all && absent >= each && rows_in_all - absent >= each;
+        (!is_enough).then(|| {
+            format!(
+                "too little history: {rows_in_all} rows to {what}, of which {absent} did not \
+                 come; it takes {all}, with {each} who came and {each} who did not"
+            )
+        })
+    })
 }
 
 /// How `weights` do on `rows`, of which some came and some did not.

@@ -40,6 +40,14 @@ pub enum Completion {
     WorkLeft,
 }
 
+impl Completion {
+    /// Done, or with work left.
+    #[must_use]
+    pub fn done_if(is_done: bool) -> Self {
+        if is_done { Self::Done } else { Self::WorkLeft }
+    }
+}
+
 /// A job's results and how it ended; what was committed before an error
 /// counts.
 #[derive(Debug)]

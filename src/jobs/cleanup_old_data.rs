@@ -61,11 +61,8 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
     }
     update_alerts(ctx, &runs, results).await?;
     results.none_passed().map_or(Ok(()), Err)?;
-    Ok(if runs.iter().any(PolicyRun::is_walking) {
-        Completion::WorkLeft
-    } else {
-        Completion::Done
-    })
+    let is_done = !runs.iter().any(PolicyRun::is_walking);
+    Ok(Completion::done_if(is_done))
 }
 
 /// The enabled policies, each where its walk begins or goes on. One that

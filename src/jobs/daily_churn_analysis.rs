@@ -71,12 +71,9 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         return Ok(Completion::WorkLeft);
     }
     snapshot::take(ctx, results).await?;
-    let finishes = [outcomes, forgotten, scored];
-    Ok(if finishes.contains(&Completion::WorkLeft) {
-        Completion::WorkLeft
-    } else {
-        Completion::Done
-    })
+    let completions = [outcomes, forgotten, scored];
+    let is_done = !completions.contains(&Completion::WorkLeft);
+    Ok(Completion::done_if(is_done))
 }
 
 /// Batch by batch, until nothing is due or as many as `limit` allows are done.

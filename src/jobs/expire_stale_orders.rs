@@ -115,7 +115,7 @@ impl Sweep for Expiry {
             .await
             .map_err(context("pick stale orders"))?;
         let last = rows.last().map(|row| (row.expires_at, row.id));
-        Ok((due::by_order(rows), last))
+        Ok((due::by_order(&rows), last))
     }
 
     async fn fetch(
@@ -163,8 +163,12 @@ impl BatchWork for Expiry {
         error: JobError,
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let refused = one.refused(&error);
-        for record in [refused.clone(), refused.without_reports()] {
+        let with_reports = one.refused(&error);
+        let without = Judged {
+            reports: Vec::new(),
+            ..with_reports.clone()
+        };
+        for record in [with_reports, without] {
             match self.commit(ctx, &[record], results).await {
                 Err(error) if error.is_about_rows() => {}
                 done => return done,

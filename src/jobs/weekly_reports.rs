@@ -29,7 +29,7 @@ mod queries;
 mod save;
 mod settle;
 
-use candidates::{Candidate, Cursor, GymBatch};
+use candidates::Cursor;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -98,10 +98,9 @@ pub(super) struct ReportFailure {
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let mut cursor = Cursor::begin(ctx);
     while !ctx.budget.is_spent() {
-        let Some(gyms) = cursor.batch(ctx).await? else {
+        let Some(candidates) = cursor.batch(ctx, results).await? else {
             break;
         };
-        let candidates = results.sort(gyms);
         if settle::settle(ctx, &candidates, &mut cursor, results).await? == Completion::WorkLeft {
             break;
         }
@@ -114,18 +113,6 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
 }
 
 impl Results {
-    /// Counts what needs no report; answers the gyms that do.
-    fn sort(&mut self, gyms: GymBatch) -> Vec<Candidate> {
-        self.total += gyms.total;
-        self.skipped += gyms.skipped;
-        self.unchanged += gyms.reported;
-        for (gym_id, zone) in gyms.without_zone {
-            let error = format!("the time zone {zone:?} is not in the IANA database");
-            self.gym_failed(gym_id, error);
-        }
-        gyms.candidates
-    }
-
     /// Counts a gym whose report could not be made.
     fn gym_failed(&mut self, gym_id: Uuid, error: String) {
         self.errors += 1;

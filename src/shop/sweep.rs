@@ -88,7 +88,7 @@ pub async fn run<S: Sweep>(
         resolve_settled_alerts(ctx, &sweep, results).await?;
         let mut looked_at = 0;
         while let Some(items) = cursor.next(ctx, &sweep).await? {
-            settle(ctx, &mut sweep, &mut cursor, &items, results).await?;
+            cursor.note(commit_in_parts(ctx, &mut sweep, &items, results).await?);
             looked_at += items.len() as u64;
             ctx.looked_at(looked_at);
         }
@@ -116,20 +116,7 @@ async fn plan<S: Sweep>(
             cursor.interrupt();
             break;
         }
-        settle(ctx, sweep, cursor, &items, results).await?;
-    }
-    Ok(())
-}
-
-async fn settle<S: Sweep>(
-    ctx: &JobContext,
-    sweep: &mut S,
-    cursor: &mut Cursor<S::Due>,
-    items: &[S::Item],
-    results: &mut S::Results,
-) -> Result<(), JobError> {
-    if commit_in_parts(ctx, sweep, items, results).await? == Completion::WorkLeft {
-        cursor.interrupt();
+        cursor.note(commit_in_parts(ctx, sweep, &items, results).await?);
     }
     Ok(())
 }
@@ -178,11 +165,7 @@ impl<T: Send> Cursor<T> {
 
     /// Done once every due row was looked at, or `limit` of them.
     fn completion(&self) -> Completion {
-        if self.is_at_the_end && self.ahead.is_empty() {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
+        Completion::done_if(self.is_at_the_end && self.ahead.is_empty())
     }
 
     /// Ends the run here: some of the rows that were handed out were not
@@ -191,6 +174,13 @@ impl<T: Send> Cursor<T> {
         self.is_at_the_end = false;
         self.left = 0;
         self.ahead.clear();
+    }
+
+    /// Ends the run here when some of a batch was left.
+    fn note(&mut self, completion: Completion) {
+        if completion == Completion::WorkLeft {
+            self.interrupt();
+        }
     }
 
     /// The next batch with Stripe's answers; `None` when no row is left or

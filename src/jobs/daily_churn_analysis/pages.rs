@@ -86,11 +86,7 @@ impl Cursor {
 
     /// Done once every member was looked at, or `limit` of them.
     pub(super) fn completion(&self) -> Completion {
-        if self.at_the_end {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
+        Completion::done_if(self.at_the_end)
     }
 
     /// The next page, judged; `None` when there is no more. It may be empty:

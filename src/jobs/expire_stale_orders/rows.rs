@@ -4,6 +4,8 @@
 //! Lock order: orders by id, intents by id, stock levels by id.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::verdict::{Judged, Outcome};
@@ -159,20 +161,26 @@ async fn expire(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> sqlx::
 
 /// Notes when orders that stay come up again, later at each attempt.
 async fn postpone(db: Unprepared<'_>, orders: &[&Judged], ctx: &JobContext) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id).collect();
-    let outcomes: Vec<String> = orders.iter().map(|o| o.outcome.name().to_owned()).collect();
-    let errors: Vec<Option<String>> = orders.iter().map(|order| order.error.clone()).collect();
-    let (first, longest): (Vec<i32>, Vec<i32>) = orders.iter().map(|o| o.outcome.pause()).unzip();
+    let kept = orders.iter().map(|order| {
+        let (first, longest) = order.outcome.pause();
+        json!({
+            "id": order.order_id,
+            "outcome": order.outcome.name(),
+            "error": order.error,
+            "first": first,
+            "longest": longest,
+        })
+    });
     sqlx::query!(
         r#"
         insert into order_expirations as x (order_id, attempts, next_attempt_at, last_outcome,
                                             last_error, updated_at)
         select kept.id, coalesce(old.attempts, 0) + 1,
-               $6::timestamptz + make_interval(mins =>
+               $2::timestamptz + make_interval(mins =>
                    least(longest, first * power(2, least(coalesce(old.attempts, 0), 12)))::int),
-               outcome, error, $6
-          from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[])
-               as kept (id, outcome, error, first, longest)
+               outcome, error, $2
+          from jsonb_to_recordset($1)
+               as kept (id uuid, outcome text, error text, first int, longest int)
           left join order_expirations old on old.order_id = kept.id
             on conflict (order_id) do update
            set attempts = excluded.attempts,
@@ -181,11 +189,7 @@ async fn postpone(db: Unprepared<'_>, orders: &[&Judged], ctx: &JobContext) -> s
                last_error = excluded.last_error,
                updated_at = excluded.updated_at
         "#,
-        &ids,
-        &outcomes,
-        &errors as &[Option<String>],
-        &first,
-        &longest,
+        Json(kept.collect::<Vec<_>>()) as _,
         ctx.now,
     )
     .execute(db)

@@ -19,7 +19,7 @@ use crate::engine::{Batch, JobContext, JobError, context};
 /// So many kiosks that turn for the worse at once are no accident.
 const MANY: i64 = 10;
 
-/// All kiosks: their statuses, and how many would turn for the worse.
+/// The kiosks, all or of some gyms: their statuses, and how many would turn for the worse.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     online: i64,
@@ -124,18 +124,8 @@ fn unless_contended(written: Result<(), JobError>) -> Result<(), JobError> {
     }
 }
 
-/// What one batch adds.
-#[derive(Debug)]
-struct Part {
-    online: i64,
-    degraded: i64,
-    offline: i64,
-    untouched: i64,
-    worse: i64,
-}
-
 impl Fleet {
-    fn add(&mut self, part: &Part) {
+    fn add(&mut self, part: &Self) {
         self.online += part.online;
         self.degraded += part.degraded;
         self.offline += part.offline;
@@ -144,9 +134,9 @@ impl Fleet {
     }
 }
 
-async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Part> {
+async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Fleet> {
     judging!(
-        Part,
+        Fleet,
         r#"
         select count(*) filter (where judged.verdict is not null and k.status = 'online')
                    as "online!",
@@ -158,7 +148,8 @@ async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<P
                    as "untouched!",
                count(*) filter (where (k.status, judged.verdict) in (
                    ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
-               )) as "worse!""#,
+               )) as "worse!",
+               null::uuid as alert"#,
         "",
         ctx,
         gyms,

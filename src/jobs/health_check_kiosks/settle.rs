@@ -83,12 +83,12 @@ async fn write_uptime(
 ) -> Result<(), JobError> {
     let gyms: HashSet<Uuid> = gyms.iter().map(|gym| gym.id).collect();
     let measured = || measured.iter().filter(|kiosk| gyms.contains(&kiosk.gym_id));
-    let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news).collect();
+    let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news()).collect();
     if !news.is_empty() {
         uptime::write(batch.db()?, &news)
             .await
             .map_err(context("write uptime"))?;
     }
-    sum.measured(measured().filter_map(|kiosk| kiosk.uptime));
+    sum.measured(measured().filter_map(Measured::uptime));
     Ok(())
 }
