@@ -17,7 +17,8 @@ const HYSTERESIS: f64 = 0.05;
 const YOUNG_DAYS: i32 = 30;
 
 /// The level of risk of a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Level {
     /// Too new to be judged.
@@ -116,19 +117,6 @@ impl Level {
         let held = Self::cut(score + HYSTERESIS);
         let previous = previous.unwrap_or(Self::Low);
         Self::cut(score).max(held.min(previous))
-    }
-
-    /// The word in the tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::NeverVisited => "never_visited",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
     }
 
     /// Whether an alert is raised.

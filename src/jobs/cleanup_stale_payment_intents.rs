@@ -36,15 +36,7 @@ use rows::StaleRow;
 pub(super) const JOB: Job = Job {
     name: "cleanup-stale-payment-intents",
     log_type: "cron_cleanup_payment_intents",
-    accepts: &[
-        "dry_run",
-        "as_of",
-        "batch_size",
-        "limit",
-        "shard",
-        "fan_out",
-        "continuation_of",
-    ],
+    accepts: sweep::ACCEPTS,
     totals: &[
         "payment_intents_canceled",
         "payments_updated",

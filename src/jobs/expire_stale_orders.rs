@@ -36,15 +36,7 @@ use verdict::{DueOrder, Judged};
 pub(super) const JOB: Job = Job {
     name: "expire-stale-orders",
     log_type: "cron_expire_orders",
-    accepts: &[
-        "dry_run",
-        "as_of",
-        "batch_size",
-        "limit",
-        "shard",
-        "fan_out",
-        "continuation_of",
-    ],
+    accepts: sweep::ACCEPTS,
     totals: &[
         "orders_expired",
         "orders_paid",

@@ -17,6 +17,17 @@ use crate::alerts;
 use crate::engine::batch::{BatchWork, commit_in_parts};
 use crate::engine::{Batch, Completion, JobContext, JobError, context};
 
+/// The options of both jobs.
+pub const ACCEPTS: &[&str] = &[
+    "dry_run",
+    "as_of",
+    "batch_size",
+    "limit",
+    "shard",
+    "fan_out",
+    "continuation_of",
+];
+
 /// The position of a due row: its moment and its id.
 pub type Key = (DateTime<Utc>, Uuid);
 

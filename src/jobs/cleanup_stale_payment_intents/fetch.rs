@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use super::rows;
 use crate::engine::{JobContext, JobError};
-use crate::shop::payment_intents::{self, Breaker, IntentReport, IntentState, LocalIntent};
+use crate::shop::payment_intents::{
+    self, AT_ONCE, Breaker, IntentReport, IntentState, LocalIntent,
+};
 
 /// What Stripe says about each intent, after ending those that may be ended.
 /// Intents that Stripe could not be asked about any more, because the budget
@@ -26,16 +28,14 @@ pub(super) async fn end_stale(
     {
         payment_intents::prove(ctx, &known, breaker).await;
     }
-    let fetched = payment_intents::together(ctx, stale, |intent| {
-        payment_intents::fetch(ctx, intent, breaker)
-    })
-    .await;
+    let fetch = |intent| payment_intents::fetch(ctx, intent, breaker);
+    let fetched = ctx.together(AT_ONCE, stale, fetch).await;
     let (ending, mut reports) = divide(ctx, fetched).await?;
-    let ended = payment_intents::together(ctx, ending, async |mut report| {
+    let end = async |mut report| {
         payment_intents::end(ctx, &mut report, breaker).await?;
         Some(report)
-    });
-    reports.extend(ended.await);
+    };
+    reports.extend(ctx.together(AT_ONCE, ending, end).await);
     if breaker.check().is_err() {
         reports.iter_mut().for_each(IntentReport::distrust_missing);
     }

@@ -10,7 +10,6 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
 use uuid::Uuid;
 
 use super::Results;
@@ -158,25 +157,10 @@ impl Mailed {
 async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
     let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
-    let mut outcomes = Vec::with_capacity(deliveries.len());
-    let mut sent = futures::stream::iter(deliveries)
-        .map(|delivery| async move { send(ctx, delivery, reports).await })
-        .buffer_unordered(AT_ONCE);
-    let collect = async {
-        while let Some(outcome) = sent.next().await {
-            outcomes.push(outcome);
-        }
-    };
+    let send = async |delivery| Some(send(ctx, delivery, reports).await);
     // What has no answer by then stays recorded as unsure.
-    let patiently = async {
-        tokio::select! {
-            () = collect => {}
-            () = ctx.budget.grace_ends() => {}
-        }
-    };
-    ctx.fence.with_heartbeat(patiently).await?;
-    drop(sent);
-    Ok(outcomes)
+    let sent = ctx.together(AT_ONCE, deliveries, send);
+    ctx.fence.with_heartbeat(sent).await
 }
 
 async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcome {
