@@ -124,7 +124,16 @@ pub async fn fit(
     for back in 2..2 + LESSONS {
         lessons.extend(history::rows(db, gym.id, moment(back)).await?);
     }
-    let mut fitted = Fitted::before(gym, &lessons, &held_out);
+    let mut fitted = Fitted {
+        gym,
+        kept: false,
+        why: String::new(),
+        model_version: None,
+        trained_on: lessons.len(),
+        tested_on: held_out.len(),
+        test: None,
+        weights: Map::new(),
+    };
     match fitted.learn(&lessons, &held_out) {
         Err(why) => fitted.why = why,
         Ok(_) if dry_run => "would be kept: better than the default".clone_into(&mut fitted.why),
@@ -139,19 +148,6 @@ pub async fn fit(
 }
 
 impl Fitted {
-    fn before(gym: Gym, lessons: &[Row], held_out: &[Row]) -> Self {
-        Self {
-            gym,
-            kept: false,
-            why: String::new(),
-            model_version: None,
-            trained_on: lessons.len(),
-            tested_on: held_out.len(),
-            test: None,
-            weights: Map::new(),
-        }
-    }
-
     /// Weights that are worth keeping, or why there are none.
     fn learn(&mut self, lessons: &[Row], held_out: &[Row]) -> Result<(Weights, Test), String> {
         if let Some(lack) = lack(lessons, held_out) {

@@ -95,14 +95,15 @@ async fn update_alerts(
     results: &mut Results,
 ) -> Result<(), JobError> {
     let failing = results.policies.iter();
-    let (targets, errors): (Vec<String>, Vec<String>) = failing
+    let failing: Vec<(String, String)> = failing
         .filter_map(|outcome| Some((outcome.target.clone(), outcome.error.clone()?)))
-        .unzip();
+        .collect();
     let unclear = runs.iter().filter(|run| !run.has_passed());
-    let mut open = targets.clone();
-    open.extend(unclear.map(|run| run.table().to_owned()));
+    let unclear = unclear.map(|run| run.table().to_owned());
+    let targets = failing.iter().map(|(target, _)| target.clone());
+    let open: Vec<String> = targets.chain(unclear).collect();
     let update = async |batch: &mut Batch<'_>, _: &mut Results| {
-        erasure_log::alert(batch.db()?, &targets, &errors, ctx.now)
+        erasure_log::alert(batch.db()?, &failing, ctx.now)
             .await
             .map_err(context("alert about policies"))?;
         erasure_log::resolve(batch.db()?, &open, ctx.now)

@@ -137,7 +137,7 @@ impl Gyms {
 
 /// Gyms column by column, as statements take them; null where no kiosk is
 /// watched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Columns {
     pub(super) ids: Vec<Uuid>,
     pub(super) degraded_before: Vec<Option<DateTime<Utc>>>,
@@ -147,21 +147,20 @@ pub(super) struct Columns {
 impl Columns {
     /// The gyms whose hours are known.
     pub(super) fn of(gyms: &[Arc<Gym>]) -> Self {
-        let mut columns = Self::default();
-        for gym in gyms {
-            let silence = match &gym.watch {
-                Watch::Since(silence) => Some(silence),
-                Watch::Never => None,
-                Watch::Unknown(_) => continue,
-            };
-            let (late, lost) = silence
-                .map(|silence| (silence.degraded_before, silence.offline_before))
-                .unzip();
-            columns.ids.push(gym.id);
-            columns.degraded_before.push(late);
-            columns.offline_before.push(lost);
+        let known = gyms.iter().filter_map(|gym| match &gym.watch {
+            Watch::Since(silence) => {
+                let (degraded, offline) = (silence.degraded_before, silence.offline_before);
+                Some((gym.id, Some(degraded), Some(offline)))
+            }
+            Watch::Never => Some((gym.id, None, None)),
+            Watch::Unknown(_) => None,
+        });
+        let (ids, degraded_before, offline_before) = known.collect();
+        Self {
+            ids,
+            degraded_before,
+            offline_before,
         }
-        columns
     }
 }
 

@@ -143,21 +143,15 @@ async fn count_slots(
     .await
 }
 
-type Spans = (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>);
-
 /// The opening time to look at, column by column.
-fn spans(gyms: &[Arc<Gym>]) -> Spans {
-    let mut columns = Spans::default();
-    for gym in gyms {
-        if let Watch::Since(silence) = &gym.watch {
-            for span in &silence.measured {
-                columns.0.push(gym.id);
-                columns.1.push(span.from);
-                columns.2.push(span.to);
-            }
-        }
-    }
-    columns
+fn spans(gyms: &[Arc<Gym>]) -> (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+    let watched = gyms.iter().filter_map(|gym| match &gym.watch {
+        Watch::Since(silence) => Some((gym.id, &silence.measured)),
+        _ => None,
+    });
+    watched
+        .flat_map(|(gym, spans)| spans.iter().map(move |span| (gym, span.from, span.to)))
+        .collect()
 }
 
 fn last_full_hour(now: DateTime<Utc>) -> DateTime<Utc> {

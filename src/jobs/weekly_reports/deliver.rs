@@ -157,10 +157,10 @@ impl Mailed {
 async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
     let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
-    let send = async |delivery| Some(send(ctx, delivery, reports).await);
+    let call = async |delivery| Some(send(ctx, delivery, reports).await);
     // What has no answer by then stays recorded as unsure.
-    let sent = ctx.together(AT_ONCE, deliveries, send);
-    ctx.fence.with_heartbeat(sent).await
+    let outcomes = ctx.together(AT_ONCE, deliveries, call);
+    ctx.fence.with_heartbeat(outcomes).await
 }
 
 async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcome {

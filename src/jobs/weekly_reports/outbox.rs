@@ -115,7 +115,9 @@ pub(super) async fn end(
     results: &mut Results,
 ) -> Result<bool, JobError> {
     let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
-        outcomes.iter().for_each(|outcome| sum.count(outcome));
+        for outcome in outcomes {
+            sum.count(outcome);
+        }
         let recorded = record(batch.db()?, ctx.now, outcomes).await;
         recorded.map_err(context("record how deliveries went"))
     };
