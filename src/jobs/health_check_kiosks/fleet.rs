@@ -19,7 +19,8 @@ use crate::engine::{Batch, JobContext, JobError, context};
 /// So many kiosks that turn for the worse at once are no accident.
 const MANY: i64 = 10;
 
-/// The kiosks, all or of some gyms: their statuses, and how many would turn for the worse.
+/// The kiosks, all or of some gyms: their statuses, and how many would turn
+/// for the worse.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     online: i64,
