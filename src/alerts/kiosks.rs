@@ -1,66 +1,192 @@
-//! The alerts of kiosks and of whole gyms, in one statement for a batch.
+//! The alerts of kiosks and of whole gyms: the text that writes them, as the
+//! end of its caller's statement about a batch of gyms.
 //!
 //! Promises that an alert is repeated once an hour at the most, so that a run
 //! that comes twice changes nothing; that one grows more severe with its age
 //! and never less; and that a dismissed one is not opened again while its
-//! kiosk has not changed. An alert that a gym's own stands in for is resolved
-//! as superseded, and opened again, with its age, when the gym is no longer
-//! down as a whole.
+//! kiosk has not changed. An alert that a gym's own replaces is resolved as
+//! superseded, and opened again, with its age, when the gym is no longer down
+//! as a whole. Which alerts should be open is the caller's to say.
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use sqlx::Result;
+use serde_json::{Value, json};
 use sqlx::types::Json;
-use uuid::Uuid;
 
-use super::Alert;
-use crate::database::Unprepared;
+use super::kinds::{GYM_OFFLINE, KIOSK_DEGRADED, KIOSK_OFFLINE, KIOSK_WRONG_CLOCK};
 
-/// An alert that should be open.
-#[derive(Debug, Clone, Serialize)]
-pub struct Wanted {
-    /// The alert.
-    #[serde(flatten)]
-    pub alert: Alert,
-    /// Since when the kiosk or the gym has this status, as Postgres writes it.
-    pub since: String,
+/// The kinds that a caller's `wanted` may name, worded for SQL's `format`.
+pub(crate) fn kinds() -> Json<Value> {
+    let worded = [
+        ("kiosk_offline", KIOSK_OFFLINE),
+        ("kiosk_degraded", KIOSK_DEGRADED),
+        ("kiosk_wrong_clock", KIOSK_WRONG_CLOCK),
+        ("gym_offline", GYM_OFFLINE),
+    ]
+    .map(|(name, kind)| {
+        (
+            name.to_owned(),
+            json!(kind.about("", &["%s", "%s"], Value::Null)),
+        )
+    });
+    Json(Value::Object(worded.into_iter().collect()))
 }
 
-/// What became of one alert; one that is reopened may be escalated as well.
-#[derive(Debug)]
-pub struct Change {
-    /// Its key.
-    pub dedup_key: String,
-    /// Opened, or opened again.
-    pub is_opened: bool,
-    /// Resolved.
-    pub is_resolved: bool,
-    /// More severe than before.
-    pub is_escalated: bool,
-}
-
-/// Makes the open alerts of these gyms and their kiosks the `wanted` ones;
-/// answers what changed. Alerts of the kiosks in `unclear` stay as they are.
+/// Calls the caller's macro `statement!` with its head, with its `lead` and
+/// the writing of the alerts in one, and with its tail. The open alerts of the
+/// gyms and their kiosks become the `wanted` ones, in the same statement that
+/// decides which these are. Only alerts that have to change are locked, by id.
 ///
-/// Only alerts that have to change are locked, by id.
+/// `statement!` must bind now as `$1`, the ids of the gyms as `$2`, and its
+/// last argument, which is added here, as `$6`. Its text up to `lead` has the
+/// CTEs
 ///
-/// # Errors
-/// When the database refuses.
-pub async fn follow(
-    db: Unprepared<'_>,
-    gyms: &[Uuid],
-    unclear: &[Uuid],
-    wanted: &[Wanted],
-    now: DateTime<Utc>,
-) -> Result<Vec<Change>> {
-    sqlx::query_file_as!(
-        Change,
-        "src/alerts/kiosks.sql",
-        now,
-        Json(wanted) as _,
-        gyms,
-        unclear,
-    )
-    .fetch_all(db)
-    .await
+/// - `judged (id, gym_id, is_clear)`: the kiosks; alerts of one that is not
+///   clear stay as they are;
+/// - `wanted (kind, gym_id, kiosk_id, since, words, details)`: the alerts that
+///   should be open, with the name of a kind in [`kinds`], the words of its
+///   title, and since when the kiosk or the gym has this status.
+///
+/// The tail selects; what changed is in the one row of `followed (opened,
+/// resolved, escalated)`, as arrays of keys. An alert that is opened again may
+/// be escalated as well.
+macro_rules! following {
+    (
+        $statement:ident!(
+            $row:ty, $head:literal, $lead:literal, $tail:literal, $($arg:expr),+ $(,)?
+        )
+    ) => {
+        $statement!(
+            $row,
+            $head,
+            $lead + r#"
+        ), raised as materialized (
+            select kind.kind, kind.kind || ':' || coalesce(wanted.kiosk_id, wanted.gym_id) as dedup_key,
+                   kind.severity, format(kind.title, variadic wanted.words) as title,
+                   wanted.details, kind.recommended_actions, wanted.gym_id, wanted.kiosk_id,
+                   wanted.since
+              from jsonb_each($6) as named (name, alert)
+             cross join jsonb_to_record(named.alert)
+                   as kind (kind text, severity text, title text, recommended_actions jsonb)
+              join wanted
+                on wanted.kind = named.name
+        ), present as (
+            select a.id, false as is_hidden, a.kind = 'kiosk_offline' and judged.gym_id in (
+                       select gym_id
+                         from raised
+                        where kind = 'gym_offline'
+                   ) as is_superseded
+              from judged
+              join alerts a
+                on a.kiosk_id = judged.id
+             where judged.is_clear
+               and a.kind in ('kiosk_offline', 'kiosk_degraded')
+               and a.status in ('open', 'acknowledged')
+            union all
+            select a.id, false, false
+              from unnest($2) as gym (id)
+              join alerts a
+                on a.dedup_key = 'gym_offline:' || gym.id
+             where a.status in ('open', 'acknowledged')
+        ), hidden as (
+            -- Resolved for the gym's own alert only: the kiosk has been down all along.
+            select distinct on (a.dedup_key) a.id, true, false
+              from raised
+              join alerts a
+                on a.dedup_key = raised.dedup_key
+             where a.status = 'resolved'
+               and a.details ? 'superseded_by'
+               and a.opened_at between raised.since and $1
+               and not exists (
+                   select from alerts other
+                    where other.dedup_key = a.dedup_key
+                      and other.status in ('open', 'acknowledged')
+               )
+             order by a.dedup_key, a.opened_at desc
+        ), due as materialized (
+            select a.id, known.is_hidden, known.is_superseded, raised.kind is null as is_over,
+                   raised.details, raised.kind is not null and seen.is_again as is_seen_again,
+                   case when raised.kind is not null then worse.severity end as worse
+              from (select * from present union all select * from hidden) as known
+              join alerts a
+                on a.id = known.id
+              left join raised
+                on raised.dedup_key = a.dedup_key
+             cross join lateral (
+                  select known.is_hidden or a.last_seen_at <= $1 - interval '1 hour' as is_again
+             ) seen
+             cross join lateral (
+                  select case
+                             when a.severity <> 'critical'
+                              and a.opened_at <= $1 - interval '72 hours' then 'critical'
+                             when a.severity in ('info', 'warning')
+                              and a.opened_at <= $1 - interval '24 hours' then 'high'
+                             when a.severity = 'info' then 'warning'
+                         end as severity
+             ) worse
+             where case
+                       when known.is_hidden then a.status = 'resolved'
+                       else a.status in ('open', 'acknowledged')
+                   end
+               and a.opened_at <= $1
+               and (raised.kind is null or seen.is_again or worse.severity is not null)
+             order by a.id
+               for update of a
+        ), changed as (
+            update alerts a
+               set status = case
+                       when due.is_over then 'resolved'
+                       when due.is_hidden then 'open'
+                       else a.status
+                   end,
+                   resolved_at = case when due.is_over then $1 end,
+                   resolved_by = case when due.is_over then 'system' end,
+                   severity = coalesce(due.worse, a.severity),
+                   escalated_at = case when due.worse is null then a.escalated_at else $1 end,
+                   last_seen_at = case
+                       when due.is_seen_again then greatest(a.last_seen_at, $1)
+                       else a.last_seen_at
+                   end,
+                   occurrences = a.occurrences + due.is_seen_again::int,
+                   details = case
+                       when due.is_superseded and due.is_over
+                           then a.details || '{"superseded_by": "gym_offline"}'
+                       when due.is_seen_again then due.details
+                       else a.details
+                   end
+              from due
+             where a.id = due.id
+            returning a.dedup_key, due.is_hidden, due.is_over, due.worse
+        ), opened as (
+            insert into alerts (kind, severity, gym_id, kiosk_id, dedup_key, title, details,
+                                recommended_actions, opened_at, last_seen_at)
+            select kind, severity, gym_id, kiosk_id, dedup_key, title, details,
+                   recommended_actions, $1, $1
+              from raised
+             where not exists (
+                 select from alerts a
+                  where a.dedup_key = raised.dedup_key
+                    and a.status in ('open', 'acknowledged')
+             )
+               and not exists (
+                 select from alerts a
+                  where a.dedup_key = raised.dedup_key
+                    and a.status = 'dismissed'
+                    and a.opened_at >= raised.since
+             )
+               and dedup_key not in (select dedup_key from changed where is_hidden)
+            on conflict do nothing
+            returning dedup_key
+        ), followed as (
+            select array(select dedup_key from opened
+                         union all
+                         select dedup_key from changed where is_hidden) as opened,
+                   array(select dedup_key from changed where is_over) as resolved,
+                   array(select dedup_key from changed where worse is not null) as escalated
+        )
+        "# + $tail,
+            $($arg,)+
+            $crate::alerts::kiosks::kinds() as _,
+        )
+    };
 }
+
+pub(crate) use following;

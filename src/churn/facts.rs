@@ -28,6 +28,8 @@ pub(crate) struct Member {
     pub(crate) ends_in: Option<i32>,
     /// The level so far.
     pub(crate) previous: Option<Level>,
+    /// Whether the score of this day is there already.
+    pub(crate) is_done: bool,
 }
 
 /// The facts of each of `members` at that moment, in their order.
@@ -55,7 +57,24 @@ pub(crate) async fn gaps_of_gyms(
     gyms: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, f64>> {
-    let sample = sample(Unprepared(db), gyms).await?;
+    // Some active members of each gym, the same ones at every call.
+    let sample = sqlx::query!(
+        "select m.id, g.id as gym_id, g.timezone
+           from gyms g
+           cross join lateral (
+               select id
+                 from members
+                where gym_id = g.id
+                  and status = 'active'
+                order by id
+                limit $2
+           ) m
+          where g.id = any($1)",
+        gyms,
+        SAMPLE,
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     let ids: Vec<Uuid> = sample.iter().map(|one| one.id).collect();
     let timezones: Vec<String> = sample.iter().map(|one| one.timezone.clone()).collect();
     let facts = visits_and_conversations(db, &ids, &timezones, at).await?;
@@ -75,47 +94,7 @@ async fn visits_and_conversations(
     timezones: &[String],
     at: DateTime<Utc>,
 ) -> Result<Vec<Facts>> {
-    let rows = sqlx::query_file!("src/churn/facts.sql", ids, timezones, at)
+    sqlx::query_file_as!(Facts, "src/churn/facts.sql", ids, timezones, at)
         .fetch_all(Unprepared(db))
-        .await?;
-    let facts = rows.into_iter().map(|row| Facts {
-        visits: row.visits,
-        first_ago: row.first_ago,
-        last_ago: row.last_ago,
-        recent: row.recent,
-        before: row.before,
-        conversations: row.conversations,
-        negative: row.negative,
-        joined_ago: None,
-        ends_in: None,
-    });
-    Ok(facts.collect())
-}
-
-struct Sampled {
-    id: Uuid,
-    gym_id: Uuid,
-    timezone: String,
-}
-
-/// Some active members of each gym, the same ones at every call.
-async fn sample(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Sampled>> {
-    sqlx::query_as!(
-        Sampled,
-        "select m.id, g.id as gym_id, g.timezone
-           from gyms g
-           cross join lateral (
-               select id
-                 from members
-                where gym_id = g.id
-                  and status = 'active'
-                order by id
-                limit $2
-           ) m
-          where g.id = any($1)",
-        gyms,
-        SAMPLE,
-    )
-    .fetch_all(db)
-    .await
+        .await
 }

@@ -1,14 +1,15 @@
 -- What members did up to a moment, in days of their gym's calendar: one place for the night's run and for the fit.
 -- Visits come from visits_of_member and conversations from conversation_sessions_of_member, each from the index alone.
 select
-    m.place as "place!",
     coalesce(rhythm.visits, 0)::int as "visits!",
     coalesce(today.day - rhythm.first, 0) as "first_ago!",
     coalesce(today.day - latest.day, 0) as "last_ago!",
     coalesce(rhythm.recent, 0)::int as "recent!",
     coalesce(rhythm.before, 0)::int as "before!",
     mood.conversations::int as "conversations!",
-    mood.negative::int as "negative!"
+    mood.negative::int as "negative!",
+    null::int as joined_ago,
+    null::int as ends_in
 from unnest($1::uuid[], $2::text[]) with ordinality as m (id, timezone, place)
 cross join lateral (
     select ($3::timestamptz at time zone m.timezone)::date as day

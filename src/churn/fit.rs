@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{DEFAULT, SIGNALS, Weights, probability};
-use super::weights::{self, Tested};
+use super::weights;
 use crate::database::{self, TxLimits, Unprepared};
 
 mod history;
@@ -124,7 +124,16 @@ pub async fn fit(
     for back in 2..2 + LESSONS {
         lessons.extend(history::rows(db, gym.id, moment(back)).await?);
     }
-    let mut fitted = Fitted::before(gym, &lessons, &held_out);
+    let mut fitted = Fitted {
+        gym,
+        kept: false,
+        why: String::new(),
+        model_version: None,
+        trained_on: lessons.len(),
+        tested_on: held_out.len(),
+        test: None,
+        weights: Map::new(),
+    };
     match fitted.learn(&lessons, &held_out) {
         Err(why) => fitted.why = why,
         Ok(_) if dry_run => "would be kept: better than the default".clone_into(&mut fitted.why),
@@ -139,19 +148,6 @@ pub async fn fit(
 }
 
 impl Fitted {
-    fn before(gym: Gym, lessons: &[Row], held_out: &[Row]) -> Self {
-        Self {
-            gym,
-            kept: false,
-            why: String::new(),
-            model_version: None,
-            trained_on: lessons.len(),
-            tested_on: held_out.len(),
-            test: None,
-            weights: Map::new(),
-        }
-    }
-
     /// Weights that are worth keeping, or why there are none.
     fn learn(&mut self, lessons: &[Row], held_out: &[Row]) -> Result<(Weights, Test), String> {
         if let Some(lack) = lack(lessons, held_out) {
@@ -190,25 +186,21 @@ impl Test {
 
 /// What is missing to fit and test, in a sentence.
 fn lack(lessons: &[Row], test: &[Row]) -> Option<String> {
-    let is_enough = |rows: &[Row], (all, each): (usize, usize)| {
+    let parts = [
+        ("learn from", lessons, ENOUGH_TO_LEARN),
+        ("test on", test, ENOUGH_TO_TEST),
+    ];
+    parts.into_iter().find_map(|(what, rows, (all, each))| {
+        let rows_in_all = rows.len();
         let absent = rows.iter().filter(|row| row.absent).count();
-        rows.len() >= all && absent >= each && rows.len() - absent >= each
-    };
-    let describe = |what, rows: &[Row], (all, each)| {
-        format!(
-            "too little history: {} rows to {what}, of which {} did not come; it takes {all}, \
-             with {each} who came and {each} who did not",
-            rows.len(),
-            rows.iter().filter(|row| row.absent).count(),
-        )
-    };
-    if !is_enough(lessons, ENOUGH_TO_LEARN) {
-        Some(describe("learn from", lessons, ENOUGH_TO_LEARN))
-    } else if is_enough(test, ENOUGH_TO_TEST) {
-        None
-    } else {
-        Some(describe("test on", test, ENOUGH_TO_TEST))
-    }
+        let is_enough = rows_in_all >= all && absent >= each && rows_in_all - absent >= each;
+        (!is_enough).then(|| {
+            format!(
+                "too little history: {rows_in_all} rows to {what}, of which {absent} did not \
+                 come; it takes {all}, with {each} who came and {each} who did not"
+            )
+        })
+    })
 }
 
 /// How `weights` do on `rows`, of which some came and some did not.
@@ -259,16 +251,10 @@ async fn store(
     test: &Test,
     at: DateTime<Utc>,
 ) -> anyhow::Result<String> {
-    let tested = Tested {
-        learned_rows: fitted.trained_on.try_into().unwrap_or(i32::MAX),
-        held_out_rows: fitted.tested_on.try_into().unwrap_or(i32::MAX),
-        fitted: (test.fitted.auc, test.fitted.brier),
-        default: (test.default.auc, test.default.brier),
-    };
     let mut tx = database::begin(db, TxLimits::CONTROL)
         .await
         .context("begin to store")?;
-    let version = weights::store(Unprepared(&mut tx), fitted.gym.id, weights, &tested, at)
+    let version = weights::store(Unprepared(&mut tx), fitted, weights, test, at)
         .await
         .context("store the weights")?;
     tx.commit().await.context("store the weights")?;

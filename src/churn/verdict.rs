@@ -17,7 +17,9 @@ const HYSTERESIS: f64 = 0.05;
 const YOUNG_DAYS: i32 = 30;
 
 /// The level of risk of a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Level {
     /// Too new to be judged.
     New,
@@ -109,40 +111,12 @@ impl Verdict {
 }
 
 impl Level {
-    const ALL: [Self; 6] = [
-        Self::New,
-        Self::NeverVisited,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::Critical,
-    ];
-
     /// The level of a score, given the one before.
     #[must_use]
     pub fn at(score: f64, previous: Option<Self>) -> Self {
         let held = Self::cut(score + HYSTERESIS);
         let previous = previous.unwrap_or(Self::Low);
         Self::cut(score).max(held.min(previous))
-    }
-
-    /// The word in the tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::NeverVisited => "never_visited",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The level of that name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.name() == name)
     }
 
     /// Whether an alert is raised.

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
+use super::fit::{Fitted, Test};
 use super::model::{DEFAULT, DEFAULT_VERSION, Weights};
 use crate::database::Unprepared;
 
@@ -29,16 +30,6 @@ impl Default for Model {
             weights: DEFAULT,
         }
     }
-}
-
-/// How a fitted model did where it was tested.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tested {
-    pub(crate) learned_rows: i32,
-    pub(crate) held_out_rows: i32,
-    /// AUC and Brier score of the fitted weights, and of the default.
-    pub(crate) fitted: (f64, f64),
-    pub(crate) default: (f64, f64),
 }
 
 /// What the version of a fitted model is called.
@@ -86,12 +77,13 @@ pub(crate) async fn newest(
     Ok(models.collect())
 }
 
-/// Stores a gym's next model; answers its version.
+/// Stores a gym's next model, and how it did where it was tested; answers its
+/// version.
 pub(crate) async fn store(
     db: Unprepared<'_>,
-    gym: Uuid,
+    fitted: &Fitted,
     weights: &Weights,
-    tested: &Tested,
+    test: &Test,
     at: DateTime<Utc>,
 ) -> Result<i32> {
     let [usual_gap, absence, trend, tenure, contract_end, negative] = weights.of_signals;
@@ -104,7 +96,7 @@ pub(crate) async fn store(
            from churn_models
           where gym_id = $1
          returning version",
-        gym,
+        fitted.gym.id,
         DEFAULT_VERSION,
         weights.intercept,
         usual_gap,
@@ -113,12 +105,12 @@ pub(crate) async fn store(
         tenure,
         contract_end,
         negative,
-        tested.learned_rows,
-        tested.held_out_rows,
-        tested.fitted.0,
-        tested.fitted.1,
-        tested.default.0,
-        tested.default.1,
+        i32::try_from(fitted.trained_on).unwrap_or(i32::MAX),
+        i32::try_from(fitted.tested_on).unwrap_or(i32::MAX),
+        test.fitted.auc,
+        test.fitted.brier,
+        test.default.auc,
+        test.default.brier,
         at,
     )
     .fetch_one(db)

@@ -6,9 +6,7 @@
 //! long stops the run, as an unreachable database does, unless the work says
 //! that it can be halved ([`BatchWork::HALVES`]).
 
-use serde::Serialize;
-
-use super::{Batch, Completion, JobContext, JobError};
+use super::{Completion, JobContext, JobError};
 use crate::database::Fault;
 
 /// How often a batch is tried while another transaction holds one of its rows.
@@ -108,28 +106,6 @@ async fn commit_with_retries<W: BatchWork>(
                 left -= 1;
             }
             done => return done,
-        }
-    }
-}
-
-/// Ends a batch: kept with the results that `written` holds, or undone.
-///
-/// # Errors
-/// That of `written`, or the database's at the end of the batch.
-pub async fn conclude<R: Serialize>(
-    batch: Batch<'_>,
-    written: Result<R, JobError>,
-    results: &mut R,
-) -> Result<(), JobError> {
-    match written {
-        Ok(sum) => {
-            batch.commit(&sum).await?;
-            *results = sum;
-            Ok(())
-        }
-        Err(error) => {
-            batch.undo().await?;
-            Err(error)
         }
     }
 }

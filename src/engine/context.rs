@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, Transaction};
 
@@ -51,6 +52,34 @@ impl JobContext {
             let rows_left = self.rows_left().saturating_sub(rows);
             self.checkpoint.save(&RowsLeft { rows_left });
         }
+    }
+
+    /// Calls the outside about `items`, `at_once` at the same time. Items that
+    /// there was no time for, because the budget was spent or `call` answered
+    /// none, are left out.
+    pub async fn together<T, A, F>(
+        &self,
+        at_once: usize,
+        items: Vec<T>,
+        call: impl Fn(T) -> F,
+    ) -> Vec<A>
+    where
+        F: Future<Output = Option<A>>,
+    {
+        let mut all = Vec::with_capacity(items.len());
+        let mut answers = futures::stream::iter(items)
+            .map(call)
+            .buffer_unordered(at_once);
+        let collect = async {
+            while let Some(answer) = answers.next().await {
+                all.extend(answer);
+            }
+        };
+        tokio::select! {
+            () = collect => {}
+            () = self.budget.grace_ends() => {}
+        }
+        all
     }
 
     /// A transaction for reading; dropped, it is rolled back.

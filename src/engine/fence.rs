@@ -82,6 +82,35 @@ impl Fence {
         Ok(Batch { fence: self, tx })
     }
 
+    /// One batch around `write`, which adds to a copy of the results: the copy
+    /// becomes the results when the batch is kept.
+    ///
+    /// # Errors
+    /// That of `write`, and nothing of the batch is kept; or the database's.
+    pub async fn write<R: Clone + Serialize, T>(
+        &self,
+        results: &mut R,
+        write: impl AsyncFnOnce(&mut Batch<'_>, &mut R) -> Result<T, JobError>,
+    ) -> Result<T, JobError> {
+        let mut batch = self.batch().await?;
+        let mut sum = results.clone();
+        match write(&mut batch, &mut sum).await {
+            Ok(written) => {
+                batch.commit(&sum).await?;
+                *results = sum;
+                Ok(written)
+            }
+            Err(error) => {
+                let undone = batch.undo().await;
+                // Of a database that is gone, the first error says more.
+                if !matches!(error, JobError::Unreachable(_)) {
+                    undone?;
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Renews the lease in a transaction of its own.
     ///
     /// # Errors

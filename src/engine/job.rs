@@ -40,15 +40,26 @@ pub enum Completion {
     WorkLeft,
 }
 
+impl Completion {
+    /// Done, or with work left.
+    #[must_use]
+    pub fn done_if(is_done: bool) -> Self {
+        if is_done { Self::Done } else { Self::WorkLeft }
+    }
+}
+
 /// A job's results and how it ended; what was committed before an error
-/// counts. A job returns its typed results, the ledger keeps them as JSON.
+/// counts.
 #[derive(Debug)]
-pub struct JobOutcome<R = Value> {
+pub struct JobOutcome {
     /// What was done, counted.
-    pub results: R,
+    pub results: Value,
     /// Done, out of budget, or stopped by an error.
     pub end: Result<Completion, JobError>,
 }
+
+/// A job at work.
+pub type Work<'a> = BoxFuture<'a, Result<Completion, JobError>>;
 
 impl Registry {
     /// The job of that name.
@@ -69,12 +80,16 @@ impl Registry {
     }
 }
 
-/// Turns a job's typed results into the JSON that the ledger keeps.
-pub fn with_json_results<'a, R: Serialize>(
-    work: impl Future<Output = JobOutcome<R>> + Send + 'a,
+/// Does a job's work, which counts in typed results, and turns these into the
+/// JSON that the ledger keeps.
+pub fn with_json_results<'a, R: Default + Serialize + Send>(
+    ctx: &'a JobContext,
+    work: impl for<'r> FnOnce(&'r JobContext, &'r mut R) -> Work<'r> + Send + 'a,
 ) -> BoxFuture<'a, JobOutcome> {
-    work.map(
-        |JobOutcome { results, end }| match serde_json::to_value(results) {
+    async move {
+        let mut results = R::default();
+        let end = work(ctx, &mut results).await;
+        match serde_json::to_value(results) {
             Ok(results) => JobOutcome { results, end },
             Err(error) => JobOutcome {
                 results: Value::Null,
@@ -82,7 +97,7 @@ pub fn with_json_results<'a, R: Serialize>(
                     anyhow::Error::new(error).context("write results"),
                 ))),
             },
-        },
-    )
+        }
+    }
     .boxed()
 }

@@ -17,9 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{
-    Completion, Job, JobContext, JobError, JobOutcome, context, with_json_results,
-};
+use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 use crate::retention::erasure_log;
 use crate::retention::policies::{self, Policy};
 
@@ -36,15 +34,8 @@ pub(super) const JOB: Job = Job {
     log_type: "cron_cleanup",
     accepts: &["dry_run", "as_of", "batch_size", "limit", "continuation_of"],
     totals: &["rows_erased"],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
 
 /// Works on the policies in turn, until all of them have ended or nothing new may begin.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
@@ -70,11 +61,8 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
     }
     update_alerts(ctx, &runs, results).await?;
     results.none_passed().map_or(Ok(()), Err)?;
-    Ok(if runs.iter().any(PolicyRun::is_walking) {
-        Completion::WorkLeft
-    } else {
-        Completion::Done
-    })
+    let is_done = !runs.iter().any(PolicyRun::is_walking);
+    Ok(Completion::done_if(is_done))
 }
 
 /// The enabled policies, each where its walk begins or goes on. One that
@@ -104,30 +92,29 @@ fn begin(ctx: &JobContext, policies: &[Policy], results: &mut Results) -> Vec<Po
 async fn update_alerts(
     ctx: &JobContext,
     runs: &[PolicyRun],
-    results: &Results,
+    results: &mut Results,
 ) -> Result<(), JobError> {
     let failing = results.policies.iter();
-    let (targets, errors): (Vec<String>, Vec<String>) = failing
+    let failing: Vec<(String, String)> = failing
         .filter_map(|outcome| Some((outcome.target.clone(), outcome.error.clone()?)))
-        .unzip();
+        .collect();
     let unclear = runs.iter().filter(|run| !run.has_passed());
-    let mut open = targets.clone();
-    open.extend(unclear.map(|run| run.table().to_owned()));
-    let mut batch = ctx.fence.batch().await?;
-    let updated = async {
-        erasure_log::alert(batch.db()?, &targets, &errors, ctx.now)
+    let unclear = unclear.map(|run| run.table().to_owned());
+    let targets = failing.iter().map(|(target, _)| target.clone());
+    let open: Vec<String> = targets.chain(unclear).collect();
+    let update = async |batch: &mut Batch<'_>, _: &mut Results| {
+        erasure_log::alert(batch.db()?, &failing, ctx.now)
             .await
             .map_err(context("alert about policies"))?;
         erasure_log::resolve(batch.db()?, &open, ctx.now)
             .await
             .map_err(context("resolve alerts about policies"))
     };
-    match updated.await {
-        Ok(()) => batch.commit(results).await,
+    match ctx.fence.write(results, update).await {
         Err(error) if error.is_about_rows() => {
             tracing::warn!(%error, "Failed to update alerts about policies; leaving them to the next run");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }

@@ -16,13 +16,13 @@
 //! and money that is held for us is given back only when its order has ended.
 //! When Stripe denies every call or cannot be reached, the run stops.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::database::{Fault, Unprepared};
-use crate::engine::batch::{BatchWork, conclude};
-use crate::engine::{Batch, Job, JobContext, JobError, JobOutcome, context, with_json_results};
+use crate::engine::batch::BatchWork;
+use crate::engine::results::{self, Samples};
+use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
 use crate::shop::payment_intents::{Breaker, IntentReport, IntentState, LocalIntent};
 use crate::shop::sweep::{self, Due, Key, Sweep};
 
@@ -36,44 +36,38 @@ use rows::StaleRow;
 pub(super) const JOB: Job = Job {
     name: "cleanup-stale-payment-intents",
     log_type: "cron_cleanup_payment_intents",
-    accepts: &[
-        "dry_run",
-        "as_of",
-        "batch_size",
-        "limit",
-        "shard",
-        "fan_out",
-        "continuation_of",
-    ],
+    accepts: sweep::ACCEPTS,
     totals: &[
         "payment_intents_canceled",
         "payments_updated",
         "left_alone",
         "alerts_opened",
     ],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| {
+        with_json_results(ctx, |ctx, results| {
+            let breaker = Breaker::that_can_be_proven();
+            Box::pin(sweep::run(ctx, CleanUp, breaker, results))
+        })
+    },
 };
-
-/// Sample ids per action in a dry run, and errors per run.
-const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do. Each intent it looked at counts
 /// once.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Results {
     /// Intents that this run canceled at Stripe, and so here.
-    pub(super) payment_intents_canceled: u64,
+    pub(super) payment_intents_canceled: usize,
     /// Intents whose status here became Stripe's without our cancel.
-    pub(super) payments_updated: u64,
+    pub(super) payments_updated: usize,
     /// Intents that stay as they are.
-    pub(super) left_alone: u64,
+    pub(super) left_alone: usize,
     /// Alerts that are new; one that was open is only repeated.
-    pub(super) alerts_opened: u64,
+    pub(super) alerts_opened: usize,
     /// What could not be done, and why; the first fifty.
     pub(super) errors: Vec<IntentError>,
     /// In a dry run, the first fifty Stripe ids of each action.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
+    #[serde(skip_serializing_if = "Samples::is_empty")]
+    samples: Samples,
 }
 
 /// An intent without a usable answer of Stripe, or whose row was refused.
@@ -83,14 +77,6 @@ pub(super) struct IntentError {
     pub(super) payment_intent_id: String,
     /// What went wrong.
     pub(super) error: String,
-}
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let breaker = Breaker::that_can_be_proven();
-    let end = sweep::run(ctx, CleanUp, breaker, &mut results).await;
-    JobOutcome { results, end }
 }
 
 struct CleanUp;
@@ -124,12 +110,10 @@ impl Sweep for CleanUp {
         fetch::end_stale(ctx, due, breaker).await
     }
 
-    async fn resolve_settled_alerts(
-        &self,
-        ctx: &JobContext,
-        batch: &mut Batch<'_>,
-    ) -> Result<(), JobError> {
-        alerts::resolve_settled(batch, ctx.now).await
+    async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
+        alerts::settled(batch.db()?)
+            .await
+            .map_err(context("look for alerts of what was settled"))
     }
 }
 
@@ -143,10 +127,10 @@ impl BatchWork for CleanUp {
         reports: &[IntentReport],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let mut batch = ctx.fence.batch().await?;
-        let mut sum = results.clone();
-        let written = rows::apply(ctx, &mut batch, reports, &mut sum).await;
-        conclude(batch, written.map(|()| sum), results).await
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            rows::apply(ctx, batch, reports, sum).await
+        };
+        ctx.fence.write(results, write).await
     }
 
     /// Notes at the row itself that the database refuses what Stripe answered,
@@ -169,19 +153,17 @@ impl BatchWork for CleanUp {
                 done => return done,
             }
         }
-        results.add_error(&report.intent.stripe_id, &error.to_string());
+        results.add_error(report, &error.to_string());
         Ok(())
     }
 }
 
 impl Results {
-    /// Adds an error, while there is room.
-    fn add_error(&mut self, payment_intent_id: &str, error: &str) {
-        if self.errors.len() < SAMPLES {
-            self.errors.push(IntentError {
-                payment_intent_id: payment_intent_id.to_owned(),
-                error: error.to_owned(),
-            });
-        }
+    fn add_error(&mut self, report: &IntentReport, error: &str) {
+        let error = IntentError {
+            payment_intent_id: report.intent.stripe_id.clone(),
+            error: error.to_owned(),
+        };
+        results::name(&mut self.errors, [error]);
     }
 }

@@ -18,10 +18,8 @@
 //!
 //! [`model`]: crate::churn::model
 
-use crate::engine::batch::{BatchWork, commit_in_parts, conclude};
-use crate::engine::{
-    Completion, Job, JobContext, JobError, JobOutcome, context, with_json_results,
-};
+use crate::engine::batch::{BatchWork, commit_in_parts};
+use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 
 mod alerts;
 mod outcomes;
@@ -57,18 +55,11 @@ pub(super) const JOB: Job = Job {
         "alerts_opened",
         "alerts_resolved",
     ],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
 
 /// Members per transaction.
 const BATCH: u32 = 1_000;
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
 
 /// Outcomes first, because their day is over; then what there is about members
 /// who are not scored is deleted, and the others are scored.
@@ -80,12 +71,9 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         return Ok(Completion::WorkLeft);
     }
     snapshot::take(ctx, results).await?;
-    let finishes = [outcomes, forgotten, scored];
-    Ok(if finishes.contains(&Completion::WorkLeft) {
-        Completion::WorkLeft
-    } else {
-        Completion::Done
-    })
+    let completions = [outcomes, forgotten, scored];
+    let is_done = !completions.contains(&Completion::WorkLeft);
+    Ok(Completion::done_if(is_done))
 }
 
 /// Batch by batch, until nothing is due or as many as `limit` allows are done.
@@ -97,14 +85,14 @@ async fn fill_outcomes(ctx: &JobContext, results: &mut Results) -> Result<Comple
             return Ok(Completion::WorkLeft);
         }
         let rows = outcomes::ROWS.min(left);
-        let mut batch = ctx.fence.batch().await?;
-        let filled = outcomes::fill(batch.db()?, ctx, rows)
-            .await
-            .map_err(context("fill outcomes"))?;
-        let mut sum = results.clone();
-        sum.outcomes_filled += filled;
-        batch.commit(&sum).await?;
-        *results = sum;
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            let filled = outcomes::fill(batch.db()?, ctx, rows)
+                .await
+                .map_err(context("fill outcomes"))?;
+            sum.outcomes_filled += filled;
+            Ok(filled)
+        };
+        let filled = ctx.fence.write(results, write).await?;
         left -= filled;
         let outcomes_left = left.try_into().unwrap_or_default();
         ctx.checkpoint.save(&Checkpoint {
@@ -125,29 +113,18 @@ async fn forget(ctx: &JobContext, results: &mut Results) -> Result<Completion, J
         if ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
         }
-        let mut batch = ctx.fence.batch().await?;
-        let forgotten = match unscored_members::forget(ctx, &mut batch).await {
-            Ok(forgotten) => forgotten,
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            unscored_members::forget(ctx, batch, sum).await
+        };
+        match ctx.fence.write(results, write).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Completion::Done),
             Err(error) if error.is_about_rows() => {
                 tracing::warn!(%error, "Failed to delete the scores of members who left; the next run retries");
-                batch.undo().await?;
                 results.errors += 1;
                 return Ok(Completion::Done);
             }
             Err(error) => return Err(error),
-        };
-        let mut sum = results.clone();
-        sum.forgotten += forgotten.members.len() as u64;
-        sum.alerts_resolved += forgotten.alerts.len() as u64;
-        sum.forgotten_later = forgotten.held;
-        if ctx.options.dry_run {
-            sum.sample("forgotten", forgotten.members);
-            sum.sample("alerts_resolved", forgotten.alerts);
-        }
-        batch.commit(&sum).await?;
-        *results = sum;
-        if !forgotten.more {
-            return Ok(Completion::Done);
         }
     }
 }
@@ -185,14 +162,10 @@ impl BatchWork for Scores {
         page: &[Judged],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let mut batch = ctx.fence.batch().await?;
-        let written = scores::write(ctx, &mut batch, page).await;
-        let written = written.map(|written| {
-            let mut sum = results.clone();
-            sum.add(written, ctx.options.dry_run);
-            sum
-        });
-        conclude(batch, written, results).await
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            scores::write(ctx, batch, page, sum).await
+        };
+        ctx.fence.write(results, write).await
     }
 
     async fn refused(

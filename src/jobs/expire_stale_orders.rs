@@ -14,14 +14,13 @@
 //! alerts. When Stripe denies every call or cannot be reached, orders without
 //! intents are expired all the same, and then the run fails.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::database::Unprepared;
-use crate::engine::batch::{BatchWork, conclude};
-use crate::engine::{Batch, Job, JobContext, JobError, JobOutcome, context, with_json_results};
+use crate::engine::batch::BatchWork;
+use crate::engine::results::{self, Samples};
+use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
 use crate::shop::payment_intents::Breaker;
 use crate::shop::sweep::{self, Due, Key, Sweep};
 
@@ -37,15 +36,7 @@ use verdict::{DueOrder, Judged};
 pub(super) const JOB: Job = Job {
     name: "expire-stale-orders",
     log_type: "cron_expire_orders",
-    accepts: &[
-        "dry_run",
-        "as_of",
-        "batch_size",
-        "limit",
-        "shard",
-        "fan_out",
-        "continuation_of",
-    ],
+    accepts: sweep::ACCEPTS,
     totals: &[
         "orders_expired",
         "orders_paid",
@@ -54,34 +45,36 @@ pub(super) const JOB: Job = Job {
         "stock_released",
         "alerts_opened",
     ],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| {
+        with_json_results(ctx, |ctx, results| {
+            Box::pin(sweep::run(ctx, Expiry, Breaker::default(), results))
+        })
+    },
 };
 
 /// Who the audit trail says did it.
 const ACTOR: &str = "system:expire-stale-orders";
-/// Sample ids per action in a dry run, and errors per run.
-const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Results {
     /// Orders now EXPIRED.
-    pub(super) orders_expired: u64,
+    pub(super) orders_expired: usize,
     /// Orders that Stripe calls paid or authorised; kept as they are.
-    pub(super) orders_paid: u64,
+    pub(super) orders_paid: usize,
     /// Orders left for later, because Stripe's answer was missing or not final.
-    pub(super) orders_deferred: u64,
+    pub(super) orders_deferred: usize,
     /// Intents that turned canceled here, also those found canceled at Stripe.
-    pub(super) payment_intents_canceled: u64,
+    pub(super) payment_intents_canceled: usize,
     /// Units of stock given back.
     pub(super) stock_released: i64,
     /// Alerts that are new; one that was open is only repeated.
-    pub(super) alerts_opened: u64,
+    pub(super) alerts_opened: usize,
     /// What could not be done, and why; the first fifty.
     pub(super) errors: Vec<OrderError>,
     /// In a dry run, the first fifty ids of each action.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
+    #[serde(skip_serializing_if = "Samples::is_empty")]
+    samples: Samples,
 }
 
 /// An order that an operator has to look at.
@@ -91,13 +84,6 @@ pub(super) struct OrderError {
     pub(super) order_id: Uuid,
     /// What went wrong.
     pub(super) error: String,
-}
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = sweep::run(ctx, Expiry, Breaker::default(), &mut results).await;
-    JobOutcome { results, end }
 }
 
 struct Expiry;
@@ -121,7 +107,7 @@ impl Sweep for Expiry {
             .await
             .map_err(context("pick stale orders"))?;
         let last = rows.last().map(|row| (row.expires_at, row.id));
-        Ok((due::by_order(rows), last))
+        Ok((due::by_order(&rows), last))
     }
 
     async fn fetch(
@@ -133,15 +119,13 @@ impl Sweep for Expiry {
         Ok(fetch::judge(ctx, due, breaker).await)
     }
 
-    async fn resolve_settled_alerts(
-        &self,
-        ctx: &JobContext,
-        batch: &mut Batch<'_>,
-    ) -> Result<(), JobError> {
-        alerts::resolve_settled(batch, ctx.now).await?;
+    async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
         rows::drop_settled(batch.db()?)
             .await
-            .map_err(context("delete the attempts of settled orders"))
+            .map_err(context("delete the attempts of settled orders"))?;
+        alerts::of_settled_orders(batch.db()?)
+            .await
+            .map_err(context("look for alerts of settled orders"))
     }
 }
 
@@ -155,14 +139,10 @@ impl BatchWork for Expiry {
         judged: &[Judged],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let mut batch = ctx.fence.batch().await?;
-        let applied = rows::apply(ctx, &mut batch, judged).await;
-        let sum = applied.map(|applied| {
-            let mut sum = results.clone();
-            applied.add_to(&mut sum, ctx.options.dry_run);
-            sum
-        });
-        conclude(batch, sum, results).await
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            rows::apply(ctx, batch, judged, sum).await
+        };
+        ctx.fence.write(results, write).await
     }
 
     /// Records the order with what Stripe did, because it happened; when that
@@ -175,19 +155,22 @@ impl BatchWork for Expiry {
         error: JobError,
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let refused = one.refused(&error);
-        for record in [refused.clone(), refused.without_reports()] {
+        let with_reports = one.refused(&error);
+        let without = Judged {
+            reports: Vec::new(),
+            ..with_reports.clone()
+        };
+        for record in [with_reports, without] {
             match self.commit(ctx, &[record], results).await {
                 Err(error) if error.is_about_rows() => {}
                 done => return done,
             }
         }
-        if results.errors.len() < SAMPLES {
-            results.errors.push(OrderError {
-                order_id: one.order_id,
-                error: error.to_string(),
-            });
-        }
+        let error = OrderError {
+            order_id: one.order_id,
+            error: error.to_string(),
+        };
+        results::name(&mut results.errors, [error]);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::engine::batch::commit_in_parts;
-use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
 
 mod alerts;
 mod fleet;
@@ -34,6 +34,7 @@ use results::Results;
 
 use gyms::{Cursor, Gym, Gyms};
 use settle::Work;
+use uptime::Measured;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -52,7 +53,7 @@ pub(super) const JOB: Job = Job {
         "alerts_resolved",
         "alerts_escalated",
     ],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
 
 /// Kiosks per transaction.
@@ -60,17 +61,6 @@ const BATCH: u32 = 5_000;
 /// Kiosks that are measured at once: each may have sent thousands of
 /// heartbeats in a day.
 const MEASURED_AT_ONCE: u32 = 1_000;
-/// Samples per action in a dry run.
-const SAMPLES: i32 = 50;
-/// Errors per run.
-const ERRORS: usize = 50;
-
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
 
 /// A dry run measures first: its one transaction keeps every lock to the end.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
@@ -86,25 +76,35 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         }
         fleet::calm(ctx, &fleet, results).await?;
     }
-    let checkpoint: Checkpoint = ctx.checkpoint.resumed().unwrap_or_default();
-    if checkpoint.is_judged {
-        return measure(ctx, &mut gyms, results, checkpoint).await;
-    }
-    let measures_first = ctx.options.dry_run;
-    if measures_first && measure(ctx, &mut gyms, results, checkpoint).await? == Completion::WorkLeft
-    {
-        return Ok(Completion::WorkLeft);
-    }
-    let judged = judge(ctx, &mut gyms, results, checkpoint).await?;
-    if measures_first || judged == Completion::WorkLeft {
-        return Ok(judged);
-    }
-    let judged = Checkpoint {
-        is_judged: true,
-        after: None,
+    let mut checkpoint: Checkpoint = ctx.checkpoint.resumed().unwrap_or_default();
+    let phases = if ctx.options.dry_run {
+        [Phase::Measure, Phase::Judge]
+    } else {
+        [Phase::Judge, Phase::Measure]
     };
-    ctx.checkpoint.save(&judged);
-    measure(ctx, &mut gyms, results, judged).await
+    for phase in phases {
+        if checkpoint.is_judged && phase == Phase::Judge {
+            continue;
+        }
+        let completion = run_phase(ctx, phase, &mut gyms, results, checkpoint).await?;
+        if completion == Completion::WorkLeft {
+            return Ok(completion);
+        }
+        if phase == Phase::Judge && !ctx.options.dry_run {
+            checkpoint = Checkpoint::JUDGED;
+            ctx.checkpoint.save(&checkpoint);
+        }
+    }
+    Ok(Completion::Done)
+}
+
+/// What is done about all gyms before the next is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Statuses and alerts.
+    Judge,
+    /// Uptime; a dry run writes none of it.
+    Measure,
 }
 
 /// Where a run stopped. What was judged or measured looks the same when it is
@@ -117,6 +117,12 @@ struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Measuring begins.
+    const JUDGED: Self = Self {
+        is_judged: true,
+        after: None,
+    };
+
     /// Saves that these gyms are passed.
     fn pass(self, ctx: &JobContext, gyms: &[Arc<Gym>]) {
         let after = gyms.last().map(|gym| gym.id);
@@ -124,54 +130,37 @@ impl Checkpoint {
     }
 }
 
-/// Statuses and alerts, batch by batch.
-async fn judge(
+/// One phase, batch by batch.
+async fn run_phase(
     ctx: &JobContext,
+    phase: Phase,
     gyms: &mut Gyms,
     results: &mut Results,
     checkpoint: Checkpoint,
 ) -> Result<Completion, JobError> {
-    let mut cursor = Cursor::after(checkpoint.after);
-    let size = ctx.options.batch_size_or(BATCH);
+    let (size, is_resumed) = match phase {
+        Phase::Judge => (BATCH, true),
+        Phase::Measure => (MEASURED_AT_ONCE, checkpoint.is_judged),
+    };
+    let size = ctx.options.batch_size_or(size);
+    let mut cursor = Cursor::after(checkpoint.after.filter(|_| is_resumed));
     while !ctx.budget.is_spent() {
         let batch = gyms.next(&mut cursor, ctx, size).await?;
         if batch.is_empty() {
             return Ok(Completion::Done);
         }
-        let work = &mut Work::Verdicts;
-        if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
-            break;
+        let mut work = Work::Verdicts;
+        if phase == Phase::Measure {
+            let measuring = uptime::measure(ctx, &batch);
+            let measured = ctx.fence.with_heartbeat(measuring).await??;
+            if ctx.options.dry_run {
+                ctx.fence.renew().await?;
+                results.measured(measured.iter().filter_map(Measured::uptime));
+                continue;
+            }
+            work = Work::Uptime(measured);
         }
-        checkpoint.pass(ctx, &batch);
-    }
-    Ok(Completion::WorkLeft)
-}
-
-/// Uptime, batch by batch; a dry run writes none of it.
-async fn measure(
-    ctx: &JobContext,
-    gyms: &mut Gyms,
-    results: &mut Results,
-    checkpoint: Checkpoint,
-) -> Result<Completion, JobError> {
-    let mut cursor = Cursor::after(checkpoint.after.filter(|_| checkpoint.is_judged));
-    let size = ctx.options.batch_size_or(MEASURED_AT_ONCE);
-    while !ctx.budget.is_spent() {
-        let batch = gyms.next(&mut cursor, ctx, size).await?;
-        if batch.is_empty() {
-            return Ok(Completion::Done);
-        }
-        let measured = ctx
-            .fence
-            .with_heartbeat(uptime::measure(ctx, &batch))
-            .await??;
-        if ctx.options.dry_run {
-            ctx.fence.renew().await?;
-            results.measured(measured.iter().filter_map(|kiosk| kiosk.uptime));
-            continue;
-        }
-        let work = &mut Work::Uptime(measured);
-        if commit_in_parts(ctx, work, &batch, results).await? == Completion::WorkLeft {
+        if commit_in_parts(ctx, &mut work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
         checkpoint.pass(ctx, &batch);

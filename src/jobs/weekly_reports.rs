@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::engine::{Completion, Job, JobContext, JobError, JobOutcome, with_json_results};
+use crate::engine::results::name;
+use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
 
 mod candidates;
 mod deliver;
@@ -28,7 +29,7 @@ mod queries;
 mod save;
 mod settle;
 
-use candidates::{Candidate, Cursor, GymBatch};
+use candidates::Cursor;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -44,13 +45,11 @@ pub(super) const JOB: Job = Job {
         "continuation_of",
     ],
     totals: &["generated", "emails_sent"],
-    run: |ctx| with_json_results(run(ctx)),
+    run: |ctx| with_json_results(ctx, |ctx, results| Box::pin(work(ctx, results))),
 };
 
 /// Gyms per transaction.
 const BATCH: u32 = 200;
-/// Sample ids in a dry run, and failures per run.
-const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -95,21 +94,13 @@ pub(super) struct ReportFailure {
     pub(super) error: String,
 }
 
-/// Runs the job.
-async fn run(ctx: &JobContext) -> JobOutcome<Results> {
-    let mut results = Results::default();
-    let end = work(ctx, &mut results).await;
-    JobOutcome { results, end }
-}
-
 /// All reports first, then the mail, which takes longer and may fail.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let mut cursor = Cursor::begin(ctx);
     while !ctx.budget.is_spent() {
-        let Some(gyms) = cursor.batch(ctx).await? else {
+        let Some(candidates) = cursor.batch(ctx, results).await? else {
             break;
         };
-        let candidates = results.sort(gyms);
         if settle::settle(ctx, &candidates, &mut cursor, results).await? == Completion::WorkLeft {
             break;
         }
@@ -122,18 +113,6 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
 }
 
 impl Results {
-    /// Counts what needs no report; answers the gyms that do.
-    fn sort(&mut self, gyms: GymBatch) -> Vec<Candidate> {
-        self.total += gyms.total;
-        self.skipped += gyms.skipped;
-        self.unchanged += gyms.reported;
-        for (gym_id, zone) in gyms.without_zone {
-            let error = format!("the time zone {zone:?} is not in the IANA database");
-            self.gym_failed(gym_id, error);
-        }
-        gyms.candidates
-    }
-
     /// Counts a gym whose report could not be made.
     fn gym_failed(&mut self, gym_id: Uuid, error: String) {
         self.errors += 1;
@@ -141,12 +120,11 @@ impl Results {
     }
 
     fn note(&mut self, gym_id: Option<Uuid>, report_id: Option<Uuid>, error: String) {
-        if self.failures.len() < SAMPLES {
-            self.failures.push(ReportFailure {
-                gym_id,
-                report_id,
-                error,
-            });
-        }
+        let failure = ReportFailure {
+            gym_id,
+            report_id,
+            error,
+        };
+        name(&mut self.failures, [failure]);
     }
 }

@@ -39,12 +39,11 @@ pub(crate) async fn log(
 /// Opens an alert for each of these policies, with the error.
 pub(crate) async fn alert(
     db: Unprepared<'_>,
-    targets: &[String],
-    errors: &[String],
+    failing: &[(String, String)],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let failing = targets.iter().zip(errors);
     let raised: Vec<Alert> = failing
+        .iter()
         .map(|(target, error)| {
             let details = json!({ "target": target, "error": error });
             RETENTION_POLICY_FAILING.about(target, &[target], details)

@@ -109,6 +109,18 @@ impl From<sqlx::Error> for Unchanged {
     }
 }
 
+/// Reads policies: which, and in which order.
+macro_rules! policies {
+    ($which:literal $(, $target:expr)?) => {
+        sqlx::query_as!(
+            Policy,
+            "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
+               from retention_policies " + $which,
+            $($target)?
+        )
+    };
+}
+
 /// All policies, in the order of the rotation.
 ///
 /// # Errors
@@ -116,7 +128,9 @@ impl From<sqlx::Error> for Unchanged {
 pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
     let read = async {
         let mut tx = database::begin(db, TxLimits::READ).await?;
-        read(Unprepared(&mut tx)).await
+        policies!("order by target")
+            .fetch_all(Unprepared(&mut tx))
+            .await
     };
     let mut policies = read.await.map_err(context("read the retention policies"))?;
     policies.sort_by_key(|policy| {
@@ -139,7 +153,8 @@ pub async fn set(
     author: &Author,
 ) -> Result<Changed, Unchanged> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let before = lock(Unprepared(&mut tx), target)
+    let before = policies!("where target = $1 for update", target)
+        .fetch_optional(Unprepared(&mut tx))
         .await?
         .filter(|policy| target::find(&policy.target).is_some())
         .ok_or_else(|| Unchanged::Refused(unknown(target)))?;
@@ -188,30 +203,6 @@ fn unknown(target: &str) -> String {
         "there is no policy for {target:?}; there are: {}",
         known.join(", ")
     )
-}
-
-async fn read(db: Unprepared<'_>) -> sqlx::Result<Vec<Policy>> {
-    sqlx::query_as!(
-        Policy,
-        "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
-           from retention_policies
-          order by target"
-    )
-    .fetch_all(db)
-    .await
-}
-
-async fn lock(db: Unprepared<'_>, target: &str) -> sqlx::Result<Option<Policy>> {
-    sqlx::query_as!(
-        Policy,
-        "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
-           from retention_policies
-          where target = $1
-            for update",
-        target,
-    )
-    .fetch_optional(db)
-    .await
 }
 
 async fn write(db: Unprepared<'_>, policy: &Policy) -> sqlx::Result<DateTime<Utc>> {

@@ -5,7 +5,6 @@
 //! found by. Every statement finds its rows by an index.
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgQueryResult;
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
@@ -63,12 +62,25 @@ pub(super) async fn erase(db: &mut PgConnection, gone: &[Uuid], now: DateTime<Ut
     reports(Unprepared(db), gone).await?;
     logs(Unprepared(db), gone).await?;
     audit_events(Unprepared(db), gone).await?;
-    ended_holds(Unprepared(db), gone, now).await?;
-    Ok(())
+    ended_holds(Unprepared(db), gone, now).await
 }
 
-async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<PgQueryResult> {
-    sqlx::query!(
+/// Declares statements about the members that are `gone`.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident(gone $(, $now:ident)?) $sql:literal)+) => {$(
+        $(#[$doc])*
+        async fn $name(
+            db: Unprepared<'_>,
+            gone: &[Uuid],
+            $($now: DateTime<Utc>,)?
+        ) -> Result<()> {
+            sqlx::query!($sql, gone $(, $now)?).execute(db).await.map(drop)
+        }
+    )+};
+}
+
+statements! {
+    sessions(gone, now)
         "update conversation_sessions
             set metadata = '{}',
                 redacted_at = coalesce(redacted_at, $2),
@@ -82,18 +94,11 @@ async fn sessions(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Resu
                 from unnest($1::uuid[]) as gone (id)
                 join conversation_sessions s on s.metadata ->> 'member_id' = gone.id::text
                where s.metadata ? 'member_id'
-          )",
-        gone,
-        now,
-    )
-    .execute(db)
-    .await
-}
+          )"
 
-/// An alert about the member is resolved, since there is no member left to
-/// call; one about something else that names them goes on, without the name.
-async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result<PgQueryResult> {
-    sqlx::query!(
+    /// An alert about the member is resolved, since there is no member left to
+    /// call; one about something else that names them goes on, without the name.
+    alerts(gone, now)
         "update alerts a
             set title = 'About a member who was anonymised',
                 details = '{}',
@@ -114,24 +119,14 @@ async fn alerts(db: Unprepared<'_>, gone: &[Uuid], now: DateTime<Utc>) -> Result
                 where n.details ? 'member_id'
                   and (n.member_id is null or n.member_id <> all($1))
            ) found
-          where found.id = a.id",
-        gone,
-        now,
-    )
-    .execute(db)
-    .await
-}
+          where found.id = a.id"
 
-/// The score of today; those of the past stay, for measuring the model.
-async fn scores(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
-    sqlx::query!("delete from member_churn where member_id = any($1)", gone)
-        .execute(db)
-        .await
-}
+    /// The score of today; those of the past stay, for measuring the model.
+    scores(gone)
+        "delete from member_churn where member_id = any($1)"
 
-/// A report keeps how many members were at risk, and how much.
-async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
-    sqlx::query!(
+    /// A report keeps how many members were at risk, and how much.
+    reports(gone)
         r#"
         update weekly_reports w
            set metrics = jsonb_set(w.metrics, '{at_risk}', (
@@ -154,15 +149,9 @@ async fn reports(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
                  on n.metrics -> 'at_risk'
                     @> jsonb_build_array(jsonb_build_object('member_id', gone.id))
          )
-        "#,
-        gone,
-    )
-    .execute(db)
-    .await
-}
+        "#
 
-async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
-    sqlx::query!(
+    logs(gone)
         "update system_logs
             set message = 'about a member who was anonymised',
                 details = '{}'
@@ -171,16 +160,10 @@ async fn logs(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
                 from unnest($1::uuid[]) as gone (id)
                 join system_logs g on g.details ->> 'member_id' = gone.id::text
                where g.details ? 'member_id'
-          )",
-        gone,
-    )
-    .execute(db)
-    .await
-}
+          )"
 
-/// That something happened stays on record, and when, and by whom.
-async fn audit_events(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult> {
-    sqlx::query!(
+    /// That something happened stays on record, and when, and by whom.
+    audit_events(gone)
         "update audit_events
             set payload = '{}'
           where id in (
@@ -193,27 +176,12 @@ async fn audit_events(db: Unprepared<'_>, gone: &[Uuid]) -> Result<PgQueryResult
                 from unnest($1::uuid[]) as gone (id)
                 join audit_events v on v.payload ->> 'member_id' = gone.id::text
                where v.payload ? 'member_id'
-          )",
-        gone,
-    )
-    .execute(db)
-    .await
-}
+          )"
 
-/// The reason of a hold that has ended may say who it was about.
-async fn ended_holds(
-    db: Unprepared<'_>,
-    gone: &[Uuid],
-    now: DateTime<Utc>,
-) -> Result<PgQueryResult> {
-    sqlx::query!(
+    /// The reason of a hold that has ended may say who it was about.
+    ended_holds(gone, now)
         "delete from legal_holds
           where subject_type = 'member'
             and subject_id = any($1)
-            and until <= $2",
-        gone,
-        now,
-    )
-    .execute(db)
-    .await
+            and until <= $2"
 }

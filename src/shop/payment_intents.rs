@@ -12,12 +12,15 @@ use uuid::Uuid;
 
 use crate::stripe::{Failure, Intent};
 
+/// How many are fetched at the same time; the rate limit is Stripe's own.
+pub const AT_ONCE: usize = 8;
+
 mod breaker;
 mod fetch;
 mod sync;
 
 pub use breaker::Breaker;
-pub use fetch::{end, fetch, prove, together};
+pub use fetch::{end, fetch, prove};
 pub use sync::{Synced, sync};
 
 /// An intent as our table has it.

@@ -13,8 +13,20 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::payment_intents::Breaker;
+use crate::alerts;
 use crate::engine::batch::{BatchWork, commit_in_parts};
-use crate::engine::{Batch, Completion, JobContext, JobError};
+use crate::engine::{Batch, Completion, JobContext, JobError, context};
+
+/// The options of both jobs.
+pub const ACCEPTS: &[&str] = &[
+    "dry_run",
+    "as_of",
+    "batch_size",
+    "limit",
+    "shard",
+    "fan_out",
+    "continuation_of",
+];
 
 /// The position of a due row: its moment and its id.
 pub type Key = (DateTime<Utc>, Uuid);
@@ -24,7 +36,7 @@ pub type Due<T> = (VecDeque<T>, Option<Key>);
 
 /// What a job does with its due rows; the items of [`BatchWork`] are due rows
 /// with what Stripe answered.
-pub trait Sweep: BatchWork<Results: Serialize> {
+pub trait Sweep: BatchWork<Results: Clone + Serialize> {
     /// A row that is due.
     type Due: Send;
     /// Rows per transaction.
@@ -58,15 +70,15 @@ pub trait Sweep: BatchWork<Results: Serialize> {
         breaker: &Breaker,
     ) -> impl Future<Output = Result<Vec<Self::Item>, JobError>> + Send;
 
-    /// Resolves the alerts of what was settled since the last run.
+    /// Deletes what the job keeps about rows that were settled since the last
+    /// run; answers their open alerts.
     ///
     /// # Errors
     /// When the database refuses.
-    fn resolve_settled_alerts(
+    fn settled_alerts(
         &self,
-        ctx: &JobContext,
         batch: &mut Batch<'_>,
-    ) -> impl Future<Output = Result<(), JobError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Uuid>, JobError>> + Send;
 }
 
 /// Settles all due rows, batch by batch.
@@ -87,7 +99,7 @@ pub async fn run<S: Sweep>(
         resolve_settled_alerts(ctx, &sweep, results).await?;
         let mut looked_at = 0;
         while let Some(items) = cursor.next(ctx, &sweep).await? {
-            settle(ctx, &mut sweep, &mut cursor, &items, results).await?;
+            cursor.note(commit_in_parts(ctx, &mut sweep, &items, results).await?);
             looked_at += items.len() as u64;
             ctx.looked_at(looked_at);
         }
@@ -115,20 +127,7 @@ async fn plan<S: Sweep>(
             cursor.interrupt();
             break;
         }
-        settle(ctx, sweep, cursor, &items, results).await?;
-    }
-    Ok(())
-}
-
-async fn settle<S: Sweep>(
-    ctx: &JobContext,
-    sweep: &mut S,
-    cursor: &mut Cursor<S::Due>,
-    items: &[S::Item],
-    results: &mut S::Results,
-) -> Result<(), JobError> {
-    if commit_in_parts(ctx, sweep, items, results).await? == Completion::WorkLeft {
-        cursor.interrupt();
+        cursor.note(commit_in_parts(ctx, sweep, &items, results).await?);
     }
     Ok(())
 }
@@ -138,16 +137,19 @@ async fn settle<S: Sweep>(
 async fn resolve_settled_alerts<S: Sweep>(
     ctx: &JobContext,
     sweep: &S,
-    results: &S::Results,
+    results: &mut S::Results,
 ) -> Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    match sweep.resolve_settled_alerts(ctx, &mut batch).await {
-        Ok(()) => batch.commit(results).await,
+    let resolve = async |batch: &mut Batch<'_>, _: &mut S::Results| {
+        let settled = sweep.settled_alerts(batch).await?;
+        let resolved = alerts::resolve(batch.db()?, &settled, ctx.now).await;
+        resolved.map(drop).map_err(context("resolve alerts"))
+    };
+    match ctx.fence.write(results, resolve).await {
         Err(error) if error.is_about_rows() => {
             tracing::warn!(%error, "Failed to resolve the alerts of what was settled; the next run retries");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }
 
@@ -174,11 +176,7 @@ impl<T: Send> Cursor<T> {
 
     /// Done once every due row was looked at, or `limit` of them.
     fn completion(&self) -> Completion {
-        if self.is_at_the_end && self.ahead.is_empty() {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
+        Completion::done_if(self.is_at_the_end && self.ahead.is_empty())
     }
 
     /// Ends the run here: some of the rows that were handed out were not
@@ -187,6 +185,13 @@ impl<T: Send> Cursor<T> {
         self.is_at_the_end = false;
         self.left = 0;
         self.ahead.clear();
+    }
+
+    /// Ends the run here when some of a batch was left.
+    fn note(&mut self, completion: Completion) {
+        if completion == Completion::WorkLeft {
+            self.interrupt();
+        }
     }
 
     /// The next batch with Stripe's answers; `None` when no row is left or

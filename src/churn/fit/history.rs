@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::super::facts::{self, Member};
 use super::super::model::Facts;
+use super::super::verdict::Level;
 use crate::database::{self, TxLimits, Unprepared};
 
 /// Members read at once, and at the most in one gym: more teach nothing new.
@@ -63,13 +64,15 @@ pub(super) async fn rows(
 
 /// Who was a member then.
 async fn members(db: Unprepared<'_>, gym: Uuid, moment: DateTime<Utc>) -> Result<Vec<Member>> {
-    let rows = sqlx::query!(
+    sqlx::query_as!(
+        Member,
         r#"
         select m.id, m.gym_id, g.timezone,
-               today.day as "day!",
+               today.day as "today!",
                case when isfinite(m.joined_on) then today.day - m.joined_on end as joined_ago,
                case when isfinite(m.membership_ends_on)
-                    then m.membership_ends_on - today.day end as ends_in
+                    then m.membership_ends_on - today.day end as ends_in,
+               null as "previous: Level", false as "is_done!"
           from members m
           join gyms g on g.id = m.gym_id
           cross join lateral (
@@ -89,17 +92,7 @@ async fn members(db: Unprepared<'_>, gym: Uuid, moment: DateTime<Utc>) -> Result
         MEMBERS,
     )
     .fetch_all(db)
-    .await?;
-    let members = rows.into_iter().map(|row| Member {
-        id: row.id,
-        gym_id: row.gym_id,
-        timezone: row.timezone,
-        today: row.day,
-        joined_ago: row.joined_ago,
-        ends_in: row.ends_in,
-        previous: None,
-    });
-    Ok(members.collect())
+    .await
 }
 
 /// Whether each of these did not come in the thirty days after.

@@ -184,10 +184,9 @@ fn vector(weights: &Weights) -> Vector {
 }
 
 fn weights(vector: &Vector) -> Weights {
-    let mut of_signals = [0.0; 6];
-    of_signals.copy_from_slice(&vector[1..]);
+    let [intercept, of_signals @ ..] = *vector;
     Weights {
-        intercept: vector[0],
+        intercept,
         of_signals,
     }
 }

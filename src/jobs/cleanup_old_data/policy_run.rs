@@ -142,7 +142,8 @@ impl PolicyRun {
         self.has_begun = true;
         let mut batch = ctx.fence.batch().await?;
         let mut range = self.range_after_progress(ctx);
-        range.samples = results.room_for_samples(self.table(), ctx.options.dry_run);
+        let room = results.samples.room(ctx, self.table());
+        range.samples = room.try_into().unwrap_or_default();
         let asked = range.size;
         let mut found = None;
         let step = match batch::erase(ctx, &mut batch, self.target, range, &mut found).await {
@@ -153,7 +154,7 @@ impl PolicyRun {
             }
         };
         let mut sum = results.clone();
-        sum.add(self.index, &step);
+        sum.add(ctx, self.index, self.table(), &step);
         if let Err(error) = batch.commit(&sum).await {
             return self.on_failure(error, found, results);
         }

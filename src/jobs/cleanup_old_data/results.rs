@@ -1,16 +1,12 @@
 //! What a run did, policy by policy, as the ledger keeps it.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::batch::Step;
-use crate::engine::JobError;
+use crate::engine::results::Samples;
+use crate::engine::{JobContext, JobError};
 use crate::retention::policies::Policy;
-
-/// Sample ids per policy in a dry run.
-const SAMPLES: usize = 50;
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -22,8 +18,8 @@ pub(super) struct Results {
     /// Policy by policy, in the order of the rotation.
     pub(super) policies: Vec<Outcome>,
     /// In a dry run, the first fifty ids of each policy.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Samples::is_empty")]
+    pub(super) samples: Samples,
 }
 
 /// What became of one policy.
@@ -89,31 +85,18 @@ impl Results {
     }
 
     /// Counts a batch of the policy at `index`.
-    pub(super) fn add(&mut self, index: usize, step: &Step) {
+    pub(super) fn add(&mut self, ctx: &JobContext, index: usize, table: &'static str, step: &Step) {
         let Some(affected) = step.erased else {
             return;
         };
         let outcome = &mut self.policies[index];
         outcome.affected += affected;
         self.rows_erased += affected;
-        let ids = step.bounds.samples.clone().unwrap_or_default();
         // Where a row was skipped, it is not known which.
-        if !ids.is_empty() && affected == step.bounds.free() {
-            let samples = self.samples.entry(outcome.target.clone()).or_default();
-            let room = SAMPLES.saturating_sub(samples.len());
-            samples.extend(ids.into_iter().take(room));
+        if affected == step.bounds.free() {
+            let ids = step.bounds.samples.as_deref().unwrap_or_default();
+            self.samples.add(ctx, table, ids);
         }
-    }
-
-    /// How many more ids of this table are wanted.
-    pub(super) fn room_for_samples(&self, target: &str, dry_run: bool) -> i32 {
-        let given = self.samples.get(target).map_or(0, Vec::len);
-        let room = if dry_run {
-            SAMPLES.saturating_sub(given)
-        } else {
-            0
-        };
-        room.try_into().unwrap_or_default()
     }
 
     /// Why the run failed, when not one enabled policy could be carried out.

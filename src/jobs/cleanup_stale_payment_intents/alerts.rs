@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::alerts::Alert;
 use crate::alerts::kinds::{INTENT_MISSING, ORDER_PAID_AFTER_END};
-use crate::alerts::{self, Alert};
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobError, context};
 use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
@@ -26,27 +25,12 @@ pub(super) async fn about(
         .collect();
     let paid: Vec<Uuid> = synced.values().filter_map(Synced::paid_order).collect();
     if !paid.is_empty() {
-        let ended = ended_unpaid(batch.db()?, &paid)
+        let ended = paid_after_end(batch.db()?, &paid)
             .await
             .map_err(context("read the orders that were paid"))?;
-        alerts.extend(ended.iter().map(paid_after_end));
+        alerts.extend(ended);
     }
     Ok(alerts)
-}
-
-/// Resolves the alerts about intents that are no longer missing, and about
-/// orders that were refunded or taken up again.
-pub(super) async fn resolve_settled(
-    batch: &mut Batch<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), JobError> {
-    let settled = settled(batch.db()?)
-        .await
-        .map_err(context("look for alerts of what was settled"))?;
-    alerts::resolve(batch.db()?, &settled, now)
-        .await
-        .map_err(context("resolve alerts"))?;
-    Ok(())
 }
 
 /// The alert about an intent that has just turned out to be missing. It names
@@ -64,28 +48,10 @@ fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
     Some(INTENT_MISSING.about(&row.id.to_string(), &[], details))
 }
 
-/// The alert about money that was charged for an order that had ended.
-fn paid_after_end(order: &EndedOrder) -> Alert {
-    let details = json!({ "order_number": order.order_number, "status": order.status });
-    let words = [order.order_number.as_str(), &order.status];
-    Alert {
-        order_id: Some(order.id),
-        ..ORDER_PAID_AFTER_END.about(&order.id.to_string(), &words, details)
-    }
-}
-
-/// An order that has ended unpaid.
-#[derive(Debug)]
-struct EndedOrder {
-    id: Uuid,
-    order_number: String,
-    status: String,
-}
-
-/// Which of these orders have ended unpaid, as our table has it.
-async fn ended_unpaid(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<EndedOrder>> {
-    sqlx::query_as!(
-        EndedOrder,
+/// The alerts about money that was charged for those of these orders that have
+/// ended unpaid, as our table has it.
+async fn paid_after_end(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<Alert>> {
+    let ended = sqlx::query!(
         "select id, order_number, status
            from orders
           where id = any($1)
@@ -94,10 +60,21 @@ async fn ended_unpaid(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<E
         orders,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let alerts = ended.into_iter().map(|order| {
+        let details = json!({ "order_number": order.order_number, "status": order.status });
+        let words = [order.order_number.as_str(), &order.status];
+        Alert {
+            order_id: Some(order.id),
+            ..ORDER_PAID_AFTER_END.about(&order.id.to_string(), &words, details)
+        }
+    });
+    Ok(alerts.collect())
 }
 
-async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
+/// The open alerts about intents that are no longer missing, and about orders
+/// that were refunded or taken up again.
+pub(super) async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         select a.id as "id!"

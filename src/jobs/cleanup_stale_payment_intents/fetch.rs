@@ -7,11 +7,11 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
 use super::rows;
 use crate::engine::{JobContext, JobError};
-use crate::shop::payment_intents::{self, Breaker, IntentReport, IntentState, LocalIntent};
+use crate::shop::payment_intents::{
+    self, AT_ONCE, Breaker, IntentReport, IntentState, LocalIntent,
+};
 
 /// What Stripe says about each intent, after ending those that may be ended.
 /// Intents that Stripe could not be asked about any more, because the budget
@@ -21,32 +21,30 @@ pub(super) async fn end_stale(
     stale: Vec<LocalIntent>,
     breaker: &Breaker,
 ) -> Result<Vec<IntentReport>, JobError> {
-    if breaker.takes_doubt() {
-        prove(ctx, breaker).await?;
+    // The intent that Stripe was last known to know proves the key, so that any number of intents
+    // it does not know are no reason to stop.
+    if breaker.takes_doubt()
+        && let Some(known) = rows::known_to_stripe(ctx).await?
+    {
+        payment_intents::prove(ctx, &known, breaker).await;
     }
-    let fetched = payment_intents::together(ctx, stale, |intent| {
-        payment_intents::fetch(ctx, intent, breaker)
-    })
-    .await;
+    let fetch = |intent| payment_intents::fetch(ctx, intent, breaker);
+    let fetched = ctx.together(AT_ONCE, stale, fetch).await;
     let (ending, mut reports) = divide(ctx, fetched).await?;
-    let ended = payment_intents::together(ctx, ending, |report| end(ctx, report, breaker)).await;
-    reports.extend(ended);
+    let end = async |mut report| {
+        payment_intents::end(ctx, &mut report, breaker).await?;
+        Some(report)
+    };
+    reports.extend(ctx.together(AT_ONCE, ending, end).await);
     if breaker.check().is_err() {
         reports.iter_mut().for_each(IntentReport::distrust_missing);
     }
     Ok(reports)
 }
 
-/// Has the key proven by the intent that Stripe was last known to know, so
-/// that any number of intents it does not know are no reason to error.
-async fn prove(ctx: &JobContext, breaker: &Breaker) -> Result<(), JobError> {
-    if let Some(known) = rows::known_to_stripe(ctx).await? {
-        payment_intents::prove(ctx, &known, breaker).await;
-    }
-    Ok(())
-}
-
-/// Those to be ended, and those to be left as Stripe has them.
+/// Those to be ended, and those to be left as Stripe has them. An intent that
+/// is still stale may be ended; money that is held only when its order has
+/// ended.
 async fn divide(
     ctx: &JobContext,
     fetched: Vec<IntentReport>,
@@ -58,24 +56,10 @@ async fn divide(
         [] => HashMap::new(),
         unsettled => rows::still_stale(ctx, unsettled).await?,
     };
-    let (ending, left): (Vec<IntentReport>, Vec<IntentReport>) = unsettled
-        .into_iter()
-        .partition(|report| may_end(report, &order_has_ended));
+    let (ending, left): (Vec<IntentReport>, Vec<IntentReport>) =
+        unsettled.into_iter().partition(|report| {
+            let ended = order_has_ended.get(&report.intent.id);
+            ended.is_some_and(|ended| *ended || report.state.is_open())
+        });
     Ok((ending, left.into_iter().chain(settled).collect()))
-}
-
-/// Whether an intent that is still stale may be ended: money that is held
-/// only when its order has ended.
-fn may_end(report: &IntentReport, order_has_ended: &HashMap<Uuid, bool>) -> bool {
-    let ended = order_has_ended.get(&report.intent.id);
-    ended.is_some_and(|ended| *ended || report.state.is_open())
-}
-
-async fn end(
-    ctx: &JobContext,
-    mut report: IntentReport,
-    breaker: &Breaker,
-) -> Option<IntentReport> {
-    payment_intents::end(ctx, &mut report, breaker).await?;
-    Some(report)
 }

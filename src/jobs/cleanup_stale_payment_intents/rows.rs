@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Results, SAMPLES, alerts};
+use super::{Results, alerts};
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::shop::payment_intents::{self, IntentReport, IntentState, LocalIntent, Synced};
@@ -54,18 +54,17 @@ pub(super) async fn apply(
     let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
         .await
         .map_err(context("open alerts"))?;
-    sum.alerts_opened += opened.len() as u64;
+    sum.alerts_opened += opened.len();
     for report in reports {
         let row = synced.get(&report.intent.id);
-        count(report, row, sum, ctx.options.dry_run);
+        count(ctx, report, row, sum);
     }
     Ok(())
 }
 
 /// Counts an intent once. `row` is what was written: nothing, when the intent
 /// had ended here in the meantime.
-fn count(report: &IntentReport, row: Option<&Synced>, sum: &mut Results, dry_run: bool) {
-    let stripe_id = &report.intent.stripe_id;
+fn count(ctx: &JobContext, report: &IntentReport, row: Option<&Synced>, sum: &mut Results) {
     let (action, counter) = match (row, &report.state) {
         (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned() => (
             "payment_intents_canceled",
@@ -76,17 +75,13 @@ fn count(report: &IntentReport, row: Option<&Synced>, sum: &mut Results, dry_run
             Some(_),
             IntentState::Unclear(why) | IntentState::Refused(why) | IntentState::Denied(why),
         ) => {
-            return sum.add_error(stripe_id, why);
+            return sum.add_error(report, why);
         }
         _ => ("left_alone", &mut sum.left_alone),
     };
     *counter += 1;
-    if dry_run {
-        let samples = sum.samples.entry(action).or_default();
-        if samples.len() < SAMPLES {
-            samples.push(stripe_id.clone());
-        }
-    }
+    let stripe_id = std::slice::from_ref(&report.intent.stripe_id);
+    sum.samples.add(ctx, action, stripe_id);
 }
 
 /// A stale intent, and its place in the line.

@@ -20,10 +20,10 @@ pub(super) const ROWS: i64 = 5_000;
 /// How well the predictions of one day turned out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Accuracy {
-    /// The gym.
-    pub(super) gym_id: Uuid,
+    /// The gym; none for all together.
+    pub(super) gym_id: Option<Uuid>,
     /// The day they were made.
-    pub(super) scored_on: NaiveDate,
+    pub(super) scored_on: Option<NaiveDate>,
     /// How many.
     pub(super) predictions: i64,
     /// Share of those who did not come.
@@ -92,48 +92,24 @@ pub(super) async fn fill(db: Unprepared<'_>, ctx: &JobContext, limit: i64) -> Re
 }
 
 /// Measures each gym's newest day with outcomes, of the last week of those
-/// that are due, and notes it; all of them together come without a gym.
+/// that are due, and notes it; all of them together come first, without a gym.
 ///
 /// From a histogram of a thousand bins, in which ties count half; scores of
 /// one bin are ties.
-pub(super) async fn measure(
-    db: Unprepared<'_>,
-    ctx: &JobContext,
-) -> Result<(Overall, Vec<Accuracy>)> {
-    let rows = sqlx::query_file!(
+pub(super) async fn measure(db: Unprepared<'_>, ctx: &JobContext) -> Result<Vec<Accuracy>> {
+    let mut measured = sqlx::query_file_as!(
+        Accuracy,
         "src/jobs/daily_churn_analysis/measure.sql",
         ctx.now,
         ctx.options.gym_id,
     )
     .fetch_all(db)
     .await?;
-    let mut overall = Overall::default();
-    let mut gyms = Vec::new();
-    for row in rows {
-        match (row.gym_id, row.scored_on) {
-            (Some(gym_id), Some(scored_on)) => gyms.push(Accuracy {
-                gym_id,
-                scored_on,
-                predictions: row.predictions,
-                base_rate: rounded(row.base_rate),
-                mean_score: rounded(row.mean_score),
-                auc: row.auc.map(rounded),
-                brier: rounded(row.brier),
-            }),
-            _ => {
-                overall = Overall {
-                    auc: row.auc.map(rounded),
-                    brier: Some(rounded(row.brier)),
-                }
-            }
-        }
+    for accuracy in &mut measured {
+        accuracy.base_rate = rounded(accuracy.base_rate);
+        accuracy.mean_score = rounded(accuracy.mean_score);
+        accuracy.auc = accuracy.auc.map(rounded);
+        accuracy.brier = rounded(accuracy.brier);
     }
-    Ok((overall, gyms))
-}
-
-/// Over all gyms; none when nothing is known.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Overall {
-    pub(super) auc: Option<f64>,
-    pub(super) brier: Option<f64>,
+    Ok(measured)
 }

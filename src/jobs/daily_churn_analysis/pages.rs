@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
@@ -87,11 +86,7 @@ impl Cursor {
 
     /// Done once every member was looked at, or `limit` of them.
     pub(super) fn completion(&self) -> Completion {
-        if self.at_the_end {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
+        Completion::done_if(self.at_the_end)
     }
 
     /// The next page, judged; `None` when there is no more. It may be empty:
@@ -112,10 +107,10 @@ impl Cursor {
         self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
         let last = picked.last().map(|last| (last.gym_id, last.id));
         self.checkpoint.after = last.or(self.checkpoint.after);
-        let wanted = picked
+        let members: Vec<Member> = picked
             .into_iter()
-            .filter(|one| ctx.options.force || !one.is_done);
-        let members: Vec<Member> = wanted.map(Picked::member).collect();
+            .filter(|one| ctx.options.force || !one.is_done)
+            .collect();
         self.checkpoint.left -= self.checkpoint.left.min(members.len() as u64);
         self.at_the_end |= self.checkpoint.left == 0;
         let checkpoint = self.checkpoint;
@@ -188,10 +183,10 @@ async fn pick(
     ctx: &JobContext,
     after: Option<(Uuid, Uuid)>,
     size: i64,
-) -> Result<Vec<Picked>> {
+) -> Result<Vec<Member>> {
     let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
-        Picked,
+        Member,
         r#"
         with page as materialized (
             select m.id, m.gym_id, m.timezone, m.joined_on, m.membership_ends_on, today.day
@@ -213,7 +208,7 @@ async fn pick(
                p.day as "today!",
                p.day - p.joined_on as joined_ago,
                p.membership_ends_on - p.day as ends_in,
-               c.level as "previous?",
+               c.level as "previous?: Level",
                h.member_id is not null as "is_done!"
           from page p
           left join lateral (
@@ -242,30 +237,4 @@ async fn pick(
     )
     .fetch_all(db)
     .await
-}
-
-/// A member of a page, as the tables have them.
-struct Picked {
-    id: Uuid,
-    gym_id: Uuid,
-    timezone: String,
-    today: NaiveDate,
-    joined_ago: Option<i32>,
-    ends_in: Option<i32>,
-    previous: Option<String>,
-    is_done: bool,
-}
-
-impl Picked {
-    fn member(self) -> Member {
-        Member {
-            id: self.id,
-            gym_id: self.gym_id,
-            timezone: self.timezone,
-            today: self.today,
-            joined_ago: self.joined_ago,
-            ends_in: self.ends_in,
-            previous: self.previous.as_deref().and_then(Level::find),
-        }
-    }
 }

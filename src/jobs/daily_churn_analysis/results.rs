@@ -1,16 +1,11 @@
 //! What a run answers.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Accuracy;
-use super::scores::Written;
 use crate::engine::JobError;
-
-/// Sample ids per action in a dry run, and failures per run.
-const SAMPLES: usize = 50;
+use crate::engine::results::{self, Samples};
 
 /// What a run did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
@@ -18,7 +13,7 @@ pub(super) struct Results {
     /// Members there are to score, over all runs of the day.
     pub(super) total: i64,
     /// Members whose level this run wrote.
-    pub(super) processed: u64,
+    pub(super) processed: usize,
     /// Members who could not be written.
     pub(super) errors: u64,
     /// Members who are at high risk now.
@@ -30,11 +25,11 @@ pub(super) struct Results {
     /// Members who joined a while ago and never came.
     pub(super) never_visited: i64,
     /// Alerts opened for members who entered the risk.
-    pub(super) alerts_opened: u64,
+    pub(super) alerts_opened: usize,
     /// Alerts resolved of members who left it or are not scored any more.
-    pub(super) alerts_resolved: u64,
+    pub(super) alerts_resolved: usize,
     /// Scores deleted of members who are not scored any more.
-    pub(super) forgotten: u64,
+    pub(super) forgotten: usize,
     /// Scores, alerts and rows of history that another transaction held; the
     /// next run deletes or resolves them.
     pub(super) forgotten_later: u64,
@@ -52,8 +47,8 @@ pub(super) struct Results {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) failures: Vec<MemberError>,
     /// In a dry run, the first fifty ids of each action.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<&'static str, Vec<Uuid>>,
+    #[serde(skip_serializing_if = "Samples::is_empty")]
+    pub(super) samples: Samples,
 }
 
 /// A member who could not be written.
@@ -66,36 +61,10 @@ pub(super) struct MemberError {
 }
 
 impl Results {
-    /// Adds what a batch wrote, with sample ids in a dry run.
-    pub(super) fn add(&mut self, written: Written, dry_run: bool) {
-        self.processed += written.scored.len() as u64;
-        self.alerts_opened += written.alerts_opened.len() as u64;
-        self.alerts_resolved += written.alerts_resolved.len() as u64;
-        if dry_run {
-            self.sample("scored", written.scored);
-            self.sample("alerts_opened", written.alerts_opened);
-            self.sample("alerts_resolved", written.alerts_resolved);
-        }
-    }
-
-    /// Keeps the first ids of an action.
-    pub(super) fn sample(&mut self, action: &'static str, ids: Vec<Uuid>) {
-        if ids.is_empty() {
-            return;
-        }
-        let samples = self.samples.entry(action).or_default();
-        let room = SAMPLES.saturating_sub(samples.len());
-        samples.extend(ids.into_iter().take(room));
-    }
-
     /// Counts a member that the database refuses; the next run tries again.
     pub(super) fn refused(&mut self, member_id: Uuid, error: &JobError) {
         self.errors += 1;
-        if self.failures.len() < SAMPLES {
-            self.failures.push(MemberError {
-                member_id,
-                error: error.to_string(),
-            });
-        }
+        let error = error.to_string();
+        results::name(&mut self.failures, [MemberError { member_id, error }]);
     }
 }

@@ -5,44 +5,37 @@
 //! deleted by the next run. A row that is newer than the moment of this run, which then
 //! replays one, stays as it is, and its alerts with it.
 
-use chrono::NaiveDate;
-use serde_json::Value;
+use serde_json::json;
 use sqlx::Result;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::alerts;
 use super::pages::Judged;
+use super::{Results, alerts};
 use crate::churn::verdict::Level;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 
-/// What one batch changed.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Written {
-    pub(super) scored: Vec<Uuid>,
-    pub(super) alerts_opened: Vec<Uuid>,
-    pub(super) alerts_resolved: Vec<Uuid>,
-}
-
-/// Writes the verdicts, all in the one transaction of `batch`.
+/// Writes the verdicts, all in the one transaction of `batch`, and adds them
+/// to `sum`.
 pub(super) async fn write(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     judged: &[Judged],
-) -> std::result::Result<Written, JobError> {
-    let mut written = Written {
-        scored: keep(batch.db()?, ctx, judged)
-            .await
-            .map_err(context("write scores"))?,
-        ..Written::default()
-    };
+    sum: &mut Results,
+) -> std::result::Result<(), JobError> {
+    let scored = keep(batch.db()?, ctx, judged)
+        .await
+        .map_err(context("write scores"))?;
+    sum.processed += sum.samples.add(ctx, "scored", &scored);
     let (risky, calm): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()
         .partition(|one| one.verdict.level.is_at_risk());
     if !risky.is_empty() {
-        written.alerts_opened = alerts::open(batch.db()?, &risky, ctx.now)
+        let opened = alerts::open(batch.db()?, &risky, ctx.now)
             .await
             .map_err(context("open alerts"))?;
+        sum.alerts_opened += sum.samples.add(ctx, "alerts_opened", &opened);
     }
     let was_risky = |one: &&Judged| one.member.previous.is_some_and(Level::is_at_risk);
     let left: Vec<Uuid> = calm
@@ -51,35 +44,37 @@ pub(super) async fn write(
         .map(|one| one.member.id)
         .collect();
     if !left.is_empty() {
-        written.alerts_resolved = alerts::resolve(batch.db()?, &left, ctx.now)
+        let resolved = alerts::resolve(batch.db()?, &left, ctx.now)
             .await
             .map_err(context("resolve alerts"))?;
+        sum.alerts_resolved += sum.samples.add(ctx, "alerts_resolved", &resolved);
     }
-    Ok(written)
+    Ok(())
 }
 
 /// Writes scores and history; answers which members have them.
 async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result<Vec<Uuid>> {
-    let ids: Vec<Uuid> = judged.iter().map(|one| one.member.id).collect();
-    let days: Vec<NaiveDate> = judged.iter().map(|one| one.member.today).collect();
-    let scores: Vec<Option<f32>> = judged.iter().map(|one| one.verdict.score).collect();
-    let levels: Vec<String> = judged
-        .iter()
-        .map(|one| one.verdict.level.name().to_owned())
-        .collect();
-    let factors: Vec<Value> = judged.iter().map(Judged::factors).collect();
-    let versions: Vec<String> = judged.iter().map(|one| one.model_version.clone()).collect();
+    let verdicts = judged.iter().map(|one| {
+        json!({
+            "id": one.member.id,
+            "day": one.member.today,
+            "score": one.verdict.score,
+            "level": one.verdict.level,
+            "factors": one.verdict.factors,
+            "version": one.model_version,
+        })
+    });
     sqlx::query_scalar!(
         r#"
         with judged as (
             select m.id, m.gym_id, j.day, j.score, j.level, j.factors, j.version
-              from unnest($1::uuid[], $2::date[], $3::real[], $4::text[], $5::jsonb[], $6::text[])
-                   as j (id, day, score, level, factors, version)
+              from jsonb_to_recordset($1)
+                   as j (id uuid, day date, score real, level text, factors jsonb, version text)
               join churn_members m on m.id = j.id and m.is_scored
         ), current as (
             insert into member_churn as c (member_id, gym_id, score, level, factors, model_version,
                                            scored_on, computed_at)
-            select id, gym_id, score, level, factors, version, day, $7
+            select id, gym_id, score, level, factors, version, day, $2
               from judged
                 on conflict (member_id) do update
                set gym_id = excluded.gym_id,
@@ -93,7 +88,7 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
         ), history as (
             insert into member_churn_history as h (member_id, scored_on, gym_id, score, level,
                                                    model_version, scored_at)
-            select id, day, gym_id, score, level, version, $7
+            select id, day, gym_id, score, level, version, $2
               from judged
                 on conflict (member_id, scored_on) do update
                set gym_id = excluded.gym_id,
@@ -102,27 +97,15 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
                    model_version = excluded.model_version,
                    scored_at = excluded.scored_at,
                    outcome = null
-             where $8
+             where $3
         )
         select id as "id!"
           from judged
         "#,
-        &ids,
-        &days,
-        &scores as &[Option<f32>],
-        &levels,
-        &factors,
-        &versions,
+        Json(verdicts.collect::<Vec<_>>()) as _,
         ctx.now,
         ctx.options.force,
     )
     .fetch_all(db)
     .await
-}
-
-impl Judged {
-    /// The reasons as they are stored.
-    pub(super) fn factors(&self) -> Value {
-        serde_json::to_value(&self.verdict.factors).unwrap_or_default()
-    }
 }

@@ -3,50 +3,18 @@
 //!
 //! Gauges, not counts: a second run on the same day finds the same.
 
-use sqlx::Result;
-
-use super::{Results, outcomes};
-use crate::database::Unprepared;
+use super::Results;
+use super::outcomes::{self, Accuracy};
 use crate::engine::{JobContext, JobError, context};
 
 /// Takes the snapshot, in a batch of its own: a dry run sees its own writes.
-pub(super) async fn take(
-    ctx: &JobContext,
-    results: &mut Results,
-) -> std::result::Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let count = count(batch.db()?, ctx)
-        .await
-        .map_err(context("count the levels"))?;
-    let (overall, gyms) = outcomes::measure(batch.db()?, ctx)
-        .await
-        .map_err(context("measure the predictions"))?;
-    results.total = count.total;
-    results.high_risk = count.high;
-    results.critical_risk = count.critical;
-    results.new = count.new;
-    results.never_visited = count.never_visited;
-    results.live_auc = overall.auc;
-    results.live_brier = overall.brier;
-    results.gyms = gyms;
-    batch.commit(results).await
-}
-
-struct Count {
-    total: i64,
-    high: i64,
-    critical: i64,
-    new: i64,
-    never_visited: i64,
-}
-
-/// A full join, of which only the members count: it is hashed whatever the
-/// planner believes, where a left one becomes a loop over all of both when the
-/// scores were analysed while there were none.
-async fn count(db: Unprepared<'_>, ctx: &JobContext) -> Result<Count> {
+pub(super) async fn take(ctx: &JobContext, results: &mut Results) -> Result<(), JobError> {
     let (shard, shards) = ctx.options.shard_of();
-    sqlx::query_as!(
-        Count,
+    let mut batch = ctx.fence.batch().await?;
+    // A full join, of which only the members count: it is hashed whatever the planner believes,
+    // where a left one becomes a loop over all of both when the scores were analysed while there
+    // were none.
+    let count = sqlx::query!(
         r#"
         select count(m.id) as "total!",
                count(m.id) filter (where c.level = 'high') as "high!",
@@ -69,6 +37,22 @@ async fn count(db: Unprepared<'_>, ctx: &JobContext) -> Result<Count> {
         shard,
         shards,
     )
-    .fetch_one(db)
+    .fetch_one(batch.db()?)
     .await
+    .map_err(context("count the levels"))?;
+    let measured = outcomes::measure(batch.db()?, ctx)
+        .await
+        .map_err(context("measure the predictions"))?;
+    let (overall, gyms): (Vec<Accuracy>, Vec<Accuracy>) = measured
+        .into_iter()
+        .partition(|accuracy| accuracy.gym_id.is_none());
+    results.total = count.total;
+    results.high_risk = count.high;
+    results.critical_risk = count.critical;
+    results.new = count.new;
+    results.never_visited = count.never_visited;
+    results.live_auc = overall.first().and_then(|all| all.auc);
+    results.live_brier = overall.first().map(|all| all.brier);
+    results.gyms = gyms;
+    batch.commit(results).await
 }

@@ -9,10 +9,10 @@
 //! Written with joins and not with `not exists`: where tables were never
 //! analysed, those become nested loops over all of both.
 
-use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
+use super::Results;
 use crate::alerts;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -20,45 +20,27 @@ use crate::engine::{Batch, JobContext, JobError, context};
 /// Rows at the most in one statement.
 const ROWS: i64 = 5_000;
 
-/// What one batch deleted.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Forgotten {
-    pub(super) members: Vec<Uuid>,
-    pub(super) alerts: Vec<Uuid>,
-    /// Rows that another transaction held; the next run deletes them.
-    pub(super) held: u64,
-    /// Whether there may be more.
-    pub(super) more: bool,
-}
-
-/// Deletes some thousand rows, in the one transaction of `batch`.
+/// Deletes some thousand rows, in the one transaction of `batch`, and adds them
+/// to `sum`; answers whether there may be more.
 pub(super) async fn forget(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
-) -> std::result::Result<Forgotten, JobError> {
-    let (shard, shards) = ctx.options.shard_of();
-    let scope = Scope {
-        gym: ctx.options.gym_id,
-        shard,
-        shards,
-        now: ctx.now,
-    };
-    let scores = drop_scores(batch.db()?, scope)
+    sum: &mut Results,
+) -> std::result::Result<bool, JobError> {
+    let scores = drop_scores(batch.db()?, ctx)
         .await
         .map_err(context("delete the scores of members who are not scored"))?;
-    let alerts = resolve_alerts(batch.db()?, scope)
+    let alerts = resolve_alerts(batch.db()?, ctx)
         .await
         .map_err(context("resolve the alerts of members who are not scored"))?;
-    let history = drop_history(batch.db()?, scope)
+    let history = drop_history(batch.db()?, ctx)
         .await
         .map_err(context("delete the history of members who must have none"))?;
     let kinds = [&scores, &alerts, &history];
-    Ok(Forgotten {
-        held: kinds.iter().map(|gone| gone.held()).sum(),
-        more: kinds.iter().any(|gone| gone.are_more()),
-        members: scores.members,
-        alerts: alerts.members,
-    })
+    sum.forgotten += sum.samples.add(ctx, "forgotten", &scores.members);
+    sum.alerts_resolved += sum.samples.add(ctx, "alerts_resolved", &alerts.members);
+    sum.forgotten_later = kinds.iter().map(|gone| gone.held()).sum();
+    Ok(kinds.iter().any(|gone| gone.are_more()))
 }
 
 /// Rows of one table, most of which are gone.
@@ -82,16 +64,8 @@ impl Gone {
     }
 }
 
-/// Which members: of this gym, or of all, in this shard.
-#[derive(Debug, Clone, Copy)]
-struct Scope {
-    gym: Option<Uuid>,
-    shard: i32,
-    shards: i32,
-    now: DateTime<Utc>,
-}
-
-async fn drop_scores(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
+async fn drop_scores(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         Gone,
         r#"
@@ -121,10 +95,10 @@ async fn drop_scores(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
         select (select count(*) from due) as "due!",
                array(select member_id from gone) as "members!"
         "#,
-        scope.now,
-        scope.gym,
-        scope.shard,
-        scope.shards,
+        ctx.now,
+        ctx.options.gym_id,
+        shard,
+        shards,
         ROWS,
     )
     .fetch_one(db)
@@ -132,7 +106,8 @@ async fn drop_scores(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
 }
 
 /// Resolves the open alerts of members without a score at risk.
-async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, scope: Scope) -> Result<Gone> {
+async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+    let (shard, shards) = ctx.options.shard_of();
     let found = sqlx::query!(
         r#"
         with due as materialized (
@@ -159,15 +134,15 @@ async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, scope: Scope) ->
         select (select count(*) from due) as "due!",
                array(select id from free) as "free!"
         "#,
-        scope.now,
-        scope.gym,
-        scope.shard,
-        scope.shards,
+        ctx.now,
+        ctx.options.gym_id,
+        shard,
+        shards,
         ROWS,
     )
     .fetch_one(Unprepared(connection))
     .await?;
-    let resolved = alerts::resolve(Unprepared(connection), &found.free, scope.now).await?;
+    let resolved = alerts::resolve(Unprepared(connection), &found.free, ctx.now).await?;
     Ok(Gone {
         due: found.due,
         members: resolved.iter().filter_map(|it| it.member_id).collect(),
@@ -177,7 +152,8 @@ async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, scope: Scope) ->
 /// All scores of members who are anonymised or object to being scored: an
 /// objection to profiling is one to its past too (GDPR, art. 21), unless a
 /// legal hold keeps it.
-async fn drop_history(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
+async fn drop_history(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+    let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         Gone,
         r#"
@@ -212,11 +188,11 @@ async fn drop_history(db: Unprepared<'_>, scope: Scope) -> Result<Gone> {
         select (select count(*) from due) as "due!",
                array(select member_id from gone) as "members!"
         "#,
-        scope.gym,
-        scope.shard,
-        scope.shards,
+        ctx.options.gym_id,
+        shard,
+        shards,
         ROWS,
-        scope.now,
+        ctx.now,
     )
     .fetch_one(db)
     .await

@@ -1,16 +1,14 @@
 //! The alerts about orders that stay: which are raised, and when they end.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::verdict::{Judged, Outcome};
+use crate::alerts::Alert;
 use crate::alerts::kinds::{
     ORDER_CANCEL_REFUSED, ORDER_INTENT_MISSING, ORDER_PAID_UNSETTLED, ORDER_ROWS_REFUSED,
 };
-use crate::alerts::{self, Alert};
 use crate::database::Unprepared;
-use crate::engine::{Batch, JobError, context};
 
 /// The alert that an order which stays needs, if any.
 pub(super) fn about(order: &Judged) -> Option<Alert> {
@@ -28,21 +26,8 @@ pub(super) fn about(order: &Judged) -> Option<Alert> {
     })
 }
 
-/// Resolves the alerts of orders that the shop has settled.
-pub(super) async fn resolve_settled(
-    batch: &mut Batch<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), JobError> {
-    let settled = of_settled_orders(batch.db()?)
-        .await
-        .map_err(context("look for alerts of settled orders"))?;
-    alerts::resolve(batch.db()?, &settled, now)
-        .await
-        .map_err(context("resolve alerts"))?;
-    Ok(())
-}
-
-async fn of_settled_orders(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
+/// The open alerts of orders that the shop has settled.
+pub(super) async fn of_settled_orders(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "select a.id
            from alerts a

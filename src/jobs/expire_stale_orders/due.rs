@@ -13,27 +13,13 @@ use crate::shop::payment_intents::LocalIntent;
 use crate::shop::sweep::Key;
 
 /// Orders with their intents, from one row per intent.
-pub(super) fn by_order(rows: Vec<DueRow>) -> VecDeque<DueOrder> {
-    let mut due: VecDeque<DueOrder> = VecDeque::new();
-    for row in rows {
-        if due.back().is_none_or(|last| last.id != row.id) {
-            due.push_back(DueOrder {
-                id: row.id,
-                intents: Vec::new(),
-            });
-        }
-        if let (Some(last), Some(id), Some(stripe_id)) =
-            (due.back_mut(), row.intent_id, row.stripe_id)
-        {
-            last.intents.push(LocalIntent {
-                id,
-                stripe_id,
-                checkout_session_id: row.checkout_session_id,
-                cancel_attempts: row.cancel_attempts.unwrap_or_default(),
-            });
-        }
-    }
-    due
+pub(super) fn by_order(rows: &[DueRow]) -> VecDeque<DueOrder> {
+    let orders = rows.chunk_by(|row, next| row.id == next.id);
+    let due = orders.map(|rows| DueOrder {
+        id: rows[0].id,
+        intents: rows.iter().filter_map(DueRow::intent).collect(),
+    });
+    due.collect()
 }
 
 /// A due order, once for each of its intents, or once without any.
@@ -45,6 +31,17 @@ pub(super) struct DueRow {
     stripe_id: Option<String>,
     checkout_session_id: Option<String>,
     cancel_attempts: Option<i32>,
+}
+
+impl DueRow {
+    fn intent(&self) -> Option<LocalIntent> {
+        Some(LocalIntent {
+            id: self.intent_id?,
+            stripe_id: self.stripe_id.clone()?,
+            checkout_session_id: self.checkout_session_id.clone(),
+            cancel_attempts: self.cancel_attempts.unwrap_or_default(),
+        })
+    }
 }
 
 /// Due orders after `after`, oldest first, of this run's shard, with those of

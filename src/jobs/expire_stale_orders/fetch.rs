@@ -6,13 +6,13 @@
 
 use super::verdict::{DueOrder, Judged};
 use crate::engine::JobContext;
-use crate::shop::payment_intents::{self, Breaker};
+use crate::shop::payment_intents::{self, AT_ONCE, Breaker};
 
 /// The verdict on each order. Orders that Stripe could not be asked about any
 /// more, because the budget was spent or the breaker tripped, are left out.
 pub(super) async fn judge(ctx: &JobContext, due: Vec<DueOrder>, breaker: &Breaker) -> Vec<Judged> {
-    let mut judged =
-        payment_intents::together(ctx, due, |order| fetch_order(ctx, order, breaker)).await;
+    let fetch = |order| fetch_order(ctx, order, breaker);
+    let mut judged = ctx.together(AT_ONCE, due, fetch).await;
     if breaker.check().is_err() {
         judged.iter_mut().for_each(Judged::distrust_missing);
     }

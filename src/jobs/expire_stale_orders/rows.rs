@@ -4,65 +4,27 @@
 //! Lock order: orders by id, intents by id, stock levels by id.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::verdict::{Judged, Outcome};
-use super::{ACTOR, OrderError, Results, SAMPLES, alerts};
+use super::{ACTOR, OrderError, Results, alerts};
 use crate::alerts::Alert;
 use crate::database::Unprepared;
+use crate::engine::results;
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::shop::payment_intents::{self, IntentReport};
 use crate::shop::stock::release_reserved_stock;
 
-/// What one batch changed.
-#[derive(Debug, Default)]
-pub(super) struct Applied {
-    expired: Vec<Uuid>,
-    paid: Vec<Uuid>,
-    deferred: Vec<Uuid>,
-    canceled: Vec<String>,
-    stock_released: i64,
-    alerts_opened: u64,
-    errors: Vec<OrderError>,
-}
-
-impl Applied {
-    /// Adds this batch to the run's results, with sample ids in a dry run.
-    pub(super) fn add_to(self, sum: &mut Results, dry_run: bool) {
-        sum.orders_expired += self.expired.len() as u64;
-        sum.orders_paid += self.paid.len() as u64;
-        sum.orders_deferred += self.deferred.len() as u64;
-        sum.payment_intents_canceled += self.canceled.len() as u64;
-        sum.stock_released += self.stock_released;
-        sum.alerts_opened += self.alerts_opened;
-        let room = SAMPLES.saturating_sub(sum.errors.len());
-        sum.errors.extend(self.errors.into_iter().take(room));
-        if dry_run {
-            let text = |ids: Vec<Uuid>| ids.iter().map(Uuid::to_string).collect();
-            sample(sum, "orders_expired", text(self.expired));
-            sample(sum, "orders_paid", text(self.paid));
-            sample(sum, "orders_deferred", text(self.deferred));
-            sample(sum, "payment_intents_canceled", self.canceled);
-        }
-    }
-}
-
-fn sample(sum: &mut Results, action: &'static str, ids: Vec<String>) {
-    if ids.is_empty() {
-        return;
-    }
-    let samples = sum.samples.entry(action).or_default();
-    let room = SAMPLES.saturating_sub(samples.len());
-    samples.extend(ids.into_iter().take(room));
-}
-
-/// Applies the verdicts, all in the one transaction of `batch`.
+/// Applies the verdicts, all in the one transaction of `batch`, and adds what
+/// changed to `sum`.
 pub(super) async fn apply(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     judged: &[Judged],
-) -> Result<Applied, JobError> {
-    let mut applied = Applied::default();
+    sum: &mut Results,
+) -> Result<(), JobError> {
     let ids: Vec<Uuid> = judged.iter().map(|order| order.order_id).collect();
     let unpaid = lock_unpaid(batch.db()?, &ids, ctx.now)
         .await
@@ -73,22 +35,22 @@ pub(super) async fn apply(
             .await
             .map_err(context("write what Stripe said"))?;
         let canceled = synced.into_iter().filter(|row| row.status == "canceled");
-        applied.canceled = canceled.map(|row| row.stripe_id).collect();
+        let canceled: Vec<String> = canceled.map(|row| row.stripe_id).collect();
+        sum.payment_intents_canceled += sum.samples.add(ctx, "payment_intents_canceled", &canceled);
     }
     let (ending, keep): (Vec<&Judged>, Vec<&Judged>) = judged
         .iter()
         .filter(|order| unpaid.contains(&order.order_id))
         .partition(|order| order.outcome == Outcome::Expire);
     let ending: Vec<Uuid> = ending.iter().map(|order| order.order_id).collect();
-    applied.expired = expire(batch.db()?, &ending, ctx)
+    let expired = expire(batch.db()?, &ending, ctx)
         .await
         .map_err(context("expire the orders"))?;
-    applied.stock_released =
-        release_reserved_stock(batch.db()?, &applied.expired, "order_expired", ctx.now)
-            .await
-            .map_err(context("release reserved stock"))?;
-    keep_orders(ctx, batch, &keep, &mut applied).await?;
-    Ok(applied)
+    sum.orders_expired += sum.samples.add(ctx, "orders_expired", &expired);
+    sum.stock_released += release_reserved_stock(batch.db()?, &expired, "order_expired", ctx.now)
+        .await
+        .map_err(context("release reserved stock"))?;
+    keep_orders(ctx, batch, &keep, sum).await
 }
 
 /// Orders that stay: when they come up again, and which are alerted about.
@@ -96,7 +58,7 @@ async fn keep_orders(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     keep: &[&Judged],
-    applied: &mut Applied,
+    sum: &mut Results,
 ) -> Result<(), JobError> {
     if keep.is_empty() {
         return Ok(());
@@ -104,25 +66,23 @@ async fn keep_orders(
     postpone(batch.db()?, keep, ctx)
         .await
         .map_err(context("postpone orders"))?;
-    for order in keep {
-        let id = order.order_id;
-        match order.outcome {
-            Outcome::Paid | Outcome::Authorized => applied.paid.push(id),
-            _ => applied.deferred.push(id),
-        }
-        if matches!(
-            order.outcome,
-            Outcome::Missing | Outcome::Error | Outcome::Denied
-        ) || order.is_stuck
-        {
-            let error = order.error.clone().unwrap_or_default();
-            applied.errors.push(OrderError {
-                order_id: id,
-                error,
-            });
-        }
-    }
-    note_paid(batch.db()?, &applied.paid, ctx)
+    let (paid, deferred): (Vec<&Judged>, Vec<&Judged>) = keep
+        .iter()
+        .partition(|order| matches!(order.outcome, Outcome::Paid | Outcome::Authorized));
+    let [paid, deferred] = [paid, deferred]
+        .map(|orders| -> Vec<Uuid> { orders.iter().map(|order| order.order_id).collect() });
+    sum.orders_paid += sum.samples.add(ctx, "orders_paid", &paid);
+    sum.orders_deferred += sum.samples.add(ctx, "orders_deferred", &deferred);
+    let failed = keep.iter().filter(|order| {
+        use Outcome::{Denied, Error, Missing};
+        order.is_stuck || matches!(order.outcome, Missing | Error | Denied)
+    });
+    let errors = failed.map(|order| OrderError {
+        order_id: order.order_id,
+        error: order.error.clone().unwrap_or_default(),
+    });
+    results::name(&mut sum.errors, errors);
+    note_paid(batch.db()?, &paid, ctx)
         .await
         .map_err(context("write audit events of paid orders"))?;
     let raised: Vec<Alert> = keep
@@ -132,7 +92,7 @@ async fn keep_orders(
     let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
         .await
         .map_err(context("open alerts"))?;
-    applied.alerts_opened = opened.len() as u64;
+    sum.alerts_opened += opened.len();
     Ok(())
 }
 
@@ -201,20 +161,26 @@ async fn expire(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> sqlx::
 
 /// Notes when orders that stay come up again, later at each attempt.
 async fn postpone(db: Unprepared<'_>, orders: &[&Judged], ctx: &JobContext) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id).collect();
-    let outcomes: Vec<String> = orders.iter().map(|o| o.outcome.name().to_owned()).collect();
-    let errors: Vec<Option<String>> = orders.iter().map(|order| order.error.clone()).collect();
-    let (first, longest): (Vec<i32>, Vec<i32>) = orders.iter().map(|o| o.outcome.pause()).unzip();
+    let kept = orders.iter().map(|order| {
+        let (first, longest) = order.outcome.pause();
+        json!({
+            "id": order.order_id,
+            "outcome": order.outcome.name(),
+            "error": order.error,
+            "first": first,
+            "longest": longest,
+        })
+    });
     sqlx::query!(
         r#"
         insert into order_expirations as x (order_id, attempts, next_attempt_at, last_outcome,
                                             last_error, updated_at)
         select kept.id, coalesce(old.attempts, 0) + 1,
-               $6::timestamptz + make_interval(mins =>
+               $2::timestamptz + make_interval(mins =>
                    least(longest, first * power(2, least(coalesce(old.attempts, 0), 12)))::int),
-               outcome, error, $6
-          from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[])
-               as kept (id, outcome, error, first, longest)
+               outcome, error, $2
+          from jsonb_to_recordset($1)
+               as kept (id uuid, outcome text, error text, first int, longest int)
           left join order_expirations old on old.order_id = kept.id
             on conflict (order_id) do update
            set attempts = excluded.attempts,
@@ -223,11 +189,7 @@ async fn postpone(db: Unprepared<'_>, orders: &[&Judged], ctx: &JobContext) -> s
                last_error = excluded.last_error,
                updated_at = excluded.updated_at
         "#,
-        &ids,
-        &outcomes,
-        &errors as &[Option<String>],
-        &first,
-        &longest,
+        Json(kept.collect::<Vec<_>>()) as _,
         ctx.now,
     )
     .execute(db)

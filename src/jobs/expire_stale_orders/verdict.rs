@@ -77,14 +77,6 @@ impl Judged {
         }
     }
 
-    /// The same order, without what Stripe answered.
-    pub(super) fn without_reports(&self) -> Self {
-        Self {
-            reports: Vec::new(),
-            ..self.clone()
-        }
-    }
-
     /// Does not believe a 404: it says nothing about the intent.
     pub(super) fn distrust_missing(&mut self) {
         self.reports

@@ -14,13 +14,13 @@ use super::{BATCH, Results};
 use crate::alerts;
 use crate::alerts::kinds::FLEET_SILENT;
 use crate::database::{Fault, Unprepared};
-use crate::engine::batch::conclude;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// So many kiosks that turn for the worse at once are no accident.
 const MANY: i64 = 10;
 
-/// All kiosks: their statuses, and how many would turn for the worse.
+/// The kiosks, all or of some gyms: their statuses, and how many would turn
+/// for the worse.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     online: i64,
@@ -86,14 +86,12 @@ pub(super) async fn alarm(
         "silent_now": fleet.worse,
     });
     let alert = FLEET_SILENT.about("", &[], details);
-    let mut batch = ctx.fence.batch().await?;
-    let opened = alerts::open(batch.db()?, &[alert], ctx.now).await;
-    let written = opened.map(|keys| {
-        let mut sum = results.clone();
-        sum.alerts_opened += sum.sample(ctx, "alerts_opened", keys);
-        sum
-    });
-    end(batch, written, results).await
+    let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+        let opened = alerts::open(batch.db()?, &[alert], ctx.now).await;
+        sum.opened(ctx, &opened.map_err(context("write fleet_silent"))?);
+        Ok(())
+    };
+    unless_contended(ctx.fence.write(results, write).await)
 }
 
 /// Resolves the alert where it is open: the fleet is heard again.
@@ -105,31 +103,20 @@ pub(super) async fn calm(
     let Some(alert) = fleet.alert else {
         return Ok(());
     };
-    let mut batch = ctx.fence.batch().await?;
-    let resolved = alerts::resolve(batch.db()?, &[alert], ctx.now).await;
-    let written = resolved.map(|resolved| {
-        let mut sum = results.clone();
-        let keys = resolved.iter().map(|_| FLEET_SILENT.key("")).collect();
-        sum.alerts_resolved += sum.sample(ctx, "alerts_resolved", keys);
-        sum
-    });
-    end(batch, written, results).await
+    let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+        let resolved = alerts::resolve(batch.db()?, &[alert], ctx.now).await;
+        let resolved = resolved.map_err(context("write fleet_silent"))?;
+        let keys: Vec<String> = resolved.iter().map(|_| FLEET_SILENT.key("")).collect();
+        sum.resolved(ctx, &keys);
+        Ok(())
+    };
+    unless_contended(ctx.fence.write(results, write).await)
 }
 
-/// Commits. When another transaction holds the alert at this moment, the next
-/// run writes it.
-async fn end(
-    batch: Batch<'_>,
-    written: Result<Results>,
-    results: &mut Results,
-) -> Result<(), JobError> {
-    match conclude(
-        batch,
-        written.map_err(context("write fleet_silent")),
-        results,
-    )
-    .await
-    {
+/// When another transaction holds the alert at this moment, the next run
+/// writes it.
+fn unless_contended(written: Result<(), JobError>) -> Result<(), JobError> {
+    match written {
         Err(error) if error.fault() == Fault::Contended => {
             tracing::warn!(%error, "Skipping the alert fleet_silent until the next run");
             Ok(())
@@ -138,18 +125,8 @@ async fn end(
     }
 }
 
-/// What one batch adds.
-#[derive(Debug)]
-struct Part {
-    online: i64,
-    degraded: i64,
-    offline: i64,
-    untouched: i64,
-    worse: i64,
-}
-
 impl Fleet {
-    fn add(&mut self, part: &Part) {
+    fn add(&mut self, part: &Self) {
         self.online += part.online;
         self.degraded += part.degraded;
         self.offline += part.offline;
@@ -158,9 +135,9 @@ impl Fleet {
     }
 }
 
-async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Part> {
+async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<Fleet> {
     judging!(
-        Part,
+        Fleet,
         r#"
         select count(*) filter (where judged.verdict is not null and k.status = 'online')
                    as "online!",
@@ -172,7 +149,8 @@ async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> Result<P
                    as "untouched!",
                count(*) filter (where (k.status, judged.verdict) in (
                    ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
-               )) as "worse!""#,
+               )) as "worse!",
+               null::uuid as alert"#,
         "",
         ctx,
         gyms,

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
@@ -118,13 +117,12 @@ impl Gyms {
             return Ok(());
         }
         let mut tx = ctx.reading().await?;
-        let rows = pick(Unprepared(&mut tx), ctx, cursor.after)
+        let gyms = pick(Unprepared(&mut tx), ctx, cursor.after)
             .await
             .map_err(context("pick gyms"))?;
-        cursor.after = rows.last().map(|row| row.id).or(cursor.after);
-        cursor.at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < GYMS_AHEAD);
-        let gyms = rows.iter().map(|row| Arc::new(Gym::read(row, ctx.now)));
-        cursor.ahead = gyms.collect();
+        cursor.after = gyms.last().map(|gym| gym.id).or(cursor.after);
+        cursor.at_the_end = i64::try_from(gyms.len()).is_ok_and(|read| read < GYMS_AHEAD);
+        cursor.ahead = gyms.into();
         if !cursor.starts_later
             && self.kept.len() == cursor.read
             && cursor.read + cursor.ahead.len() <= GYMS_KEPT
@@ -139,7 +137,7 @@ impl Gyms {
 
 /// Gyms column by column, as statements take them; null where no kiosk is
 /// watched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Columns {
     pub(super) ids: Vec<Uuid>,
     pub(super) degraded_before: Vec<Option<DateTime<Utc>>>,
@@ -149,35 +147,19 @@ pub(super) struct Columns {
 impl Columns {
     /// The gyms whose hours are known.
     pub(super) fn of(gyms: &[Arc<Gym>]) -> Self {
-        let mut columns = Self::default();
-        for gym in gyms {
-            let silence = match &gym.watch {
-                Watch::Since(silence) => Some(silence),
-                Watch::Never => None,
-                Watch::Unknown(_) => continue,
-            };
-            let (late, lost) = silence
-                .map(|silence| (silence.degraded_before, silence.offline_before))
-                .unzip();
-            columns.ids.push(gym.id);
-            columns.degraded_before.push(late);
-            columns.offline_before.push(lost);
-        }
-        columns
-    }
-}
-
-impl Gym {
-    fn read(row: &Row, now: DateTime<Utc>) -> Self {
-        let watch = match Hours::read(row.opening_hours.as_ref(), &row.timezone) {
-            _ if row.is_out => Watch::Never,
-            Ok(hours) => Silence::of(&hours, now).map_or(Watch::Never, Watch::Since),
-            Err(reason) => Watch::Unknown(reason.to_string()),
-        };
+        let known = gyms.iter().filter_map(|gym| match &gym.watch {
+            Watch::Since(silence) => {
+                let (degraded, offline) = (silence.degraded_before, silence.offline_before);
+                Some((gym.id, Some(degraded), Some(offline)))
+            }
+            Watch::Never => Some((gym.id, None, None)),
+            Watch::Unknown(_) => None,
+        });
+        let (ids, degraded_before, offline_before) = known.collect();
         Self {
-            id: row.id,
-            kiosks: row.kiosks,
-            watch,
+            ids,
+            degraded_before,
+            offline_before,
         }
     }
 }
@@ -192,17 +174,8 @@ impl Silence {
     }
 }
 
-struct Row {
-    id: Uuid,
-    is_out: bool,
-    timezone: String,
-    opening_hours: Option<Value>,
-    kiosks: i64,
-}
-
-async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
+async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Result<Vec<Arc<Gym>>> {
+    let rows = sqlx::query!(
         r#"
         select g.id, g.status in ('suspended', 'cancelled') as "is_out!", g.timezone,
                g.opening_hours,
@@ -224,5 +197,18 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
         GYMS_AHEAD,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let gyms = rows.into_iter().map(|row| {
+        let watch = match Hours::read(row.opening_hours.as_ref(), &row.timezone) {
+            _ if row.is_out => Watch::Never,
+            Ok(hours) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
+            Err(reason) => Watch::Unknown(reason.to_string()),
+        };
+        Arc::new(Gym {
+            id: row.id,
+            kiosks: row.kiosks,
+            watch,
+        })
+    });
+    Ok(gyms.collect())
 }

@@ -1,16 +1,13 @@
 //! What a run answers.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::alerts::Counted;
 use super::gyms::Gym;
 use super::statuses::Turned;
-use super::{ERRORS, SAMPLES};
-use crate::alerts::kiosks::Change;
 use crate::engine::JobContext;
+use crate::engine::results::{self, Samples};
 
 /// What a run found and did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
@@ -29,22 +26,22 @@ pub(super) struct Results {
     /// Kiosks whose status changed.
     pub(super) status_changed: i64,
     /// Alerts that are new.
-    pub(super) alerts_opened: i64,
+    pub(super) alerts_opened: usize,
     /// Alerts that were resolved.
-    pub(super) alerts_resolved: i64,
+    pub(super) alerts_resolved: usize,
     /// Alerts that grew more severe.
-    pub(super) alerts_escalated: i64,
+    pub(super) alerts_escalated: usize,
     /// The mean uptime of the kiosks that have one, from 0 to 1.
     pub(super) uptime: Option<f64>,
     /// Most of the fleet fell silent at once, so nothing was changed.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) fleet_silent: bool,
     /// What could not be done, and why; the first fifty.
     pub(super) errors: Vec<GymError>,
     /// In a dry run, the first fifty of each action: kiosks by their ids,
     /// alerts by their keys.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<&'static str, Vec<String>>,
+    #[serde(skip_serializing_if = "Samples::is_empty")]
+    samples: Samples,
     #[serde(skip)]
     uptimes: (f64, u32),
 }
@@ -60,28 +57,19 @@ pub(super) struct GymError {
 
 impl Results {
     /// Adds a batch of gyms.
-    pub(super) fn add(
-        &mut self,
-        ctx: &JobContext,
-        turned: &Turned,
-        counted: &Counted,
-        changes: &[Change],
-    ) {
+    pub(super) fn add(&mut self, ctx: &JobContext, turned: &Turned, counted: &Counted) {
         self.online += counted.online;
         self.degraded += counted.degraded;
         self.offline += counted.offline;
         self.untouched += counted.untouched;
         self.total = self.online + self.degraded + self.offline + self.untouched;
         self.status_changed += turned.kiosks;
-        let kiosks = turned.samples.iter().map(Uuid::to_string).collect();
-        self.sample(ctx, "status_changed", kiosks);
-        let keys = |is: fn(&Change) -> bool| -> Vec<String> {
-            let changes = changes.iter().filter(|change| is(change));
-            changes.map(|change| change.dedup_key.clone()).collect()
-        };
-        self.alerts_opened += self.sample(ctx, "alerts_opened", keys(|it| it.is_opened));
-        self.alerts_resolved += self.sample(ctx, "alerts_resolved", keys(|it| it.is_resolved));
-        self.alerts_escalated += self.sample(ctx, "alerts_escalated", keys(|it| it.is_escalated));
+        self.samples.add(ctx, "status_changed", &turned.samples);
+        self.opened(ctx, &counted.opened);
+        self.resolved(ctx, &counted.resolved);
+        self.alerts_escalated += self
+            .samples
+            .add(ctx, "alerts_escalated", &counted.escalated);
     }
 
     /// Adds the uptimes of a batch to the mean.
@@ -104,34 +92,17 @@ impl Results {
 
     /// Notes what could not be done for a gym.
     pub(super) fn error(&mut self, gym: &Gym, error: String) {
-        if self.errors.len() < ERRORS {
-            let gym_id = gym.id;
-            self.errors.push(GymError { gym_id, error });
-        }
+        let gym_id = gym.id;
+        results::name(&mut self.errors, [GymError { gym_id, error }]);
     }
 
-    /// Counts what was done; a dry run names the first of it.
-    pub(super) fn sample(
-        &mut self,
-        ctx: &JobContext,
-        action: &'static str,
-        names: Vec<String>,
-    ) -> i64 {
-        let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
-        if ctx.options.dry_run && count > 0 {
-            let samples = self.samples.entry(action).or_default();
-            let room = usize::try_from(SAMPLES).unwrap_or_default();
-            let room = room.saturating_sub(samples.len());
-            samples.extend(names.into_iter().take(room));
-        }
-        count
+    /// Counts alerts that are new.
+    pub(super) fn opened(&mut self, ctx: &JobContext, keys: &[String]) {
+        self.alerts_opened += self.samples.add(ctx, "alerts_opened", keys);
     }
-}
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
+    /// Counts alerts that were resolved.
+    pub(super) fn resolved(&mut self, ctx: &JobContext, keys: &[String]) {
+        self.alerts_resolved += self.samples.add(ctx, "alerts_resolved", keys);
+    }
 }

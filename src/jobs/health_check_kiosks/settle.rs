@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::gyms::{Columns, Gym, Watch};
 use super::uptime::Measured;
 use super::{Results, alerts, statuses, uptime};
-use crate::engine::batch::{BatchWork, conclude};
+use crate::engine::batch::BatchWork;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// What is to be written about a batch of gyms.
@@ -31,13 +31,11 @@ impl BatchWork for Work {
         gyms: &[Arc<Gym>],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let mut batch = ctx.fence.batch().await?;
-        let mut sum = results.clone();
-        let written = match self {
-            Self::Verdicts => apply_verdicts(ctx, &mut batch, gyms, &mut sum).await,
-            Self::Uptime(measured) => write_uptime(&mut batch, gyms, measured, &mut sum).await,
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| match self {
+            Self::Verdicts => apply_verdicts(ctx, batch, gyms, sum).await,
+            Self::Uptime(measured) => write_uptime(batch, gyms, measured, sum).await,
         };
-        conclude(batch, written.map(|()| sum), results).await
+        ctx.fence.write(results, write).await
     }
 
     async fn refused(
@@ -65,10 +63,10 @@ async fn apply_verdicts(
     let turned = statuses::turn(batch.db()?, ctx, &columns)
         .await
         .map_err(context("turn statuses"))?;
-    let (counted, changes) = alerts::follow(batch.db()?, ctx, &columns)
+    let counted = alerts::follow(batch.db()?, ctx, &columns)
         .await
         .map_err(context("write alerts"))?;
-    sum.add(ctx, &turned, &counted, &changes);
+    sum.add(ctx, &turned, &counted);
     for gym in gyms {
         if let Watch::Unknown(reason) = &gym.watch {
             sum.leave(gym, reason.clone());
@@ -85,12 +83,12 @@ async fn write_uptime(
 ) -> Result<(), JobError> {
     let gyms: HashSet<Uuid> = gyms.iter().map(|gym| gym.id).collect();
     let measured = || measured.iter().filter(|kiosk| gyms.contains(&kiosk.gym_id));
-    let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news).collect();
+    let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news()).collect();
     if !news.is_empty() {
         uptime::write(batch.db()?, &news)
             .await
             .map_err(context("write uptime"))?;
     }
-    sum.measured(measured().filter_map(|kiosk| kiosk.uptime));
+    sum.measured(measured().filter_map(Measured::uptime));
     Ok(())
 }

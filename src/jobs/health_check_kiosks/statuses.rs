@@ -3,11 +3,11 @@
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::SAMPLES;
 use super::gyms::Columns;
 use super::verdict::judging;
 use crate::database::Unprepared;
 use crate::engine::JobContext;
+use crate::engine::results::MOST_NAMED;
 
 /// What turned.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) async fn turn(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -
         "#,
         ctx,
         gyms,
-        SAMPLES,
+        i32::from(MOST_NAMED),
     )
     .fetch_one(db)
     .await

@@ -24,15 +24,32 @@ use crate::gyms::opening_hours::{Hours, Span};
 /// How much opening time is looked at.
 const LENGTH: TimeDelta = TimeDelta::hours(24);
 
-/// The uptime of one kiosk.
+/// The slots of one kiosk, and those it was heard in.
 #[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) gym_id: Uuid,
     kiosk_id: Uuid,
+    /// The uptime that the kiosk's row has.
+    before: Option<f32>,
+    slots: f64,
+    heard: f64,
+}
+
+impl Measured {
     /// From 0 to 1; none for a kiosk that no run watches or that had no slot.
-    pub(super) uptime: Option<f32>,
+    pub(super) fn uptime(&self) -> Option<f32> {
+        let share = (self.slots > 0.0).then(|| self.heard / self.slots);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "four digits fit into a real"
+        )]
+        share.map(|share| ((share * 1e4).round() / 1e4) as f32)
+    }
+
     /// Another than the kiosk's row has.
-    pub(super) is_news: bool,
+    pub(super) fn is_news(&self) -> bool {
+        self.uptime() != self.before
+    }
 }
 
 /// Measures the kiosks of these gyms.
@@ -41,10 +58,9 @@ pub(super) async fn measure(
     gyms: &[Arc<Gym>],
 ) -> Result<Vec<Measured>, JobError> {
     let mut tx = ctx.reading().await?;
-    let counted = count_slots(Unprepared(&mut tx), ctx, gyms)
+    count_slots(Unprepared(&mut tx), ctx, gyms)
         .await
-        .map_err(context("measure uptime"))?;
-    Ok(counted.into_iter().map(Measured::from).collect())
+        .map_err(context("measure uptime"))
 }
 
 /// The opening time in which uptime is measured.
@@ -58,7 +74,7 @@ pub(super) fn measured_hours(hours: &Hours, now: DateTime<Utc>) -> Vec<Span> {
 /// transaction takes several kiosks in another order, this one is retried.
 pub(super) async fn write(db: Unprepared<'_>, measured: &[&Measured]) -> Result<()> {
     let kiosks: Vec<Uuid> = measured.iter().map(|kiosk| kiosk.kiosk_id).collect();
-    let uptimes: Vec<Option<f32>> = measured.iter().map(|kiosk| kiosk.uptime).collect();
+    let uptimes: Vec<Option<f32>> = measured.iter().map(|kiosk| kiosk.uptime()).collect();
     sqlx::query!(
         "update kiosks k
             set uptime = measured.uptime
@@ -73,41 +89,14 @@ pub(super) async fn write(db: Unprepared<'_>, measured: &[&Measured]) -> Result<
     Ok(())
 }
 
-/// The slots of one kiosk, and those it was heard in.
-#[derive(Debug)]
-struct Counted {
-    gym_id: Uuid,
-    kiosk_id: Uuid,
-    before: Option<f32>,
-    slots: f64,
-    heard: f64,
-}
-
-impl From<Counted> for Measured {
-    fn from(kiosk: Counted) -> Self {
-        let share = (kiosk.slots > 0.0).then(|| kiosk.heard / kiosk.slots);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "four digits fit into a real"
-        )]
-        let uptime = share.map(|share| ((share * 1e4).round() / 1e4) as f32);
-        Self {
-            gym_id: kiosk.gym_id,
-            kiosk_id: kiosk.kiosk_id,
-            uptime,
-            is_news: uptime != kiosk.before,
-        }
-    }
-}
-
 async fn count_slots(
     db: Unprepared<'_>,
     ctx: &JobContext,
     gyms: &[Arc<Gym>],
-) -> Result<Vec<Counted>> {
+) -> Result<Vec<Measured>> {
     let (of, opens, closes) = spans(gyms);
     judging!(
-        Counted,
+        Measured,
         "
         with kiosk as materialized (
         select k.id, k.gym_id, judged.verdict is not null as is_watched, k.created_at, k.uptime,
@@ -154,21 +143,15 @@ async fn count_slots(
     .await
 }
 
-type Spans = (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>);
-
 /// The opening time to look at, column by column.
-fn spans(gyms: &[Arc<Gym>]) -> Spans {
-    let mut columns = Spans::default();
-    for gym in gyms {
-        if let Watch::Since(silence) = &gym.watch {
-            for span in &silence.measured {
-                columns.0.push(gym.id);
-                columns.1.push(span.from);
-                columns.2.push(span.to);
-            }
-        }
-    }
-    columns
+fn spans(gyms: &[Arc<Gym>]) -> (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+    let watched = gyms.iter().filter_map(|gym| match &gym.watch {
+        Watch::Since(silence) => Some((gym.id, &silence.measured)),
+        _ => None,
+    });
+    watched
+        .flat_map(|(gym, spans)| spans.iter().map(move |span| (gym, span.from, span.to)))
+        .collect()
 }
 
 fn last_full_hour(now: DateTime<Utc>) -> DateTime<Utc> {

@@ -40,7 +40,10 @@ pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
 /// was false). Hardly any kiosk needs them, and for the others nothing is
 /// looked up.
 macro_rules! judging {
-    ($row:ty, $head:literal, $tail:literal, $ctx:expr, $gyms:expr $(, $more:expr)* $(,)?) => {
+    (
+        $row:ty, $head:literal, $tail:literal $(+ $end:literal)*,
+        $ctx:expr, $gyms:expr $(, $($more:tt)*)?
+    ) => {
         sqlx::query_as!(
             $row,
             $head + r#"
@@ -100,13 +103,13 @@ macro_rules! judging {
                          else 'online'
                      end as verdict
           ) judged
-            "# + $tail,
+            "# + $tail $(+ $end)*,
             $ctx.now,
             &$gyms.ids,
             &$gyms.degraded_before as &[Option<chrono::DateTime<chrono::Utc>>],
             &$gyms.offline_before as &[Option<chrono::DateTime<chrono::Utc>>],
             $crate::jobs::health_check_kiosks::verdict::believed_until($ctx),
-            $($more,)*
+            $($($more)*)?
         )
     };
 }

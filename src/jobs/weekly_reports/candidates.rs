@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::BATCH;
+use super::{BATCH, Results};
 use crate::database::Unprepared;
 use crate::engine::{Completion, JobContext, JobError, context};
 use crate::reports::week::Week;
@@ -22,20 +22,6 @@ pub(super) struct Candidate {
     pub(super) week: Week,
     /// How many kiosks it has: reading their heartbeats takes most of the time.
     pub(super) kiosks: i64,
-}
-
-/// A batch of gyms, sorted.
-#[derive(Debug, Default)]
-pub(super) struct GymBatch {
-    /// How many were looked at.
-    pub(super) total: u64,
-    pub(super) candidates: Vec<Candidate>,
-    /// Not active, or not there yet when the week ended.
-    pub(super) skipped: u64,
-    /// They have their report already.
-    pub(super) reported: u64,
-    /// Their time zone is not in the IANA database.
-    pub(super) without_zone: Vec<(Uuid, String)>,
 }
 
 /// How far the run has come in the list of gyms.
@@ -93,11 +79,7 @@ impl Cursor {
 
     /// Done once every gym was looked at, or `limit` of them.
     pub(super) fn finish(&self) -> Completion {
-        if self.at_the_end {
-            Completion::Done
-        } else {
-            Completion::WorkLeft
-        }
+        Completion::done_if(self.at_the_end)
     }
 
     /// Some gyms of the current batch were not settled.
@@ -106,8 +88,13 @@ impl Cursor {
         self.position.left = 0;
     }
 
-    /// The next batch; `None` when there is none.
-    pub(super) async fn batch(&mut self, ctx: &JobContext) -> Result<Option<GymBatch>, JobError> {
+    /// The gyms of the next batch that need a report, with the others counted;
+    /// `None` when there is no batch.
+    pub(super) async fn batch(
+        &mut self,
+        ctx: &JobContext,
+        results: &mut Results,
+    ) -> Result<Option<Vec<Candidate>>, JobError> {
         let size = ctx.options.batch_size_or(BATCH);
         let size = size.min(self.position.left.try_into().unwrap_or(i64::MAX));
         if self.at_the_end || size == 0 {
@@ -124,42 +111,21 @@ impl Cursor {
         self.position.left -= self.position.left.min(read);
         self.at_the_end =
             i64::try_from(read).is_ok_and(|read| read < size) || self.position.left == 0;
-        let mut gyms = GymBatch {
-            total: read,
-            ..GymBatch::default()
-        };
-        for row in rows {
-            gyms.sort(row, ctx.now);
-        }
+        let mut sum = results.clone();
+        sum.total += read;
+        let candidates = rows
+            .into_iter()
+            .filter_map(|gym| gym.sort(ctx.now, &mut sum));
+        let mut candidates: Vec<Candidate> = candidates.collect();
         if !ctx.options.force {
-            let reported = reported(Unprepared(&mut tx), &gyms.candidates)
+            let reported = reported(Unprepared(&mut tx), &candidates)
                 .await
                 .map_err(context("look for reports"))?;
-            gyms.candidates
-                .retain(|gym| !reported.contains(&gym.gym_id));
-            gyms.reported = reported.len() as u64;
+            candidates.retain(|gym| !reported.contains(&gym.gym_id));
+            sum.unchanged += reported.len() as u64;
         }
-        Ok(Some(gyms))
-    }
-}
-
-impl GymBatch {
-    fn sort(&mut self, gym: Row, now: DateTime<Utc>) {
-        let Ok(zone) = Tz::from_str_insensitive(&gym.timezone) else {
-            self.without_zone.push((gym.id, gym.timezone));
-            return;
-        };
-        let week = Week::last_complete(now, zone);
-        if gym.status == "active" && gym.created_at < week.ends {
-            self.candidates.push(Candidate {
-                gym_id: gym.id,
-                zone,
-                week,
-                kiosks: gym.kiosks,
-            });
-        } else {
-            self.skipped += 1;
-        }
+        *results = sum;
+        Ok(Some(candidates))
     }
 }
 
@@ -169,6 +135,29 @@ struct Row {
     timezone: String,
     created_at: DateTime<Utc>,
     kiosks: i64,
+}
+
+impl Row {
+    /// Counts a gym that can have no report; the others are candidates.
+    fn sort(self, now: DateTime<Utc>, results: &mut Results) -> Option<Candidate> {
+        let Ok(zone) = Tz::from_str_insensitive(&self.timezone) else {
+            let zone = self.timezone;
+            let error = format!("the time zone {zone:?} is not in the IANA database");
+            results.gym_failed(self.id, error);
+            return None;
+        };
+        let week = Week::last_complete(now, zone);
+        if self.status != "active" || self.created_at >= week.ends {
+            results.skipped += 1;
+            return None;
+        }
+        Some(Candidate {
+            gym_id: self.id,
+            zone,
+            week,
+            kiosks: self.kiosks,
+        })
+    }
 }
 
 /// Active gyms after `after`; one that was asked for by its id in any status.

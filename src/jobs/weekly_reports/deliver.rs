@@ -10,7 +10,6 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
 use uuid::Uuid;
 
 use super::Results;
@@ -59,7 +58,7 @@ pub(super) async fn deliver(
 
 /// Puts the reports so far into the outbox, for a run that has no time to mail
 /// them: when the next run starts they may be too old for it.
-pub(super) async fn defer(ctx: &JobContext, results: &Results) -> Result<Completion, JobError> {
+pub(super) async fn defer(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     if may_mail(ctx) {
         outbox::enqueue(ctx, results).await?;
     }
@@ -103,12 +102,7 @@ async fn mail(ctx: &JobContext, results: &mut Results) -> Result<Mailed, JobErro
         }
         let begun = deliveries.len();
         let outcomes = send_all(ctx, deliveries).await?;
-        let mut sum = results.clone();
-        for outcome in &outcomes {
-            sum.count(outcome);
-        }
-        let unanswered = if outbox::end(ctx, &outcomes, &sum).await? {
-            *results = sum;
+        let unanswered = if outbox::end(ctx, &outcomes, results).await? {
             mailed.add(begun, &outcomes)
         } else {
             mailed.unanswered += begun;
@@ -163,25 +157,10 @@ impl Mailed {
 async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
     let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
-    let mut outcomes = Vec::with_capacity(deliveries.len());
-    let mut sent = futures::stream::iter(deliveries)
-        .map(|delivery| async move { send(ctx, delivery, reports).await })
-        .buffer_unordered(AT_ONCE);
-    let collect = async {
-        while let Some(outcome) = sent.next().await {
-            outcomes.push(outcome);
-        }
-    };
+    let call = async |delivery| Some(send(ctx, delivery, reports).await);
     // What has no answer by then stays recorded as unsure.
-    let patiently = async {
-        tokio::select! {
-            () = collect => {}
-            () = ctx.budget.grace_ends() => {}
-        }
-    };
-    ctx.fence.with_heartbeat(patiently).await?;
-    drop(sent);
-    Ok(outcomes)
+    let outcomes = ctx.together(AT_ONCE, deliveries, call);
+    ctx.fence.with_heartbeat(outcomes).await
 }
 
 async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcome {
@@ -209,7 +188,8 @@ async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcom
 }
 
 impl Results {
-    fn count(&mut self, outcome: &Outcome) {
+    /// Counts a delivery that was recorded.
+    pub(super) fn count(&mut self, outcome: &Outcome) {
         match &outcome.answer {
             Ok(_) => self.emails_sent += 1,
             Err(DeliveryError::Mail(Failure::NoTime)) => {}

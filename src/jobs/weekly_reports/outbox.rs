@@ -7,11 +7,14 @@
 //! the outcome is unknown: the delivery is *unsure*.
 
 use chrono::{DateTime, Duration, Utc};
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Results, SAMPLES};
+use super::Results;
 use crate::database::{Fault, Unprepared};
-use crate::engine::{JobContext, JobError, context};
+use crate::engine::results::MOST_NAMED;
+use crate::engine::{Batch, JobContext, JobError, context};
 use crate::resend::Failure;
 
 /// Deliveries that are begun, and so may be left unsure, at once.
@@ -79,16 +82,17 @@ pub(super) struct Backlog {
 
 /// Adds the reports of the last week, one row for each recipient. While
 /// another transaction holds one of the reports, earlier rows are still sent.
-pub(super) async fn enqueue(ctx: &JobContext, results: &Results) -> Result<(), JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let added = insert(batch.db()?, ctx).await;
-    match added.map_err(context("add mails to the outbox")) {
-        Ok(()) => batch.commit(results).await,
+pub(super) async fn enqueue(ctx: &JobContext, results: &mut Results) -> Result<(), JobError> {
+    let write = async |batch: &mut Batch<'_>, _: &mut Results| {
+        let added = insert(batch.db()?, ctx).await;
+        added.map_err(context("add mails to the outbox"))
+    };
+    match ctx.fence.write(results, write).await {
         Err(error) if error.fault() == Fault::Contended => {
             tracing::warn!(%error, "Skipping new mails until the next run");
-            batch.undo().await
+            Ok(())
         }
-        Err(error) => Err(error),
+        done => done,
     }
 }
 
@@ -102,23 +106,27 @@ pub(super) async fn begin(ctx: &JobContext, results: &Results) -> Result<Vec<Del
     Ok(deliveries)
 }
 
-/// Records these outcomes and `results`; answers whether it could. While
-/// another transaction holds one of the rows, sent mails stay unsure, and the
-/// next try finds that Resend knows them.
+/// Records these outcomes, and counts them in `results`; answers whether it
+/// could. While another transaction holds one of the rows, sent mails stay
+/// unsure, and the next try finds that Resend knows them.
 pub(super) async fn end(
     ctx: &JobContext,
     outcomes: &[Outcome],
-    results: &Results,
+    results: &mut Results,
 ) -> Result<bool, JobError> {
-    let mut batch = ctx.fence.batch().await?;
-    let recorded = record(batch.db()?, ctx.now, outcomes).await;
-    match recorded.map_err(context("record how deliveries went")) {
-        Ok(()) => batch.commit(results).await.map(|()| true),
+    let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+        for outcome in outcomes {
+            sum.count(outcome);
+        }
+        let recorded = record(batch.db()?, ctx.now, outcomes).await;
+        recorded.map_err(context("record how deliveries went"))
+    };
+    match ctx.fence.write(results, write).await {
         Err(error) if error.fault() == Fault::Contended => {
             tracing::warn!(%error, "Failed to record deliveries; the next try asks Resend again");
-            batch.undo().await.map(|()| false)
+            Ok(false)
         }
-        Err(error) => Err(error),
+        done => done.map(|()| true),
     }
 }
 
@@ -190,7 +198,7 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
         ctx.now - Duration::hours(KEY_LASTS_HOURS),
         ctx.now - Duration::days(MAILED_FOR_DAYS),
         ctx.options.gym_id,
-        i32::try_from(SAMPLES).unwrap_or(i32::MAX),
+        i32::from(MOST_NAMED),
     )
     .fetch_one(db)
     .await
@@ -199,25 +207,24 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
 /// A delivery that surely failed is no longer unsure, unless an earlier try
 /// had left it so; one that was not tried is as it was before.
 async fn record(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) -> sqlx::Result<()> {
-    let deliveries = || outcomes.iter().map(|outcome| &outcome.delivery);
-    let answers = || outcomes.iter().map(|outcome| outcome.answer.as_ref());
-    let reports: Vec<Uuid> = deliveries().map(|of| of.report_id).collect();
-    let recipients: Vec<String> = deliveries().map(|of| of.recipient.clone()).collect();
-    let message_ids: Vec<Option<String>> = answers().map(|id| id.ok().cloned().flatten()).collect();
-    let errors: Vec<Option<String>> = answers()
-        .map(|answer| answer.err().map(ToString::to_string))
-        .collect();
-    let failed = |is: fn(&DeliveryError) -> bool| -> Vec<bool> {
-        answers()
-            .map(|answer| answer.err().is_some_and(is))
-            .collect()
-    };
-    let were_unsure: Vec<bool> = deliveries().map(|of| of.was_unsure).collect();
+    let outcomes = outcomes.iter().map(|Outcome { delivery, answer }| {
+        let failed = |is: fn(&DeliveryError) -> bool| answer.as_ref().is_err_and(is);
+        json!({
+            "report_id": delivery.report_id,
+            "recipient": delivery.recipient,
+            "message_id": answer.as_ref().ok(),
+            "error": answer.as_ref().err().map(ToString::to_string),
+            "was_unsure": delivery.was_unsure,
+            "is_unsure": failed(DeliveryError::is_unsure),
+            "is_refusal": failed(DeliveryError::is_refusal),
+            "is_untried": failed(DeliveryError::is_untried),
+        })
+    });
     sqlx::query!(
         "
         update report_deliveries as delivery
         set
-            sent_at = case when outcome.error is null then $9::timestamptz end,
+            sent_at = case when outcome.error is null then $2::timestamptz end,
             error = outcome.error,
             message_id = outcome.message_id,
             unsure_since = case
@@ -226,21 +233,15 @@ async fn record(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) ->
             refusals = delivery.refusals + is_refusal::int,
             attempts = delivery.attempts - is_untried::int,
             attempted_at = case when not is_untried then delivery.attempted_at end
-        from unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[], $8::boolean[]
-        ) as outcome (report_id, recipient, message_id, error, was_unsure, is_unsure, is_refusal, is_untried)
+        from jsonb_to_recordset($1) as outcome (
+            report_id uuid, recipient text, message_id text, error text, was_unsure boolean, is_unsure boolean,
+            is_refusal boolean, is_untried boolean
+        )
         where delivery.report_id = outcome.report_id
             and delivery.recipient = outcome.recipient
             and delivery.sent_at is null
         ",
-        &reports,
-        &recipients,
-        &message_ids as &[Option<String>],
-        &errors as &[Option<String>],
-        &were_unsure,
-        &failed(DeliveryError::is_unsure),
-        &failed(DeliveryError::is_refusal),
-        &failed(DeliveryError::is_untried),
+        Json(outcomes.collect::<Vec<_>>()) as _,
         now,
     )
     .execute(db)

@@ -1,7 +1,7 @@
 //! Stores reports: each once, and again only when it is forced and changed.
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -14,28 +14,23 @@ pub(super) async fn save(
     batch: &mut Batch<'_>,
     reports: &[Report],
 ) -> Result<Vec<Uuid>, JobError> {
-    let texts = |read: fn(&Report) -> &str| -> Vec<String> {
-        let texts = reports.iter().map(|report| read(report).to_owned());
-        texts.collect()
-    };
-    let numbers = |read: fn(&Report) -> i32| -> Vec<i32> { reports.iter().map(read).collect() };
-    let values =
-        |read: fn(&Report) -> &Value| -> Vec<Value> { reports.iter().map(read).cloned().collect() };
-    let times =
-        |read: fn(&Report) -> DateTime<Utc>| -> Vec<_> { reports.iter().map(read).collect() };
-    let gyms: Vec<Uuid> = reports.iter().map(|report| report.gym_id).collect();
+    let given = reports.iter().map(|report| {
+        json!({
+            "gym_id": report.gym_id,
+            "iso_year": report.week.year,
+            "iso_week": report.week.week,
+            "period_start": report.period_start,
+            "period_end": report.period_end,
+            "timezone": report.timezone,
+            "metrics": report.metrics,
+            "insights": report.insights,
+            "recommendations": report.recommendations,
+            "content_hash": report.content_hash,
+        })
+    });
     sqlx::query_file_scalar!(
         "src/jobs/weekly_reports/save.sql",
-        &gyms,
-        &numbers(|report| report.week.year),
-        &numbers(|report| report.week.week.cast_signed()),
-        &times(|report| report.period_start),
-        &times(|report| report.period_end),
-        &texts(|report| report.timezone),
-        &values(|report| &report.metrics),
-        &values(|report| &report.insights),
-        &values(|report| &report.recommendations),
-        &texts(|report| &report.content_hash),
+        Json(given.collect::<Vec<_>>()) as _,
         SCHEMA_VERSION,
         ctx.now,
         ctx.options.force,

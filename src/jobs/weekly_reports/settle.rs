@@ -8,9 +8,10 @@
 use uuid::Uuid;
 
 use super::candidates::{Candidate, Cursor};
-use super::{Results, SAMPLES, queries, save};
-use crate::engine::batch::{BatchWork, commit_in_parts, conclude};
-use crate::engine::{Completion, JobContext, JobError};
+use super::{Results, queries, save};
+use crate::engine::batch::{BatchWork, commit_in_parts};
+use crate::engine::results::name;
+use crate::engine::{Batch, Completion, JobContext, JobError};
 use crate::reports::report::Report;
 
 /// Kiosks whose heartbeats are read at once: a week of one takes five
@@ -67,14 +68,12 @@ impl BatchWork for Cursor {
         results: &mut Results,
     ) -> Result<(), JobError> {
         let reports = make(ctx, gyms).await?;
-        let mut batch = ctx.fence.batch().await?;
-        let saved = save::save(ctx, &mut batch, &reports).await;
-        let written = saved.map(|generated| {
-            let mut sum = results.clone();
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            let generated = save::save(ctx, batch, &reports).await?;
             sum.add(&reports, &generated, ctx.options.dry_run);
-            sum
-        });
-        conclude(batch, written, results).await
+            Ok(())
+        };
+        ctx.fence.write(results, write).await
     }
 
     /// Counts a gym whose report could not be made; the next run tries again.
@@ -122,8 +121,7 @@ impl Results {
         self.unchanged += (reports.len() - generated.len()) as u64;
         if dry_run {
             let samples = self.samples.entry("generated").or_default();
-            let room = SAMPLES.saturating_sub(samples.len());
-            samples.extend(generated.iter().take(room));
+            name(samples, generated.iter().copied());
         }
     }
 }

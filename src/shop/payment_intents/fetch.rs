@@ -2,37 +2,9 @@
 //!
 //! No lock and no transaction is held here.
 
-use futures::StreamExt;
-
 use super::{Breaker, IntentReport, IntentState, LocalIntent};
 use crate::engine::JobContext;
 use crate::stripe::{Failure, Intent};
-
-/// How many are fetched at the same time; the rate limit is Stripe's own.
-const AT_ONCE: usize = 8;
-
-/// Calls Stripe about `items`, several at the same time. Items that there was
-/// no time for, because the budget was spent or the breaker tripped, are left
-/// out.
-pub async fn together<T, A, F>(ctx: &JobContext, items: Vec<T>, call: impl Fn(T) -> F) -> Vec<A>
-where
-    F: Future<Output = Option<A>>,
-{
-    let mut all = Vec::with_capacity(items.len());
-    let mut answers = futures::stream::iter(items)
-        .map(call)
-        .buffer_unordered(AT_ONCE);
-    let collect = async {
-        while let Some(answer) = answers.next().await {
-            all.extend(answer);
-        }
-    };
-    tokio::select! {
-        () = collect => {}
-        () = ctx.budget.grace_ends() => {}
-    }
-    all
-}
 
 /// Fetches an intent that Stripe knew before: when it still does, the key is
 /// of the right account. When it does not, that proves nothing.

@@ -1,7 +1,8 @@
 //! Writes what Stripe answered into our rows.
 
-use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::Result;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{IntentReport, IntentState};
@@ -55,45 +56,36 @@ pub async fn sync(
     ctx: &JobContext,
     actor: &str,
 ) -> Result<Vec<Synced>> {
-    let text = |read: fn(&IntentState) -> Option<&str>| -> Vec<Option<String>> {
-        let read = |report: &&IntentReport| read(&report.state).map(str::to_owned);
-        reports.iter().map(read).collect()
-    };
-    let flag = |read: fn(&IntentReport) -> bool| -> Vec<bool> {
-        reports.iter().map(|it| read(it)).collect()
-    };
-    let ids: Vec<Uuid> = reports.iter().map(|report| report.intent.id).collect();
-    let canceled_at: Vec<Option<DateTime<Utc>>> =
-        reports.iter().map(|it| canceled_at(&it.state)).collect();
+    let reported = reports.iter().map(
+        |IntentReport {
+             intent,
+             state,
+             tried,
+         }| {
+            let (reason, canceled_at, by_us) = match state {
+                IntentState::Canceled { reason, at, by_us } => (reason.as_deref(), *at, *by_us),
+                _ => (None, None, false),
+            };
+            json!({
+                "id": intent.id,
+                "status": state.status(),
+                "error": state.error(),
+                "definite": state.is_definite(),
+                "tried": tried,
+                "reason": reason,
+                "canceled_at": canceled_at,
+                "by_us": by_us,
+            })
+        },
+    );
     sqlx::query_file_as!(
         Synced,
         "src/shop/payment_intents/sync_intents.sql",
-        &ids,
-        &text(IntentState::status) as &[Option<String>],
-        &text(IntentState::error) as &[Option<String>],
-        &flag(|report| report.state.is_definite()),
-        &flag(|report| report.tried),
-        &text(reason) as &[Option<String>],
-        &canceled_at as &[Option<DateTime<Utc>>],
-        &flag(|report| matches!(report.state, IntentState::Canceled { by_us: true, .. })),
+        Json(reported.collect::<Vec<_>>()) as _,
         ctx.now,
         ctx.fence.run_id(),
         actor,
     )
     .fetch_all(db)
     .await
-}
-
-fn reason(state: &IntentState) -> Option<&str> {
-    match state {
-        IntentState::Canceled { reason, .. } => reason.as_deref(),
-        _ => None,
-    }
-}
-
-fn canceled_at(state: &IntentState) -> Option<DateTime<Utc>> {
-    match state {
-        IntentState::Canceled { at, .. } => *at,
-        _ => None,
-    }
 }
