@@ -14,6 +14,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -199,8 +200,9 @@ impl RunsQuery {
             return Err(Refusal::bad_option(message));
         }
         let status = self.status.map(|word| {
-            Status::find(&word).ok_or_else(|| {
-                let known = Status::ALL.map(Status::name).join(", ");
+            word.parse().map_err(|_| {
+                let known = Status::VARIANTS.iter().map(|status| status.name());
+                let known = known.collect::<Vec<_>>().join(", ");
                 Refusal::bad_option(format!("there is no status {word:?}; there are: {known}"))
             })
         });

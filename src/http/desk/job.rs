@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
+use strum::VariantArray;
 
 use super::format::{badges, length, moment, moment_or, plain, took};
 use super::run::table;
@@ -156,7 +157,7 @@ fn in_all(totals: Option<&Totals>, most: usize) -> Markup {
 fn filters(job: &str, chosen: Option<Status>) -> Markup {
     html! {
         nav.filters aria-label="Only runs that" {
-            @for status in [None].into_iter().chain(Status::ALL.map(Some)) {
+            @for status in [None].into_iter().chain(Status::VARIANTS.iter().copied().map(Some)) {
                 @let word = status.map_or("all", Status::name);
                 @if status == chosen {
                     strong aria-current="true" { (word) }
