@@ -11,23 +11,14 @@ use crate::database::Unprepared;
 use crate::engine::Job;
 use crate::qstash::schedules::Schedules;
 
-/// What began a chain of one message or more.
-#[derive(Debug)]
-pub(super) struct Attribution {
-    /// The schedule that the alert is about.
-    pub(super) schedule_id: String,
-    /// Whether QStash began it, and no person.
-    pub(super) is_by_qstash: bool,
-}
-
-/// The attribution of a message of `schedule_id`, delivered by QStash, that
-/// continues the run `continues`.
+/// The schedule of a message of `schedule_id`, delivered by QStash, that
+/// continues the run `continues`; and whether QStash began it, and no person.
 pub(super) async fn of(
     db: Unprepared<'_>,
     job: &Job,
     schedule_id: Option<&str>,
     continues: Option<Uuid>,
-) -> Result<Attribution> {
+) -> Result<(String, bool)> {
     let chain = match (schedule_id, continues) {
         (None, Some(id)) => chain_of(db, job, id).await?,
         _ => None,
@@ -36,10 +27,8 @@ pub(super) async fn of(
         Some(chain) => (chain.schedule_id, chain.is_by_qstash),
         None => (schedule_id.map(str::to_owned), true),
     };
-    Ok(Attribution {
-        schedule_id: schedule_id.unwrap_or_else(|| of_job(job).to_owned()),
-        is_by_qstash,
-    })
+    let schedule_id = schedule_id.unwrap_or_else(|| of_job(job).to_owned());
+    Ok((schedule_id, is_by_qstash))
 }
 
 /// The job's schedule, or the job where it has none.
