@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{Call, Job, JobError, Options, Publisher, Run, Runner, Status, Trigger, context};
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, TxLimits};
 
 /// Runs in one chain at the most: an hour and a half of work, after which the
 /// next tick has to continue, and an operator may ask why.
@@ -38,7 +38,8 @@ pub enum Continuation {
 }
 
 /// Why the rest was not asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum NotContinued {
     /// Nothing was changed that could be continued.
     DryRun,
@@ -58,14 +59,7 @@ impl NotContinued {
     /// The reason for programs, in snake case.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::DryRun => "dry_run",
-            Self::ByHand => "by_hand",
-            Self::NoToken => "no_token",
-            Self::NoProgress => "no_progress",
-            Self::Capped => "capped",
-            Self::Unpublished => "unpublished",
-        }
+        self.into()
     }
 
     /// The reason for people, with what happens now.
@@ -147,15 +141,23 @@ impl Runner {
     /// Notes what a run published. Without the note QStash still knows the
     /// messages for ten minutes, and the ledger the runs they led to.
     pub(super) async fn note_published(&self, run_id: Uuid, message_ids: &[String]) {
-        let noted = timeout(NOTE_TIMEOUT, async {
-            let mut tx = database::begin(&self.db, TxLimits::CONTROL).await?;
-            note(Unprepared(&mut tx), run_id, message_ids).await?;
-            tx.commit().await
-        });
-        let error: JobError = match noted.await {
-            Ok(Ok(())) => return,
+        let note = sqlx::query!(
+            "update job_runs
+                set published = published || array(
+                        select id
+                          from unnest($2::text[]) with ordinality as given (id, place)
+                         where id <> all(published)
+                         order by place
+                    )
+              where id = $1",
+            run_id,
+            message_ids,
+        );
+        let noted = database::execute(&self.db, TxLimits::CONTROL, note);
+        let error = match timeout(NOTE_TIMEOUT, noted).await {
+            Ok(Ok(_)) => return,
             Ok(Err(error)) => context("note a message")(error),
-            Err(_) => JobError::Unreachable(anyhow::anyhow!("note a message: no answer in time")),
+            Err(_) => JobError::unreachable("note a message: no answer in time"),
         };
         tracing::warn!(%run_id, ?message_ids, %error, "Failed to note a published message");
     }
@@ -175,22 +177,4 @@ async fn publish(publisher: &Publisher, job: &Job, run: &Run) -> anyhow::Result<
     let deduplication_id = format!("continuation-{}", run.id);
     let message = publisher.message(job, &options, deduplication_id)?;
     Ok(publisher.client.publish(&message).await?.message_id)
-}
-
-async fn note(db: Unprepared<'_>, run_id: Uuid, message_ids: &[String]) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update job_runs
-            set published = published || array(
-                    select id
-                      from unnest($2::text[]) with ordinality as given (id, place)
-                     where id <> all(published)
-                     order by place
-                )
-          where id = $1",
-        run_id,
-        message_ids,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }

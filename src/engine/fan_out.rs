@@ -11,14 +11,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::begin::Started;
 use super::options::Shard;
-use super::{
-    Call, Completion, Fence, Job, JobError, JobOutcome, Options, Publisher, Runner, context,
-};
+use super::{Call, Completion, Fence, JobError, JobOutcome, Options, Publisher, Runner, context};
 use crate::database::{self, TxLimits, Unprepared};
 use crate::qstash::client::{Failure, Message, Published};
 
@@ -84,7 +82,10 @@ impl Runner {
         count: u32,
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let publisher = self.publisher.as_ref().ok_or_else(no_publisher)?;
+        let publisher = self.publisher.as_ref().ok_or_else(|| {
+            let why = "fan_out needs QSTASH_TOKEN: set it, or leave fan_out out";
+            JobError::Failed(anyhow::Error::msg(why))
+        })?;
         let earlier = self.published_before(call).await?;
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         let (known, missing): (Vec<u16>, Vec<u16>) =
@@ -100,7 +101,7 @@ impl Runner {
         }
         let answers = tokio::time::timeout(TIMEOUT, publisher.client.batch(&messages))
             .await
-            .map_err(|_| JobError::Unreachable(anyhow::anyhow!("QStash did not answer in time")))?
+            .map_err(|_| JobError::unreachable("QStash did not answer in time"))?
             .map_err(publish_error)?;
         results.add(missing, answers)
     }
@@ -112,7 +113,20 @@ impl Runner {
         };
         let tries = async {
             let mut tx = database::begin(&self.db, TxLimits::READ).await?;
-            shards_of_tries(Unprepared(&mut tx), call.job, message_id).await
+            sqlx::query_scalar!(
+                r#"
+                select results -> 'shards' as "shards!"
+                  from job_runs
+                 where message_id = $1
+                   and job = $2
+                   and results ? 'shards'
+                 order by attempt
+                "#,
+                message_id,
+                call.job.name,
+            )
+            .fetch_all(Unprepared(&mut tx))
+            .await
         };
         let tries = tries
             .await
@@ -184,31 +198,4 @@ fn publish_error(failure: Failure) -> JobError {
         }
         _ => JobError::Failed(failure.into()),
     }
-}
-
-fn no_publisher() -> JobError {
-    JobError::Failed(anyhow::anyhow!(
-        "fan_out needs QSTASH_TOKEN: set it, or leave fan_out out"
-    ))
-}
-
-async fn shards_of_tries(
-    db: Unprepared<'_>,
-    job: &Job,
-    message_id: &str,
-) -> sqlx::Result<Vec<Value>> {
-    sqlx::query_scalar!(
-        r#"
-        select results -> 'shards' as "shards!"
-          from job_runs
-         where message_id = $1
-           and job = $2
-           and results ? 'shards'
-         order by attempt
-        "#,
-        message_id,
-        job.name,
-    )
-    .fetch_all(db)
-    .await
 }

@@ -117,7 +117,7 @@ impl Fence {
 
     async fn renewed(&self) -> Result<Transaction<'static, Postgres>, JobError> {
         let mut tx = self.begin().await?;
-        if lease::renew(Unprepared(&mut tx), &self.lease)
+        if lease::extend(Unprepared(&mut tx), &self.lease, self.lease.ttl)
             .await
             .map_err(context("renew the lease"))?
         {
@@ -178,9 +178,8 @@ impl Batch<'_> {
     /// # Errors
     /// When the database refuses; whether it had committed is then unknown.
     pub async fn commit(mut self, results: &impl Serialize) -> Result<(), JobError> {
-        let results = serde_json::to_value(results).map_err(|error| {
-            JobError::Failed(anyhow::Error::new(error).context("write results"))
-        })?;
+        let results = serde_json::to_value(results)
+            .map_err(|error| JobError::failed("write results", error))?;
         match self.tx {
             BatchTx::DryRun(_) => {
                 self.tx

@@ -73,16 +73,12 @@ impl Registry {
 pub fn with_json_results<'a, R: Serialize>(
     work: impl Future<Output = JobOutcome<R>> + Send + 'a,
 ) -> BoxFuture<'a, JobOutcome> {
-    work.map(
-        |JobOutcome { results, end }| match serde_json::to_value(results) {
-            Ok(results) => JobOutcome { results, end },
-            Err(error) => JobOutcome {
-                results: Value::Null,
-                end: end.and(Err(JobError::Failed(
-                    anyhow::Error::new(error).context("write results"),
-                ))),
-            },
+    let as_json = |JobOutcome { results, end }| match serde_json::to_value(results) {
+        Ok(results) => JobOutcome { results, end },
+        Err(error) => JobOutcome {
+            results: Value::Null,
+            end: end.and(Err(JobError::failed("write results", error))),
         },
-    )
-    .boxed()
+    };
+    work.map(as_json).boxed()
 }

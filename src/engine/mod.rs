@@ -28,7 +28,6 @@ mod run;
 mod runner;
 mod settle;
 mod totals;
-mod work;
 
 pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};

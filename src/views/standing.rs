@@ -48,13 +48,9 @@ pub(super) async fn standings(
         .iter()
         .flat_map(|of| [of.run, of.executed, of.success]);
     let ids: Vec<Uuid> = ids.flatten().collect();
-    let by_id: HashMap<Uuid, Run> = Run::of_ids(Unprepared(db), &ids)
-        .await?
-        .into_iter()
-        .map(|run| (run.id, run))
-        .collect();
+    let runs = Run::of_ids(Unprepared(db), &ids).await?;
     let mut pauses = pauses(Unprepared(db)).await?;
-    let run = |id: Option<Uuid>| by_id.get(&id?).cloned();
+    let run = |id: Option<Uuid>| runs.iter().find(|run| Some(run.id) == id).cloned();
     let standings = latest.into_iter().map(|latest| {
         let standing = Standing {
             last_run: run(latest.run),
