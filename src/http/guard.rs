@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{App, Refusal};
+use super::{App, Refusal, now};
 use crate::config::{self, Verification};
 use crate::engine::{Caller, Trigger};
 use crate::qstash::signature;
@@ -169,12 +169,7 @@ fn verify(
     let keys = verification
         .keys
         .for_region(text(headers, "upstash-region").as_deref());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a token is judged by the wall clock, here alone"
-    )]
-    let now = chrono::Utc::now();
-    signature::verify(token, body, &url, keys, now, chrono::Duration::zero())
+    signature::verify(token, body, &url, keys, now(), chrono::Duration::zero())
         .map(|accepted| accepted.jti)
         .map_err(|rejection| Refusal::unauthorized(&rejection.to_string()))
 }
