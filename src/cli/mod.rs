@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Settings, Wrong};
@@ -207,6 +208,16 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn println(line: impl std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// This machine's clock. A command acts for QStash, which dates its tokens by
+/// such a clock, or for a person, who sees one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no command judges rows by this clock"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// 0 or 1.

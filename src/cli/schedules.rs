@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Usage, exit_code, println, progress, serve};
+use super::{Usage, exit_code, now, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::Options;
 use crate::jobs;
@@ -234,12 +233,4 @@ fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
     let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
     let options = Options::read(&body, "").map_err(|error| error.to_string())?;
     options.check(job.name, job.accepts)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plan counts the days from now on"
-)]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }

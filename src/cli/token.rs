@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{Message, exit_code};
+use super::{Message, exit_code, now};
 use crate::config::Settings;
 use crate::qstash::signature;
 
@@ -55,12 +55,4 @@ impl Message {
                 .with_context(|| format!("read the body from {}", file.display())),
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a token is made and checked at the time of the call"
-)]
-fn now() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
 }

@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 
 use super::call::{Answer, Delivery, new_message_id};
 use super::options::OptionArgs;
-use super::{Usage, exit_code, println, progress, serve};
+use super::{Usage, exit_code, now, println, progress, serve};
 use crate::config::Settings;
 use crate::qstash::retry;
 
@@ -163,12 +163,4 @@ async fn sleep(wait: Duration, waiting: &ProgressBar) {
         left -= step;
     }
     waiting.set_message("delivering again");
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "dates in answers are compared with the clock, as QStash does"
-)]
-fn now() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::now;
 use crate::config::Settings;
 use crate::database::checkup::checkup;
 use crate::outbound;
@@ -67,12 +68,4 @@ fn finding(other: &str, ahead: TimeDelta) -> Finding {
     } else {
         warning(CHECK, what, fix)
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this machine's clock is what is checked"
-)]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }
