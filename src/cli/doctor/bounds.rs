@@ -16,11 +16,9 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(20);
 const LONGEST_LEASE: Duration = Duration::from_mins(5);
 
 /// Compares budget, lease and time-outs.
-pub(super) fn check(settings: &Settings) -> Vec<Finding> {
-    match settings.runs() {
-        Ok(runs) => vec![budget(runs.budget), lease(runs.lease_ttl)],
-        Err(_) => Vec::new(),
-    }
+pub(super) fn check(settings: &Settings) -> Option<[Finding; 2]> {
+    let runs = settings.runs().ok()?;
+    Some([budget(runs.budget), lease(runs.lease_ttl)])
 }
 
 fn budget(budget: Duration) -> Finding {

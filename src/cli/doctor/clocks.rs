@@ -22,13 +22,11 @@ const FATAL: TimeDelta = TimeDelta::seconds(120);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Compares them. A service that does not answer is a finding of another check.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let (database, qstash) = tokio::join!(database(settings), qstash(settings));
-    let offsets = [("the database", database), ("QStash", qstash)];
-    let known = offsets
-        .into_iter()
-        .filter_map(|(name, offset)| Some(finding(name, offset?)));
-    known.collect()
+    let offsets = [("the database", database), ("QStash", qstash)].into_iter();
+    let known = offsets.filter_map(|(name, offset)| Some(finding(name, offset?)));
+    Some(known.collect())
 }
 
 /// How far our clock is ahead of the database's.
@@ -53,10 +51,8 @@ fn finding(other: &str, ahead: TimeDelta) -> Finding {
     let offset = ahead.abs();
     if offset <= NOTABLE {
         let most = NOTABLE.num_seconds();
-        return ok(
-            CHECK,
-            format!("agrees with that of {other} within {most} s"),
-        );
+        let what = format!("agrees with that of {other} within {most} s");
+        return ok(CHECK, what);
     }
     let is_ahead = ahead > TimeDelta::zero();
     let side = if is_ahead { "ahead of" } else { "behind" };

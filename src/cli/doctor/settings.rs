@@ -47,7 +47,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(ok(CHECK, "every setting can be read"));
     }
-    findings.extend(secrets(settings));
+    findings.extend(secrets(settings).into_iter().flatten());
     findings.extend(mail(settings));
     findings
 }
@@ -74,11 +74,9 @@ fn wrong(settings: &Settings) -> Vec<Wrong> {
 }
 
 /// The secrets of the scheduler and the operators.
-fn secrets(settings: &Settings) -> Vec<Finding> {
+fn secrets(settings: &Settings) -> Option<Vec<Finding>> {
     const CHECK: &str = "secrets";
-    let Ok(guard) = settings.guard(false) else {
-        return Vec::new();
-    };
+    let guard = settings.guard(false).ok()?;
     let mut findings = Vec::new();
     if guard.verification.is_none() {
         findings.push(warning(
@@ -105,12 +103,10 @@ fn secrets(settings: &Settings) -> Vec<Finding> {
         findings.push(ok(CHECK, what));
     }
     if findings.is_empty() {
-        findings.push(ok(
-            CHECK,
-            "scheduler and operators have secrets of their own",
-        ));
+        let what = "scheduler and operators have secrets of their own";
+        findings.push(ok(CHECK, what));
     }
-    findings
+    Some(findings)
 }
 
 /// Checks the form of the key only: a call with it would send a mail.

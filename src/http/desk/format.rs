@@ -71,14 +71,11 @@ pub(super) fn badge(word: &str) -> Markup {
     let (sign, tone) = match word {
         "succeeded" | "on time" => ("✓", "good"),
         "running" => ("▸", "busy"),
-        "partial" | "skipped" | "paused" | "warning" => ("‖", "warn"),
-        "failed" | "fenced" | "abandoned" | "overdue" | "high" | "critical" => ("✕", "bad"),
+        "partial" | "skipped" | "paused" => ("‖", "warn"),
+        "warning" => ("!", "warn"),
+        "failed" | "fenced" | "abandoned" => ("✕", "bad"),
+        "overdue" | "high" | "critical" => ("!", "bad"),
         _ => ("○", "none"),
-    };
-    let sign = if matches!(word, "overdue" | "warning" | "high" | "critical") {
-        "!"
-    } else {
-        sign
     };
     html! { span.badge.(tone) { span aria-hidden="true" { (sign) } " " (word) } }
 }
