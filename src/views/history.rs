@@ -13,22 +13,19 @@ const CONTINUATIONS: i64 = 20;
 
 /// Which runs of a job are wanted, the latest first.
 #[derive(Debug, Clone, Copy)]
-pub struct Page {
+pub(crate) struct Page {
     /// Only runs in this status.
-    pub status: Option<Status>,
+    pub(crate) status: Option<Status>,
     /// Only runs before this one.
-    pub before: Option<Uuid>,
+    pub(crate) before: Option<Uuid>,
     /// At most so many.
-    pub limit: u16,
+    pub(crate) limit: u16,
 }
 
 impl Views {
     /// Runs of `job`, the latest first; `None` when `page.before` is none of
     /// them.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn runs_of(
+    pub(crate) async fn runs_of(
         &self,
         job: &Job,
         page: Page,
@@ -40,10 +37,7 @@ impl Views {
     }
 
     /// One run.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn run(&self, id: Uuid) -> std::result::Result<Option<Run>, JobError> {
+    pub(crate) async fn run(&self, id: Uuid) -> std::result::Result<Option<Run>, JobError> {
         let mut tx = self.reading().await?;
         Run::find(Unprepared(&mut tx), id)
             .await
@@ -51,10 +45,10 @@ impl Views {
     }
 
     /// The runs that continue this one, the latest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn continuations_of(&self, run: Uuid) -> std::result::Result<Vec<Run>, JobError> {
+    pub(crate) async fn continuations_of(
+        &self,
+        run: Uuid,
+    ) -> std::result::Result<Vec<Run>, JobError> {
         let mut tx = self.reading().await?;
         continuations(&mut tx, run)
             .await

@@ -20,23 +20,23 @@ use crate::qstash::schedules::{Schedule, Schedules};
 
 /// Whether a job is called at its times.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Punctuality {
+pub(crate) struct Punctuality {
     /// The job.
-    pub job: String,
+    pub(crate) job: String,
     /// In a word.
-    pub state: State,
+    pub(crate) state: State,
     /// Seconds since it became overdue; 0 when it is not.
-    pub overdue_seconds: i64,
+    pub(crate) overdue_seconds: i64,
     /// When it was due last, since the first migration.
-    pub last_expected_tick: Option<DateTime<Utc>>,
+    pub(crate) last_expected_tick: Option<DateTime<Utc>>,
     /// When QStash called it last.
-    pub last_delivery: Option<DateTime<Utc>>,
+    pub(crate) last_delivery: Option<DateTime<Utc>>,
 }
 
 /// Whether a job is called at its times, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// The scheduler calls, or has time left to.
     OnTime,
     /// It does not.
@@ -47,18 +47,14 @@ pub enum State {
 
 impl Punctuality {
     /// Whether a call is missing.
-    #[must_use]
-    pub fn is_overdue(&self) -> bool {
+    pub(crate) fn is_overdue(&self) -> bool {
         self.state == State::Overdue
     }
 }
 
 impl Views {
     /// Whether each scheduled job is called at its times.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn punctuality(&self) -> std::result::Result<Vec<Punctuality>, JobError> {
+    pub(crate) async fn punctuality(&self) -> std::result::Result<Vec<Punctuality>, JobError> {
         let mut tx = self.reading().await?;
         punctuality(&mut tx, self.jobs)
             .await
