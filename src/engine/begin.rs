@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::lease::{self, Lease, LeaseState, Part};
@@ -60,7 +60,7 @@ async fn decide_and_commit(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Res
 }
 
 async fn decide(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     lease: &LeaseState,
     ttl: Duration,
@@ -92,10 +92,7 @@ async fn decide(
 
 /// The live run for which the rest of a run, or a shard, has to wait. No tick
 /// asks for that work: QStash delivers it again where that run does not do it.
-async fn blocking_run(
-    tx: &mut Transaction<'static, Postgres>,
-    call: &Call,
-) -> sqlx::Result<Option<Run>> {
+async fn blocking_run(tx: &mut PgConnection, call: &Call) -> sqlx::Result<Option<Run>> {
     if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
         return Ok(None);
     }
@@ -108,7 +105,7 @@ async fn blocking_run(
 /// because the message id is not signed. A message runs again only after a
 /// failure.
 async fn attempt_or_answer(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     lease: &LeaseState,
 ) -> sqlx::Result<Result<i32, Answer>> {
@@ -135,7 +132,7 @@ async fn attempt_or_answer(
 }
 
 async fn start(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     attempt: i32,
     now: DateTime<Utc>,
@@ -157,7 +154,7 @@ async fn start(
 }
 
 async fn skip(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     attempt: i32,
     reason: &'static str,
@@ -174,11 +171,7 @@ async fn skip(
 }
 
 /// Reads a row back, logs it and adds it to the totals.
-async fn record_end(
-    tx: &mut Transaction<'static, Postgres>,
-    call: &Call,
-    id: Uuid,
-) -> sqlx::Result<Run> {
+async fn record_end(tx: &mut PgConnection, call: &Call, id: Uuid) -> sqlx::Result<Run> {
     let run = Run::get(Unprepared(tx), id).await?;
     ledger::record_end(Unprepared(tx), call.job, &run).await?;
     Ok(run)

@@ -37,21 +37,34 @@ pub enum Continuation {
     Not(NotContinued),
 }
 
-/// Why the rest was not asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+/// Why the rest was not asked for; for people with what happens now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotContinued {
     /// Nothing was changed that could be continued.
+    #[error("a dry run is not continued")]
     DryRun,
     /// A person at a command line sees that work is left.
+    #[error(
+        "a run from the command line is not continued: run it again, or the next tick continues"
+    )]
     ByHand,
     /// There is no `QSTASH_TOKEN`.
+    #[error("the next tick continues: QSTASH_TOKEN is not set")]
     NoToken,
     /// This run did nothing, and so would the next.
+    #[error(
+        "the next tick continues: this run made no progress, and its continuation would make none"
+    )]
     NoProgress,
     /// The chain is as long as it may be.
+    #[error(
+        "the next tick continues: a chain has {} runs at the most",
+        MAX_CHAIN_LENGTH
+    )]
     Capped,
     /// QStash refused, or could not be reached in time; the log has more.
+    #[error("the next tick continues: no continuation could be published, the log has the cause")]
     Unpublished,
 }
 
@@ -60,27 +73,6 @@ impl NotContinued {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
-    }
-
-    /// The reason for people, with what happens now.
-    #[must_use]
-    pub fn sentence(self) -> String {
-        match self {
-            Self::DryRun => "a dry run is not continued".to_owned(),
-            Self::ByHand => {
-                "a run from the command line is not continued: run it again, or the next tick continues".to_owned()
-            }
-            Self::NoToken => "the next tick continues: QSTASH_TOKEN is not set".to_owned(),
-            Self::NoProgress => {
-                "the next tick continues: this run made no progress, and its continuation would make none".to_owned()
-            }
-            Self::Capped => {
-                format!("the next tick continues: a chain has {MAX_CHAIN_LENGTH} runs at the most")
-            }
-            Self::Unpublished => {
-                "the next tick continues: no continuation could be published, the log has the cause".to_owned()
-            }
-        }
     }
 }
 

@@ -51,14 +51,7 @@ struct Refused {
 impl Runner {
     /// Publishes the shards that `call` asks for.
     pub(super) async fn fan_out(&self, call: &Call, started: &Started, count: u32) -> JobOutcome {
-        let progress = watch::Sender::default();
-        let fence = Fence::new(
-            self.db.clone(),
-            started.lease.clone(),
-            self.settings.lock_timeout,
-            false,
-            progress,
-        );
+        let fence = Fence::new(self, &started.lease, false, watch::Sender::default());
         let mut results = Results::default();
         let published = fence.with_heartbeat(self.publish_all(call, started, count, &mut results));
         let end = published.await.flatten().map(|()| Completion::Done);

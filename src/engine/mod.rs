@@ -11,7 +11,6 @@ pub mod batch;
 mod begin;
 mod budget;
 mod call;
-mod checkpoint;
 mod context;
 mod continuation;
 pub mod delivery_failures;
@@ -31,8 +30,7 @@ mod totals;
 
 pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};
-pub use checkpoint::Checkpoint;
-pub use context::JobContext;
+pub use context::{Checkpoint, JobContext};
 pub use continuation::{Continuation, NotContinued};
 pub use error::{JobError, context};
 pub use fence::{Batch, Fence};

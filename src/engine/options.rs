@@ -212,10 +212,10 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let how = || "a shard is written 0/4: its index, from 0, and how many there are".to_owned();
-        let (index, count) = text.split_once('/').ok_or_else(how)?;
-        let index = index.parse().map_err(|_| how())?;
-        let count = count.parse().map_err(|_| how())?;
+        let (index, count) = text
+            .split_once('/')
+            .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)))
+            .ok_or("a shard is written 0/4: its index, from 0, and how many there are")?;
         Self::try_from(ShardInput::Fields { index, count })
     }
 }

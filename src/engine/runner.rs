@@ -123,20 +123,14 @@ impl Runner {
         progress: &watch::Sender<Value>,
     ) -> (JobOutcome, Arc<Checkpoint>) {
         let checkpoint = Arc::new(Checkpoint::new(started.checkpoint.clone()));
-        let fence = Fence::new(
-            self.db.clone(),
-            started.lease.clone(),
-            self.settings.lock_timeout,
-            call.options.dry_run,
-            progress.clone(),
-        );
+        let dry_run = call.options.dry_run;
         let ctx = JobContext {
             db: self.db.clone(),
             now: started.now,
             options: call.options.clone(),
             budget,
             checkpoint: Arc::clone(&checkpoint),
-            fence,
+            fence: Fence::new(self, &started.lease, dry_run, progress.clone()),
             stripe: self.stripe.clone(),
             resend: self.resend.clone(),
             links: self.links.clone(),
