@@ -65,12 +65,10 @@ enum Form {
 )]
 pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Response, Refusal> {
     let Asked { slug, week, form } = reader.report;
-    let language = match reader.language.as_deref() {
-        None => None,
-        Some(code) => Some(
-            Language::named(code).ok_or_else(|| Refusal::bad_option("lang must be fr or en"))?,
-        ),
-    };
+    let language = reader.language.as_deref().map(|code| {
+        Language::named(code).ok_or_else(|| Refusal::bad_option("lang must be fr or en"))
+    });
+    let language = language.transpose()?;
     let mut tx = app.views.reading().await?;
     let report = stored::find(&mut tx, &slug, week).await?;
     drop(tx);

@@ -173,7 +173,7 @@ impl RunAnswer {
                 self.continuation_message_id = Some(message_id.into());
             }
             Continuation::Not(why) => {
-                self.message = format!("{}; {}", self.message, why.sentence());
+                self.message = format!("{}; {why}", self.message);
                 self.continued = Some(false);
                 self.not_continued = Some(why.name());
             }

@@ -7,14 +7,13 @@ use super::format::{badge, clock, distance, is_in_trouble, plain};
 use super::job::card;
 use super::run::table;
 use crate::engine::Registry;
-use crate::http::operator::statuses_of;
 use crate::http::status::JobStatus;
 use crate::qstash::schedules::Schedules;
 use crate::views::overview::{Figures, OpenAlerts, Overview, Report};
 
 pub(super) fn content(jobs: Registry, overview: &Overview) -> Markup {
     let Figures { at, totals, .. } = &overview.figures;
-    let statuses = statuses_of(jobs, &overview.figures);
+    let statuses = JobStatus::of_all(jobs, &overview.figures);
     html! {
         header {
             p.kicker { "jarvis-cron" }
