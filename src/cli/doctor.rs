@@ -15,7 +15,6 @@ use futures::future::{BoxFuture, join_all};
 use super::{exit_code, println, progress};
 use crate::config::Settings;
 
-mod bounds;
 mod clocks;
 mod database;
 mod finding;
@@ -65,7 +64,6 @@ pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> ExitCode {
 
 async fn findings(settings: &Settings) -> Vec<Finding> {
     let mut findings = settings::check(settings);
-    findings.extend(bounds::check(settings).into_iter().flatten());
     let checks = [
         with_limit("database", database::check(settings).boxed()),
         with_limit("clock", clocks::check(settings).boxed()),

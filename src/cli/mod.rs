@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 
 use crate::config::{Settings, Wrong};
 use crate::telemetry;
@@ -208,6 +210,16 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn println(line: impl std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A table of 120 characters, whose columns share what there is.
+fn wide_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(120);
+    table.set_header(header);
+    table
 }
 
 /// This machine's clock. A command acts for QStash, which dates its tokens by

@@ -63,7 +63,7 @@ pub(super) async fn run(
     };
     println!("{:#}", in_full(&run));
     if let Some(Continuation::Not(why)) = continuation {
-        eprintln!("{}", why.sentence());
+        eprintln!("{why}");
     }
     let is_done = matches!(run.status, Status::Succeeded | Status::Partial);
     Ok(exit_code(is_done))
