@@ -13,14 +13,12 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// How many of our migrations the database lacks; `None` when it does not
 /// answer in time.
 pub async fn missing_migrations(db: &PgPool) -> Option<usize> {
-    match tokio::time::timeout(TIMEOUT, count_missing(db)).await {
-        Ok(Ok(missing)) => Some(missing),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "Failed to reach the database");
-            None
-        }
-        Err(_) => None,
-    }
+    let missing = tokio::time::timeout(TIMEOUT, count_missing(db))
+        .await
+        .ok()?;
+    missing
+        .inspect_err(|error| tracing::warn!(%error, "Failed to reach the database"))
+        .ok()
 }
 
 async fn count_missing(db: &PgPool) -> sqlx::Result<usize> {

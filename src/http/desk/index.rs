@@ -67,12 +67,8 @@ fn summary(statuses: &[JobStatus]) -> String {
 }
 
 fn count(figures: &Figures) -> String {
-    match figures
-        .alerts_open
-        .iter()
-        .map(|open| open.alerts)
-        .sum::<i64>()
-    {
+    let alerts = figures.alerts_open.iter().map(|open| open.alerts);
+    match alerts.sum::<i64>() {
         0 => String::new(),
         alerts => format!(": {alerts}"),
     }
