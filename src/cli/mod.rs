@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -27,8 +28,6 @@ pub mod schedules;
 pub mod serve;
 mod token;
 mod trigger;
-
-use options::OptionArgs;
 
 /// Scheduled jobs as plain HTTPS endpoints.
 ///
@@ -64,18 +63,7 @@ enum Command {
     ///
     /// Takes the same lease and writes the same ledger as a delivery. Prints
     /// the run as JSON; exits 1 when it failed or another run is alive.
-    Run {
-        /// Which job, such as expire-stale-orders; a wrong name lists them all.
-        job: String,
-        #[command(flatten)]
-        options: OptionArgs,
-        /// The operator, for the ledger; the user name if not given.
-        #[arg(long)]
-        actor: Option<String>,
-        /// The reason, for the ledger.
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    Run(run::Arguments),
     /// Fit the churn model to what a gym's members did.
     #[command(subcommand)]
     Churn(churn::Command),
@@ -89,10 +77,7 @@ enum Command {
     /// Print a token as QStash would sign it, for curl.
     ///
     /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
-    Sign {
-        #[command(flatten)]
-        message: Message,
-    },
+    Sign(Message),
     /// Check a token, and print why it is rejected.
     ///
     /// Finds out why deliveries get 401: that answer never gives the reason.
@@ -149,18 +134,16 @@ struct Message {
 /// Runs the command that was typed.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_command().unwrap_or_else(|error| fail(&error))
+}
+
+fn run_command() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    let settings = Settings::from_env();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::new(error).context("start the runtime")),
-    };
-    let exit = runtime
-        .block_on(dispatch(cli.command, settings))
-        .unwrap_or_else(|error| fail(&error));
+        .context("start the runtime")?;
+    let exit = runtime.block_on(dispatch(cli.command, Settings::from_env()));
     // A name look-up without an answer must not delay the exit.
     runtime.shutdown_background();
     exit
@@ -173,15 +156,10 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             serve::serve(&settings, dev).await
         }
         Command::Migrate => migrate::migrate(&settings).await,
-        Command::Run {
-            job,
-            options,
-            actor,
-            reason,
-        } => run::run(&settings, &job, &options, actor, reason).await,
+        Command::Run(typed) => run::run(&settings, typed).await,
         Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger(typed) => trigger::trigger(&settings, typed).await,
-        Command::Sign { message } => token::sign(&settings, &message),
+        Command::Sign(message) => token::sign(&settings, &message),
         Command::Verify {
             message,
             signature,

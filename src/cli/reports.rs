@@ -40,9 +40,8 @@ pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<E
     let links = settings.links()?;
     let link = links.and_then(|links| to_report(&links, &gym, week, expires));
     let Some(link) = link else {
-        return Err(
-            Usage("OPERATOR_SECRET is not set; links are signed with it".to_owned()).into(),
-        );
+        let why = "OPERATOR_SECRET is not set; links are signed with it";
+        return Err(Usage(why.to_owned()).into());
     };
     println!("{link}");
     Ok(ExitCode::SUCCESS)

@@ -175,7 +175,7 @@ async fn plan(settings: &Settings, typed: &PlanArgs) -> anyhow::Result<ExitCode>
     if typed.json {
         println(format_args!("{:#}", report.json()));
     } else {
-        println(report);
+        println(report.text());
     }
     Ok(exit_code(!typed.check || !plan.differs()))
 }
