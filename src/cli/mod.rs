@@ -3,12 +3,11 @@
 //! Owns the arguments and the exit codes: 0 success, 1 a run or a command
 //! failed, 2 wrong settings or wrong usage. Each command has its own file.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 
@@ -77,22 +76,13 @@ enum Command {
     /// Print a token as QStash would sign it, for curl.
     ///
     /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
-    Sign(Message),
+    Sign(token::Message),
     /// Check a token, and print why it is rejected.
     ///
     /// Finds out why deliveries get 401: that answer never gives the reason.
     /// Keys come from the environment. Prints `accepted`, or `rejected:
     /// <reason>` and exits 1.
-    Verify {
-        #[command(flatten)]
-        message: Message,
-        /// The value of the Upstash-Signature header.
-        #[arg(long)]
-        signature: String,
-        /// The value of the Upstash-Region header, if there was one.
-        #[arg(long)]
-        region: Option<String>,
-    },
+    Verify(token::Verify),
     /// Find what keeps the service from working, each with its fix.
     ///
     /// Checks the settings, the database and its migrations, the clocks,
@@ -118,17 +108,6 @@ enum Command {
     /// Run every job once on sample data, with a private Postgres, Stripe and QStash.
     #[cfg(feature = "demo")]
     Demo(crate::demo::Arguments),
-}
-
-/// What was signed.
-#[derive(Debug, Args)]
-struct Message {
-    /// The address that is called: PUBLIC_URL, path and query.
-    #[arg(long)]
-    url: String,
-    /// The body, byte for byte; `-` reads standard input. Empty if not given.
-    #[arg(long)]
-    body_file: Option<PathBuf>,
 }
 
 /// Runs the command that was typed.
@@ -160,11 +139,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger(typed) => trigger::trigger(&settings, typed).await,
         Command::Sign(message) => token::sign(&settings, &message),
-        Command::Verify {
-            message,
-            signature,
-            region,
-        } => token::verify(&settings, &message, &signature, region.as_deref()),
+        Command::Verify(typed) => token::verify(&settings, &typed),
         Command::Doctor(typed) => Ok(doctor::doctor(&settings, &typed).await),
         Command::Policies(command) => policies::policies(&settings, command).await,
         Command::Schedules(command) => schedules::schedules(&settings, command).await,

@@ -79,11 +79,7 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
     let change = Change {
         keep_days: set.keep_days,
         legal_basis: set.legal_basis,
-        enabled: match (set.enable, set.disable) {
-            (true, _) => Some(true),
-            (_, true) => Some(false),
-            _ => None,
-        },
+        enabled: (set.enable || set.disable).then_some(set.enable),
     };
     if change == Change::default() {
         let how = "say what to change: --keep-days, --legal-basis, --enable or --disable";
@@ -111,15 +107,9 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
 }
 
 fn in_words(policy: &Policy) -> String {
-    let Policy {
-        action,
-        keep_days,
-        legal_basis,
-        enabled,
-        ..
-    } = policy;
-    let disabled = if *enabled { "" } else { ", disabled" };
-    format!("{action} after {keep_days} days{disabled}; {legal_basis}")
+    let disabled = if policy.enabled { "" } else { ", disabled" };
+    let (action, days, basis) = (&policy.action, policy.keep_days, &policy.legal_basis);
+    format!("{action} after {days} days{disabled}; {basis}")
 }
 
 fn in_json(policy: &Policy) -> Value {

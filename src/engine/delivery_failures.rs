@@ -13,14 +13,15 @@
 //! parent only failures of fan-out parents. A dry run proves nothing.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Job, JobError, Options, Runner, context};
 use crate::alerts::kinds::SCHEDULE_FAILING;
 use crate::database::{self, TxLimits, Unprepared};
 use crate::qstash::callback::Callback;
+use crate::qstash::schedules::Schedules;
 
 mod alert;
-mod attribution;
 mod rows;
 
 pub(super) use alert::resolve_after_success;
@@ -79,7 +80,7 @@ async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(
     let (callback, options) = (&failed.callback, failed.options.as_ref());
     let schedule_id = callback.schedule_id.as_deref();
     let continues = options.and_then(|options| options.continuation_of);
-    let (schedule, _) = attribution::of(Unprepared(db), failed.job, schedule_id, continues).await?;
+    let (schedule, _) = attribution(Unprepared(db), failed.job, schedule_id, continues).await?;
     let recorded = match rows::insert(Unprepared(db), failed, &schedule).await? {
         None => return Ok((Recorded::Duplicate, schedule)),
         Some(row) if row.has_recovered => Recorded::AlreadyRecovered,
@@ -114,4 +115,57 @@ async fn lock(db: Unprepared<'_>, job: &Job) -> sqlx::Result<()> {
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The schedule of a message of `schedule_id`, delivered by QStash, that
+/// continues the run `continues`; and whether QStash began it, and no person.
+///
+/// A continuation and a shard come from no schedule, but do the work of the
+/// one that began their chain. Any other message without a schedule belongs to
+/// the job's schedule.
+async fn attribution(
+    db: Unprepared<'_>,
+    job: &Job,
+    schedule_id: Option<&str>,
+    continues: Option<Uuid>,
+) -> sqlx::Result<(String, bool)> {
+    let chain = match (schedule_id, continues) {
+        (None, Some(id)) => chain_of(db, job, id).await?,
+        _ => None,
+    };
+    let (schedule_id, is_by_qstash) = match chain {
+        Some(chain) => (chain.schedule_id, chain.is_by_qstash),
+        None => (schedule_id.map(str::to_owned), true),
+    };
+    let schedule_id = schedule_id.unwrap_or_else(|| schedule_of(job).to_owned());
+    Ok((schedule_id, is_by_qstash))
+}
+
+/// The job's schedule, or the job where it has none.
+fn schedule_of(job: &Job) -> &str {
+    Schedules::deployed()
+        .of(job.name)
+        .map_or(job.name, |schedule| schedule.id.as_str())
+}
+
+struct Chain {
+    schedule_id: Option<String>,
+    is_by_qstash: bool,
+}
+
+async fn chain_of(db: Unprepared<'_>, job: &Job, run_id: Uuid) -> sqlx::Result<Option<Chain>> {
+    sqlx::query_as!(
+        Chain,
+        r#"
+        select coalesce(chain_schedule_id, schedule_id) as schedule_id,
+               coalesce(chain_trigger, trigger) = 'qstash' as "is_by_qstash!"
+          from job_runs
+         where id = $1
+           and job = $2
+        "#,
+        run_id,
+        job.name,
+    )
+    .fetch_optional(db)
+    .await
 }

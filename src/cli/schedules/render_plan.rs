@@ -38,9 +38,7 @@ impl Report<'_> {
     }
 
     pub(super) fn text(&self) -> String {
-        let SyncTarget {
-            api, public_url, ..
-        } = self.target;
+        let (api, public_url) = (&self.target.api, &self.target.public_url);
         let schedules: String = self.plan.schedules.iter().map(schedule).collect();
         let elsewhere = if self.target.is_elsewhere {
             "The file's base_url is not PUBLIC_URL: deliveries are signed for the former, and a\nservice with this PUBLIC_URL refuses them.\n\n"

@@ -88,7 +88,7 @@ async fn resolve_covered(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Resul
     let schedule_id = call.caller.schedule_id.as_deref();
     let continues = call.options.continuation_of;
     let (schedule, is_by_qstash) =
-        attribution::of(Unprepared(db), call.job, schedule_id, continues).await?;
+        attribution(Unprepared(db), call.job, schedule_id, continues).await?;
     if !is_by_qstash {
         return Ok(());
     }

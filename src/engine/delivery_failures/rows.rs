@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Result;
 
-use super::attribution::of_job;
-use super::{FailedMessage, LOG_TYPE, Recorded};
+use super::{FailedMessage, LOG_TYPE, Recorded, schedule_of};
 use crate::database::Unprepared;
 use crate::engine::{Options, ledger};
 
@@ -77,7 +76,7 @@ pub(super) async fn insert(
         callback.url,
         callback.answer,
         callback.due_at,
-        of_job(failed.job),
+        schedule_of(failed.job),
         options.and_then(|options| serde_json::to_value(options).ok()),
         options.is_some_and(|options| options.fan_out.is_some()),
     )
