@@ -14,7 +14,6 @@ use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Transaction};
 
 pub mod checkup;
 mod fault;
-pub mod readiness;
 mod unprepared;
 
 pub use fault::{Fault, fault, took_too_long};

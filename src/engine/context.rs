@@ -1,19 +1,26 @@
-//! What a run hands to its job, and where it stopped for the run that
-//! continues it.
+//! What a run hands to its job: its time, its place in a chain, and the ways out.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, Transaction};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Fence, JobError, Options, context};
+use super::{Fence, JobError, Options, context};
 use crate::database::{self, TxLimits};
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
+
+/// How long an answer from outside is still waited for once nothing new may
+/// begin: long enough for most, short enough for a caller who waits a minute
+/// and a platform that stops us within ten seconds.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// Everything a job may use. There is nothing else.
 #[derive(Debug)]
@@ -109,5 +116,50 @@ impl Checkpoint {
     pub fn latest(&self) -> Option<Value> {
         let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         to.clone().or_else(|| self.from.clone())
+    }
+}
+
+/// How long a run may begin new work, and whether the process is to stop.
+///
+/// Measured on the monotonic clock, so that a clock that jumps neither ends a
+/// run nor lets it run for ever. Spent early when the process is asked to stop.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    until: Instant,
+    stop: CancellationToken,
+}
+
+impl Budget {
+    /// A budget of `length` from now, ended early by `stop`.
+    #[must_use]
+    pub fn new(length: Duration, stop: CancellationToken) -> Self {
+        Self {
+            until: Instant::now() + length,
+            stop,
+        }
+    }
+
+    /// Whether nothing new may begin: no batch and no call to Stripe.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until
+    }
+
+    /// Whether also what had begun must end now: [`GRACE`] after the budget was
+    /// spent, or at once when the process is asked to stop.
+    #[must_use]
+    pub fn is_past_grace(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until + GRACE
+    }
+
+    /// Waits for the moment at which an answer from outside is no longer
+    /// waited for: a little after the budget was spent, or after the process
+    /// was asked to stop.
+    pub async fn grace_ends(&self) {
+        tokio::select! {
+            () = tokio::time::sleep_until(self.until) => {}
+            () = self.stop.cancelled() => {}
+        }
+        tokio::time::sleep(GRACE).await;
     }
 }

@@ -55,11 +55,8 @@ impl Runner {
         let mut results = Results::default();
         let published = fence.with_heartbeat(self.publish_all(call, started, count, &mut results));
         let end = published.await.flatten().map(|()| Completion::Done);
-        let ids: Vec<String> = results
-            .shards
-            .iter()
-            .map(|it| it.message_id.clone())
-            .collect();
+        let ids = results.shards.iter().map(|it| it.message_id.clone());
+        let ids: Vec<String> = ids.collect();
         self.note_published(started.lease.run_id, &ids).await;
         results.shards_published = results.shards.len();
         JobOutcome {

@@ -9,7 +9,6 @@
 
 pub mod batch;
 mod begin;
-mod budget;
 mod call;
 mod context;
 mod continuation;
@@ -28,9 +27,8 @@ mod runner;
 mod settle;
 mod totals;
 
-pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};
-pub use context::{Checkpoint, JobContext};
+pub use context::{Budget, Checkpoint, JobContext};
 pub use continuation::{Continuation, NotContinued};
 pub use error::{JobError, context};
 pub use fence::{Batch, Fence};

@@ -26,10 +26,7 @@ pub struct NewPause {
 impl Runner {
     /// Pauses `job`, in place of any pause before; `false` when `until` has
     /// passed or lies more than a year ahead, by the database's clock.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn pause(
+    pub(crate) async fn pause(
         &self,
         job: &Job,
         pause: &NewPause,
@@ -64,10 +61,7 @@ impl Runner {
     }
 
     /// Ends the pause of `job`; `false` when there was none.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
+    pub(crate) async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
         let resumed = sqlx::query!(
             "with resumed as (
                 update job_pauses

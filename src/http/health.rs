@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::database::readiness::missing_migrations;
+use crate::database::checkup::missing_migrations;
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
