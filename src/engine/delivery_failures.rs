@@ -129,16 +129,25 @@ async fn attribution(
     schedule_id: Option<&str>,
     continues: Option<Uuid>,
 ) -> sqlx::Result<(String, bool)> {
-    let chain = match (schedule_id, continues) {
-        (None, Some(id)) => chain_of(db, job, id).await?,
-        _ => None,
-    };
-    let (schedule_id, is_by_qstash) = match chain {
-        Some(chain) => (chain.schedule_id, chain.is_by_qstash),
-        None => (schedule_id.map(str::to_owned), true),
-    };
-    let schedule_id = schedule_id.unwrap_or_else(|| schedule_of(job).to_owned());
-    Ok((schedule_id, is_by_qstash))
+    let mut found = (schedule_id.map(str::to_owned), true);
+    if let (None, Some(run_id)) = (schedule_id, continues) {
+        let chain = sqlx::query!(
+            r#"
+            select coalesce(chain_schedule_id, schedule_id) as schedule_id,
+                   coalesce(chain_trigger, trigger) = 'qstash' as "is_by_qstash!"
+              from job_runs
+             where id = $1
+               and job = $2
+            "#,
+            run_id,
+            job.name,
+        )
+        .fetch_optional(db)
+        .await?;
+        found = chain.map_or(found, |chain| (chain.schedule_id, chain.is_by_qstash));
+    }
+    let schedule_id = found.0.unwrap_or_else(|| schedule_of(job).to_owned());
+    Ok((schedule_id, found.1))
 }
 
 /// The job's schedule, or the job where it has none.
@@ -146,26 +155,4 @@ fn schedule_of(job: &Job) -> &str {
     Schedules::deployed()
         .of(job.name)
         .map_or(job.name, |schedule| schedule.id.as_str())
-}
-
-struct Chain {
-    schedule_id: Option<String>,
-    is_by_qstash: bool,
-}
-
-async fn chain_of(db: Unprepared<'_>, job: &Job, run_id: Uuid) -> sqlx::Result<Option<Chain>> {
-    sqlx::query_as!(
-        Chain,
-        r#"
-        select coalesce(chain_schedule_id, schedule_id) as schedule_id,
-               coalesce(chain_trigger, trigger) = 'qstash' as "is_by_qstash!"
-          from job_runs
-         where id = $1
-           and job = $2
-        "#,
-        run_id,
-        job.name,
-    )
-    .fetch_optional(db)
-    .await
 }

@@ -1,6 +1,5 @@
 //! The runs as operators read them: those of a job, page by page, and one.
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
@@ -64,7 +63,23 @@ async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> Result<Option<
             _ => return Ok(None),
         },
     };
-    let ids = ids_of(Unprepared(db), job.name, page, before).await?;
+    let (moment, id) = before.unzip();
+    let ids = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          where job = $1
+            and ($2::text is null or status = $2)
+            and ($3::timestamptz is null or (started_at, id) < ($3, $4::uuid))
+          order by started_at desc, id desc
+          limit $5",
+        job.name,
+        page.status.map(Status::name),
+        moment,
+        id,
+        i64::from(page.limit),
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     Run::of_ids(Unprepared(db), &ids).await.map(Some)
 }
 
@@ -81,29 +96,4 @@ async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
     .fetch_all(Unprepared(db))
     .await?;
     Run::of_ids(Unprepared(db), &ids).await
-}
-
-async fn ids_of(
-    db: Unprepared<'_>,
-    job: &str,
-    page: Page,
-    before: Option<(DateTime<Utc>, Uuid)>,
-) -> Result<Vec<Uuid>> {
-    let (moment, id) = before.unzip();
-    sqlx::query_scalar!(
-        "select id
-           from job_runs
-          where job = $1
-            and ($2::text is null or status = $2)
-            and ($3::timestamptz is null or (started_at, id) < ($3, $4::uuid))
-          order by started_at desc, id desc
-          limit $5",
-        job,
-        page.status.map(Status::name),
-        moment,
-        id,
-        i64::from(page.limit),
-    )
-    .fetch_all(db)
-    .await
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
-use uuid::Uuid;
 
 use super::Views;
 use super::punctuality::{Punctuality, punctuality};
@@ -98,7 +97,15 @@ impl Views {
 }
 
 async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
-    let latest = latest_runs(Unprepared(db)).await?;
+    let latest = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          order by started_at desc, id desc
+          limit $1",
+        RUNS,
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     Ok(Overview {
         figures: figures(db, jobs).await?,
         runs: Run::of_ids(Unprepared(db), &latest).await?,
@@ -114,18 +121,6 @@ async fn figures(db: &mut PgConnection, jobs: Registry) -> Result<Figures> {
         totals: totals::of_every_job(db).await?,
         alerts_open: alerts_open(Unprepared(db)).await?,
     })
-}
-
-async fn latest_runs(db: Unprepared<'_>) -> Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        "select id
-           from job_runs
-          order by started_at desc, id desc
-          limit $1",
-        RUNS,
-    )
-    .fetch_all(db)
-    .await
 }
 
 async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {

@@ -65,23 +65,34 @@ impl Views {
 /// Whether each scheduled job is called at its times.
 pub(super) async fn punctuality(db: &mut PgConnection, jobs: Registry) -> Result<Vec<Punctuality>> {
     let deployed = Schedules::deployed();
-    let moments = moments(Unprepared(db)).await?;
+    let moments = sqlx::query!(
+        r#"
+        select clock_timestamp() as "now!",
+               min(installed_on) as first_migration
+          from _sqlx_migrations
+         where success
+        "#
+    )
+    .fetch_one(Unprepared(db))
+    .await?;
+    let now = moments.now;
+    let first = moments.first_migration.unwrap_or(now);
     let deliveries = deliveries(Unprepared(db), jobs).await?;
     let judged = deliveries.iter().filter_map(|delivered| {
         let schedule = deployed.of(&delivered.job)?;
-        Some(judge(deployed, schedule, delivered, &moments))
+        Some(judge(deployed, schedule, delivered, first, now))
     });
     Ok(judged.collect())
 }
 
+/// Judges the deliveries since the `first` migration.
 fn judge(
     deployed: &Schedules,
     schedule: &Schedule,
     delivered: &Delivered,
-    moments: &Moments,
+    first: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Punctuality {
-    let now = moments.now;
-    let first = moments.first_migration.unwrap_or(now);
     let since = delivered.pause_ended_at.map_or(first, |at| at.max(first));
     let overdue = if delivered.is_paused {
         TimeDelta::zero()
@@ -102,25 +113,6 @@ fn judge(
             .filter(|tick| *tick >= first),
         last_delivery: delivered.at,
     }
-}
-
-struct Moments {
-    now: DateTime<Utc>,
-    first_migration: Option<DateTime<Utc>>,
-}
-
-async fn moments(db: Unprepared<'_>) -> Result<Moments> {
-    sqlx::query_as!(
-        Moments,
-        r#"
-        select clock_timestamp() as "now!",
-               min(installed_on) as first_migration
-          from _sqlx_migrations
-         where success
-        "#
-    )
-    .fetch_one(db)
-    .await
 }
 
 struct Delivered {
