@@ -66,4 +66,4 @@ pub mod shop;
 pub mod signed_links;
 pub mod stripe;
 pub mod telemetry;
-pub mod views;
+mod views;

@@ -43,19 +43,14 @@ pub fn init(settings: Settings) {
 /// The trace id of a `traceparent` header, if it is one.
 #[must_use]
 pub fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |part: &str, length| {
-        part.len() == length
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    let parts: Vec<&str> = traceparent.split('-').take(4).collect();
+    let is_hex = |(part, length): (&&str, usize)| {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        part.len() == length && part.bytes().all(is_digit)
     };
-    let is_valid = is_hex(version, 2)
-        && version != "ff"
-        && is_hex(id, 32)
-        && id.bytes().any(|byte| byte != b'0')
-        && is_hex(parent, 16)
-        && is_hex(flags, 2);
-    is_valid.then_some(id)
+    let is_valid = parts.len() == 4
+        && parts.iter().zip([2, 32, 16, 2]).all(is_hex)
+        && parts[0] != "ff"
+        && parts[1].bytes().any(|byte| byte != b'0');
+    is_valid.then(|| parts[1])
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::Usage;
+use super::{Usage, now};
 use crate::engine::Job;
 use crate::outbound;
 use crate::qstash::signature;
@@ -66,12 +66,7 @@ impl Delivery {
     pub async fn attempt(&self, retried: u32) -> anyhow::Result<Answer> {
         let url = self.address()?;
         let signed_for = format!("{}{}", self.public_url.trim_end_matches('/'), self.path());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "it stands in for QStash, which dates its tokens"
-        )]
-        let now = chrono::Utc::now();
-        let token = signature::sign(&self.signing_key, &signed_for, self.body.as_bytes(), now)?;
+        let token = signature::sign(&self.signing_key, &signed_for, self.body.as_bytes(), now())?;
         let response = outbound::client(TIMEOUT)?
             .post(url.clone())
             .bearer_auth(self.cron_secret.expose_secret())

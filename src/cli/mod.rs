@@ -3,10 +3,13 @@
 //! Owns the arguments and the exit codes: 0 success, 1 a run or a command
 //! failed, 2 wrong settings or wrong usage. Each command has its own file.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 
 use crate::config::{Settings, Wrong};
 use crate::telemetry;
@@ -24,8 +27,6 @@ pub mod schedules;
 pub mod serve;
 mod token;
 mod trigger;
-
-use options::OptionArgs;
 
 /// Scheduled jobs as plain HTTPS endpoints.
 ///
@@ -61,18 +62,7 @@ enum Command {
     ///
     /// Takes the same lease and writes the same ledger as a delivery. Prints
     /// the run as JSON; exits 1 when it failed or another run is alive.
-    Run {
-        /// Which job, such as expire-stale-orders; a wrong name lists them all.
-        job: String,
-        #[command(flatten)]
-        options: OptionArgs,
-        /// The operator, for the ledger; the user name if not given.
-        #[arg(long)]
-        actor: Option<String>,
-        /// The reason, for the ledger.
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    Run(run::Arguments),
     /// Fit the churn model to what a gym's members did.
     #[command(subcommand)]
     Churn(churn::Command),
@@ -86,25 +76,13 @@ enum Command {
     /// Print a token as QStash would sign it, for curl.
     ///
     /// Signs with QSTASH_CURRENT_SIGNING_KEY, for five minutes.
-    Sign {
-        #[command(flatten)]
-        message: Message,
-    },
+    Sign(token::Message),
     /// Check a token, and print why it is rejected.
     ///
     /// Finds out why deliveries get 401: that answer never gives the reason.
     /// Keys come from the environment. Prints `accepted`, or `rejected:
     /// <reason>` and exits 1.
-    Verify {
-        #[command(flatten)]
-        message: Message,
-        /// The value of the Upstash-Signature header.
-        #[arg(long)]
-        signature: String,
-        /// The value of the Upstash-Region header, if there was one.
-        #[arg(long)]
-        region: Option<String>,
-    },
+    Verify(token::Verify),
     /// Find what keeps the service from working, each with its fix.
     ///
     /// Checks the settings, the database and its migrations, the clocks,
@@ -132,32 +110,19 @@ enum Command {
     Demo(crate::demo::Arguments),
 }
 
-/// What was signed.
-#[derive(Debug, Args)]
-struct Message {
-    /// The address that is called: PUBLIC_URL, path and query.
-    #[arg(long)]
-    url: String,
-    /// The body, byte for byte; `-` reads standard input. Empty if not given.
-    #[arg(long)]
-    body_file: Option<PathBuf>,
-}
-
 /// Runs the command that was typed.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_command().unwrap_or_else(|error| fail(&error))
+}
+
+fn run_command() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    let settings = Settings::from_env();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::new(error).context("start the runtime")),
-    };
-    let exit = runtime
-        .block_on(dispatch(cli.command, settings))
-        .unwrap_or_else(|error| fail(&error));
+        .context("start the runtime")?;
+    let exit = runtime.block_on(dispatch(cli.command, Settings::from_env()));
     // A name look-up without an answer must not delay the exit.
     runtime.shutdown_background();
     exit
@@ -170,20 +135,11 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             serve::serve(&settings, dev).await
         }
         Command::Migrate => migrate::migrate(&settings).await,
-        Command::Run {
-            job,
-            options,
-            actor,
-            reason,
-        } => run::run(&settings, &job, &options, actor, reason).await,
+        Command::Run(typed) => run::run(&settings, typed).await,
         Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger(typed) => trigger::trigger(&settings, typed).await,
-        Command::Sign { message } => token::sign(&settings, &message),
-        Command::Verify {
-            message,
-            signature,
-            region,
-        } => token::verify(&settings, &message, &signature, region.as_deref()),
+        Command::Sign(message) => token::sign(&settings, &message),
+        Command::Verify(typed) => token::verify(&settings, &typed),
         Command::Doctor(typed) => Ok(doctor::doctor(&settings, &typed).await),
         Command::Policies(command) => policies::policies(&settings, command).await,
         Command::Schedules(command) => schedules::schedules(&settings, command).await,
@@ -207,6 +163,26 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn println(line: impl std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A table of 120 characters, whose columns share what there is.
+fn wide_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(120);
+    table.set_header(header);
+    table
+}
+
+/// This machine's clock. A command acts for QStash, which dates its tokens by
+/// such a clock, or for a person, who sees one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no command judges rows by this clock"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// 0 or 1.

@@ -48,18 +48,14 @@ impl OptionArgs {
             let known = jobs::ALL.names().join(", ");
             Usage(format!("there is no job {job:?}; there are: {known}"))
         })?;
+        let shard = self.shard.as_deref().map(str::parse).transpose();
         let options = Options {
             dry_run: self.dry_run,
             as_of: self.as_of.as_deref().map(moment).transpose()?,
             batch_size: self.batch_size,
             limit: self.limit,
             gym_id: self.gym_id,
-            shard: self
-                .shard
-                .as_deref()
-                .map(str::parse)
-                .transpose()
-                .map_err(Usage)?,
+            shard: shard.map_err(Usage)?,
             fan_out: self.fan_out,
             force: self.force,
             continuation_of: None,

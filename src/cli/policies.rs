@@ -3,17 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::Table;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::Usage;
+use super::{Usage, wide_table};
 use crate::config::Settings;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
-
-/// The width of the table, in characters.
-const WIDTH: u16 = 120;
 
 /// What to do with the policies.
 #[derive(Debug, Subcommand)]
@@ -63,7 +59,7 @@ pub(super) struct Set {
 /// or the database cannot be reached.
 pub(super) async fn policies(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::List { json } => list(&pool(settings)?, json).await,
+        Command::List { json } => list(&settings.database()?.pool(), json).await,
         Command::Set(set) => change(settings, set).await,
     }
 }
@@ -83,11 +79,7 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
     let change = Change {
         keep_days: set.keep_days,
         legal_basis: set.legal_basis,
-        enabled: match (set.enable, set.disable) {
-            (true, _) => Some(true),
-            (_, true) => Some(false),
-            _ => None,
-        },
+        enabled: (set.enable || set.disable).then_some(set.enable),
     };
     if change == Change::default() {
         let how = "say what to change: --keep-days, --legal-basis, --enable or --disable";
@@ -97,7 +89,8 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
         actor: set.actor.or_else(|| settings.user()),
         reason: set.reason,
     };
-    let changed = match policies::set(&pool(settings)?, &set.target, &change, &author).await {
+    let db = settings.database()?.pool();
+    let changed = match policies::set(&db, &set.target, &change, &author).await {
         Ok(changed) => changed,
         Err(Unchanged::Refused(why)) => return Err(Usage(why).into()),
         Err(Unchanged::Failed(error)) => return Err(error.into()),
@@ -113,20 +106,10 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn pool(settings: &Settings) -> anyhow::Result<PgPool> {
-    Ok(settings.database()?.pool())
-}
-
 fn in_words(policy: &Policy) -> String {
-    let Policy {
-        action,
-        keep_days,
-        legal_basis,
-        enabled,
-        ..
-    } = policy;
-    let disabled = if *enabled { "" } else { ", disabled" };
-    format!("{action} after {keep_days} days{disabled}; {legal_basis}")
+    let disabled = if policy.enabled { "" } else { ", disabled" };
+    let (action, days, basis) = (&policy.action, policy.keep_days, &policy.legal_basis);
+    format!("{action} after {days} days{disabled}; {basis}")
 }
 
 fn in_json(policy: &Policy) -> Value {
@@ -142,11 +125,7 @@ fn in_json(policy: &Policy) -> Value {
 }
 
 fn in_a_table(policies: &[Policy]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header([
+    let mut table = wide_table([
         "target",
         "action",
         "keep days",

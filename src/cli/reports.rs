@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::Duration;
 use clap::Subcommand;
 
-use super::Usage;
+use super::{Usage, now};
 use crate::config::Settings;
 use crate::reports::links::to_report;
 use crate::reports::week::IsoWeek;
@@ -36,17 +36,12 @@ pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<E
     let Command::Link { gym, week, days } = command;
     let week: IsoWeek = week.parse().map_err(|why: &str| Usage(why.to_owned()))?;
     settings.public_url()?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a link expires some days from the call"
-    )]
-    let expires = chrono::Utc::now() + Duration::days(days.into());
+    let expires = now() + Duration::days(days.into());
     let links = settings.links()?;
     let link = links.and_then(|links| to_report(&links, &gym, week, expires));
     let Some(link) = link else {
-        return Err(
-            Usage("OPERATOR_SECRET is not set; links are signed with it".to_owned()).into(),
-        );
+        let why = "OPERATOR_SECRET is not set; links are signed with it";
+        return Err(Usage(why.to_owned()).into());
     };
     println!("{link}");
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -11,18 +12,27 @@ use crate::config::Settings;
 use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
 
+/// Which job is run, how, and for whom.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Which job, such as expire-stale-orders; a wrong name lists them all.
+    job: String,
+    #[command(flatten)]
+    options: OptionArgs,
+    /// The operator, for the ledger; the user name if not given.
+    #[arg(long)]
+    actor: Option<String>,
+    /// The reason, for the ledger.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
 /// Runs the job and prints its run as JSON.
 ///
 /// # Errors
 /// When a setting is wrong or the ledger cannot be written.
-pub(super) async fn run(
-    settings: &Settings,
-    job: &str,
-    options: &OptionArgs,
-    actor: Option<String>,
-    reason: Option<String>,
-) -> anyhow::Result<ExitCode> {
-    let (job, options) = options.read(job)?;
+pub(super) async fn run(settings: &Settings, typed: Arguments) -> anyhow::Result<ExitCode> {
+    let (job, options) = typed.options.read(&typed.job)?;
     if options.fan_out.is_some() {
         return Err(Usage(
             "--fan-out publishes messages that QStash delivers to a running service: use trigger to ask that service for it".into(),
@@ -31,26 +41,21 @@ pub(super) async fn run(
     }
     let runner = serve::local_runner(settings)?;
     telemetry::init(settings.logs_for_people()?);
-    let actor = actor.or_else(|| settings.user());
     let caller = Caller {
         trigger: Trigger::Cli,
-        actor,
-        reason,
+        actor: typed.actor.or_else(|| settings.user()),
+        reason: typed.reason,
         ..Caller::default()
     };
     serve::cancel_on_signal(&runner.stop);
     let (progress, seen) = watch::channel(Value::Null);
     let shown = tokio::spawn(show(job.name, seen));
-    let answer = runner
-        .perform(
-            Call {
-                job,
-                options,
-                caller,
-            },
-            &progress,
-        )
-        .await;
+    let call = Call {
+        job,
+        options,
+        caller,
+    };
+    let answer = runner.perform(call, &progress).await;
     drop(progress);
     shown.await?;
     let (run, continuation) = match answer.map_err(anyhow::Error::new)? {
@@ -63,7 +68,7 @@ pub(super) async fn run(
     };
     println!("{:#}", in_full(&run));
     if let Some(Continuation::Not(why)) = continuation {
-        eprintln!("{}", why.sentence());
+        eprintln!("{why}");
     }
     let is_done = matches!(run.status, Status::Succeeded | Status::Partial);
     Ok(exit_code(is_done))

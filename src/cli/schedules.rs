@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Usage, exit_code, println, progress, serve};
+use super::{Usage, exit_code, now, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::Options;
 use crate::jobs;
@@ -31,39 +30,13 @@ pub(super) enum Command {
     ///
     /// A read-only token is enough. Also shows how many deliveries a day that
     /// makes, and what happens on the nights on which clocks change.
-    Plan {
-        #[command(flatten)]
-        file: FileArgs,
-        /// Exit 1 on any difference: something to create, update or prune.
-        #[arg(long)]
-        check: bool,
-        /// The messages a day that your QStash plan allows; the default is the
-        /// free plan's, as others report it.
-        #[arg(long, value_name = "MESSAGES", default_value_t = 1_000)]
-        quota: u32,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Plan(PlanArgs),
     /// Create and update schedules, so that the plan is empty.
     ///
     /// Unchanged ones are not written, paused ones stay paused, and one that
     /// fails does not stop the others. Checks afterwards that QStash lists what
     /// was sent; exits 1 when anything is not done. Safe to repeat.
-    Apply {
-        #[command(flatten)]
-        file: FileArgs,
-        /// Delete schedules with our prefix that the file does not name.
-        #[arg(long)]
-        prune: bool,
-        /// Write unchanged schedules as well, such as after a rotation of
-        /// CRON_SECRET.
-        #[arg(long)]
-        rewrite: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Apply(ApplyArgs),
     /// List every schedule of the account, ours and others.
     List {
         /// As JSON.
@@ -77,6 +50,40 @@ pub(super) enum Command {
     Pause(pause::Named),
     /// Let QStash call these schedules again, from their next tick on.
     Resume(pause::Named),
+}
+
+/// What is compared, and how the plan is printed.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Exit 1 on any difference: something to create, update or prune.
+    #[arg(long)]
+    check: bool,
+    /// The messages a day that your QStash plan allows; the default is the
+    /// free plan's, as others report it.
+    #[arg(long, value_name = "MESSAGES", default_value_t = 1_000)]
+    quota: u32,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is changed.
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Delete schedules with our prefix that the file does not name.
+    #[arg(long)]
+    prune: bool,
+    /// Write unchanged schedules as well, such as after a rotation of
+    /// CRON_SECRET.
+    #[arg(long)]
+    rewrite: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which file.
@@ -93,25 +100,8 @@ pub(super) struct FileArgs {
 /// When a setting or the file is wrong, or QStash cannot be asked.
 pub(super) async fn schedules(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Plan {
-            file,
-            check,
-            quota,
-            json,
-        } => plan(&SyncTarget::new(settings, &file)?, check, quota, json).await,
-        Command::Apply {
-            file,
-            prune,
-            rewrite,
-            json,
-        } => {
-            apply(
-                &SyncTarget::new(settings, &file)?,
-                Scope { prune, rewrite },
-                json,
-            )
-            .await
-        }
+        Command::Plan(typed) => plan(settings, &typed).await,
+        Command::Apply(typed) => apply(settings, &typed).await,
         Command::List { json } => list::list(settings, json).await,
         Command::Pause(named) => pause::set_paused(settings, &named, true).await,
         Command::Resume(named) => pause::set_paused(settings, &named, false).await,
@@ -169,12 +159,8 @@ impl SyncTarget {
     }
 }
 
-async fn plan(
-    target: &SyncTarget,
-    check: bool,
-    quota: u32,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
+async fn plan(settings: &Settings, typed: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let target = &SyncTarget::new(settings, &typed.file)?;
     let waiting = progress::waiting("asking QStash");
     let plan = apply::plan(&target.client, &target.wanted, target.previous.as_ref())
         .await
@@ -183,18 +169,23 @@ async fn plan(
     let report = render_plan::Report {
         target,
         plan: &plan,
-        quota,
+        quota: typed.quota,
         now: now(),
     };
-    if as_json {
+    if typed.json {
         println(format_args!("{:#}", report.json()));
     } else {
-        println(report);
+        println(report.text());
     }
-    Ok(exit_code(!check || !plan.differs()))
+    Ok(exit_code(!typed.check || !plan.differs()))
 }
 
-async fn apply(target: &SyncTarget, scope: Scope, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn apply(settings: &Settings, typed: &ApplyArgs) -> anyhow::Result<ExitCode> {
+    let target = SyncTarget::new(settings, &typed.file)?;
+    let scope = Scope {
+        prune: typed.prune,
+        rewrite: typed.rewrite,
+    };
     let stop = CancellationToken::new();
     serve::cancel_on_signal(&stop);
     let waiting = progress::waiting("applying the schedules");
@@ -203,7 +194,7 @@ async fn apply(target: &SyncTarget, scope: Scope, as_json: bool) -> anyhow::Resu
         .await
         .map_err(|failure| with_hint(&failure).context("nothing was changed"))?;
     waiting.finish_and_clear();
-    if as_json {
+    if typed.json {
         println(format_args!("{:#}", serde_json::to_value(&applied)?));
     } else {
         println(render_apply::render(&applied));
@@ -234,12 +225,4 @@ fn accepts(job: &str, body: &Map<String, Value>) -> Result<(), String> {
     let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
     let options = Options::read(&body, "").map_err(|error| error.to_string())?;
     options.check(job.name, job.accepts)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plan counts the days from now on"
-)]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }

@@ -1,14 +1,39 @@
 //! `sign` and `verify`: make and check a QStash token.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Args;
 
-use super::{Message, exit_code};
+use super::{exit_code, now};
 use crate::config::Settings;
 use crate::qstash::signature;
+
+/// What was signed.
+#[derive(Debug, Args)]
+pub(super) struct Message {
+    /// The address that is called: PUBLIC_URL, path and query.
+    #[arg(long)]
+    url: String,
+    /// The body, byte for byte; `-` reads standard input. Empty if not given.
+    #[arg(long)]
+    body_file: Option<PathBuf>,
+}
+
+/// A token, and what it is said to be signed for.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    message: Message,
+    /// The value of the Upstash-Signature header.
+    #[arg(long)]
+    signature: String,
+    /// The value of the Upstash-Region header, if there was one.
+    #[arg(long)]
+    region: Option<String>,
+}
 
 /// Prints a token for the message.
 pub(super) fn sign(settings: &Settings, message: &Message) -> anyhow::Result<ExitCode> {
@@ -19,14 +44,10 @@ pub(super) fn sign(settings: &Settings, message: &Message) -> anyhow::Result<Exi
 }
 
 /// Prints the guard's verdict.
-pub(super) fn verify(
-    settings: &Settings,
-    message: &Message,
-    token: &str,
-    region: Option<&str>,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn verify(settings: &Settings, typed: &Verify) -> anyhow::Result<ExitCode> {
     let keys = settings.key_ring(true)?;
-    let keys = keys.for_region(region);
+    let keys = keys.for_region(typed.region.as_deref());
+    let (token, message) = (&typed.signature, &typed.message);
     let body = message.body()?;
     let tolerance = chrono::Duration::zero();
     let verdict = signature::verify(token, &body, &message.url, keys, now(), tolerance);
@@ -55,12 +76,4 @@ impl Message {
                 .with_context(|| format!("read the body from {}", file.display())),
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a token is made and checked at the time of the call"
-)]
-fn now() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
 }

@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 
 use super::call::{Answer, Delivery, new_message_id};
 use super::options::OptionArgs;
-use super::{Usage, exit_code, println, progress, serve};
+use super::{Usage, exit_code, now, println, progress, serve};
 use crate::config::Settings;
 use crate::qstash::retry;
 
@@ -99,29 +99,34 @@ async fn deliver(
 ) -> anyhow::Result<Answer> {
     for retried in 0.. {
         let attempt = delivery.attempt(retried).await;
-        let wait = wait_before_retry(&attempt, retried, typed);
-        waiting.suspend(|| print_attempt(&attempt, delivery, retried, typed, wait));
-        match wait {
-            None => return attempt,
-            Some(wait) => sleep(wait, waiting).await,
+        let next = next(&attempt, retried, typed);
+        waiting.suspend(|| print_attempt(&attempt, delivery, retried, typed, next));
+        match next {
+            Err(_) => return attempt,
+            Ok(wait) => sleep(wait, waiting).await,
         }
     }
     anyhow::bail!("no attempt was made")
 }
 
-/// How long to wait before the next attempt; `None` when there is none.
-fn wait_before_retry(
+/// How long to wait before the next attempt, or why there is none.
+fn next(
     attempt: &anyhow::Result<Answer>,
     retried: u32,
     typed: &Trigger,
-) -> Option<Duration> {
+) -> Result<Duration, &'static str> {
     let wait = match attempt {
-        Ok(answer) if answer.is_success() => return None,
-        Ok(answer) if retry::is_final(answer.status, &answer.headers) => return None,
+        Ok(answer) if answer.is_success() => return Err(""),
+        Ok(answer) if retry::is_final(answer.status, &answer.headers) => {
+            return Err("; no retry can succeed");
+        }
         Ok(answer) => retry::wait(&answer.headers, now(), retried + 1),
         Err(_) => retry::backoff(retried + 1),
     };
-    (retried < typed.retries).then(|| typed.retry_delay.unwrap_or(wait))
+    if retried >= typed.retries {
+        return Err("; gave up");
+    }
+    Ok(typed.retry_delay.unwrap_or(wait))
 }
 
 /// One line for each attempt.
@@ -130,19 +135,15 @@ fn print_attempt(
     delivery: &Delivery,
     retried: u32,
     typed: &Trigger,
-    wait: Option<Duration>,
+    next: Result<Duration, &'static str>,
 ) {
     let answer = match attempt {
         Ok(answer) => answer.status.to_string(),
         Err(error) => format!("no answer ({error:#})"),
     };
-    let then = match (wait, attempt) {
-        (Some(wait), _) => format!("; again in {}", humantime::format_duration(wait)),
-        (None, Ok(answer)) if answer.is_success() => String::new(),
-        (None, Ok(answer)) if retry::is_final(answer.status, &answer.headers) => {
-            "; no retry can succeed".to_owned()
-        }
-        (None, _) => "; gave up".to_owned(),
+    let then = match next {
+        Ok(wait) => format!("; again in {}", humantime::format_duration(wait)),
+        Err(why) => why.to_owned(),
     };
     let (number, most, id) = (retried + 1, typed.retries + 1, &delivery.message_id);
     eprintln!("attempt {number} of {most}: {answer} {id}{then}");
@@ -163,12 +164,4 @@ async fn sleep(wait: Duration, waiting: &ProgressBar) {
         left -= step;
     }
     waiting.set_message("delivering again");
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "dates in answers are compared with the clock, as QStash does"
-)]
-fn now() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
 }

@@ -177,31 +177,32 @@ impl Settings {
 
     /// Both keys with this prefix, or neither.
     fn signing_keys(&self, prefix: &str, dev: bool) -> Read<Option<SigningKeys>> {
-        let names = ["CURRENT", "NEXT"].map(|which| format!("{prefix}QSTASH_{which}_SIGNING_KEY"));
-        let mut keys = Vec::new();
-        for name in &names {
-            let key = self.text(name)?;
-            if let Some(fault) = key.filter(|_| !dev).and_then(fault_of_signing_key) {
-                return Err(wrong(name, fault));
-            }
-            keys.push(key.map(SecretString::from));
-        }
-        match (keys.pop().flatten(), keys.pop().flatten()) {
-            (Some(next), Some(current)) => Ok(Some(SigningKeys { current, next })),
-            (None, None) => Ok(None),
-            (next, _) => {
-                let missing = &names[usize::from(next.is_none())];
-                Err(wrong(
-                    missing,
-                    "is not set; QStash's keys come in pairs, current and next",
-                ))
-            }
-        }
+        let [current, next] =
+            ["CURRENT", "NEXT"].map(|which| format!("{prefix}QSTASH_{which}_SIGNING_KEY"));
+        let key = |name| self.checked(name, dev, fault_of_signing_key);
+        let missing = match (key(&current)?, key(&next)?) {
+            (Some(current), Some(next)) => return Ok(Some(SigningKeys { current, next })),
+            (None, None) => return Ok(None),
+            (None, _) => current,
+            (_, None) => next,
+        };
+        let hint = "is not set; QStash's keys come in pairs, current and next";
+        Err(wrong(&missing, hint))
     }
 
     pub(super) fn secret(&self, name: &str, dev: bool) -> Read<Option<SecretString>> {
+        self.checked(name, dev, fault_of_secret)
+    }
+
+    /// A secret in which `fault` finds nothing; `dev` does not look.
+    fn checked(
+        &self,
+        name: &str,
+        dev: bool,
+        fault: fn(&str) -> Option<&'static str>,
+    ) -> Read<Option<SecretString>> {
         let secret = self.text(name)?;
-        match secret.filter(|_| !dev).and_then(fault_of_secret) {
+        match secret.filter(|_| !dev).and_then(fault) {
             Some(fault) => Err(wrong(name, fault)),
             None => Ok(secret.map(SecretString::from)),
         }

@@ -5,14 +5,13 @@
 //! unset: `CRON_SECRET=` must never mean "no secret wanted".
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{database, engine, outbound, stripe, telemetry};
+use crate::{database, engine, stripe, telemetry};
 
 mod guard;
 mod placeholder;
@@ -118,13 +117,7 @@ impl Settings {
                 "must begin with sk_ or rk_; or unset it",
             ));
         }
-        let base = self.url("STRIPE_API_BASE", "https://api.stripe.com")?;
-        if !outbound::is_safe_for_secrets(&base) {
-            return Err(wrong(
-                "STRIPE_API_BASE",
-                "must be an https address: over plain http the key would travel in the clear (only this machine is excepted)",
-            ));
-        }
+        let base = self.api("STRIPE_API_BASE", "https://api.stripe.com", "key")?;
         let reason = self
             .raw("STRIPE_CANCELLATION_REASON")
             .unwrap_or("abandoned");
@@ -135,11 +128,10 @@ impl Settings {
             );
             return Err(wrong("STRIPE_CANCELLATION_REASON", &hint));
         }
-        let max_rps = self.number("STRIPE_MAX_RPS", 10, 1..=10_000)?;
         Ok(stripe::Settings {
             key: key.map(SecretString::from),
             base,
-            max_rps: NonZeroU32::new(max_rps).unwrap_or(NonZeroU32::MIN),
+            max_rps: self.rate("STRIPE_MAX_RPS", 10, 10_000)?,
             cancellation_reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
         })
     }

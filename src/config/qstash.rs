@@ -24,14 +24,7 @@ impl Settings {
         .into_iter()
         .flatten()
         {
-            let address = format!("{prefix}QSTASH_URL");
-            let base = self.url(&address, &host)?;
-            if !outbound::is_safe_for_secrets(&base) {
-                return Err(wrong(
-                    &address,
-                    "must be an https address: over plain http the token would travel in the clear (only this machine is excepted)",
-                ));
-            }
+            let base = self.api(&format!("{prefix}QSTASH_URL"), &host, "token")?;
             if let Some(token) = self.text(&format!("{prefix}QSTASH_TOKEN"))? {
                 let token = SecretString::from(token);
                 return Ok(Some(client::Settings { token, base }));

@@ -1,14 +1,12 @@
 //! The settings of the weekly reports: how they are mailed and linked to.
 
-use std::num::NonZeroU32;
-
 use secrecy::SecretString;
 
 use super::variables::wrong;
 use super::{Read, Settings};
 use crate::reports::links::PURPOSE;
+use crate::resend;
 use crate::signed_links::SignedLinks;
-use crate::{outbound, resend};
 
 impl Settings {
     /// `RESEND_API_KEY`, `RESEND_API_BASE`, `RESEND_MAX_RPS`, `REPORT_FROM`.
@@ -20,19 +18,13 @@ impl Settings {
         if key.is_some_and(|key| !key.starts_with("re_")) {
             return Err(wrong("RESEND_API_KEY", "must begin with re_; or unset it"));
         }
-        let base = self.url("RESEND_API_BASE", "https://api.resend.com")?;
-        if !outbound::is_safe_for_secrets(&base) {
-            return Err(wrong(
-                "RESEND_API_BASE",
-                "must be an https address: over plain http the key would travel in the clear (only this machine is excepted)",
-            ));
-        }
-        let max_rps = self.number("RESEND_MAX_RPS", 2, 1..=1_000)?;
+        let base = self.api("RESEND_API_BASE", "https://api.resend.com", "key")?;
+        let max_rps = self.rate("RESEND_MAX_RPS", 2, 1_000)?;
         Ok(resend::Settings {
             from: self.report_from(key.is_some())?,
             key: key.map(SecretString::from),
             base,
-            max_rps: NonZeroU32::new(max_rps).unwrap_or(NonZeroU32::MIN),
+            max_rps,
         })
     }
 

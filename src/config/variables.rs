@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use url::Url;
+
+use crate::outbound;
 
 /// The environment, as far as it is ours.
 #[derive(Clone)]
@@ -71,22 +74,20 @@ impl Settings {
     /// The user at the command line, for the ledger.
     #[must_use]
     pub fn user(&self) -> Option<String> {
-        self.0.get("USER").filter(|user| !user.is_empty()).cloned()
+        let user = self.raw("USER").filter(|user| !user.is_empty());
+        user.map(str::to_owned)
     }
 
     /// Where PostgreSQL's server programs are, when `PG_BIN` says so.
     #[must_use]
     pub fn postgres_programs(&self) -> Option<&str> {
-        self.0
-            .get("PG_BIN")
-            .map(String::as_str)
-            .filter(|path| !path.is_empty())
+        self.raw("PG_BIN").filter(|path| !path.is_empty())
     }
 
     /// Where programs are looked for.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.0.get("PATH").map_or("", String::as_str)
+        self.raw("PATH").unwrap_or_default()
     }
 
     /// A variable as it is; for those in which empty means something.
@@ -130,6 +131,26 @@ impl Settings {
                     &format!("must be a whole number from {least} to {most}"),
                 )
             })
+    }
+
+    /// Calls a second.
+    pub(super) fn rate(&self, name: &str, default: u32, most: u32) -> Read<NonZeroU32> {
+        let rate = self.number(name, default, 1..=most)?;
+        Ok(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// The address of a service that is sent `secret`: https, or this machine.
+    pub(super) fn api(&self, name: &str, default: &str, secret: &str) -> Read<Url> {
+        let base = self.url(name, default)?;
+        if outbound::is_safe_for_secrets(&base) {
+            return Ok(base);
+        }
+        Err(wrong(
+            name,
+            &format!(
+                "must be an https address: over plain http the {secret} would travel in the clear (only this machine is excepted)"
+            ),
+        ))
     }
 
     /// An http or https address, its trailing slash cut off.

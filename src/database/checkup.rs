@@ -1,14 +1,19 @@
-//! What the database says of itself, for `doctor`: its migrations, its version
-//! and its clock.
+//! What the database says of itself: for `doctor` its migrations, its version
+//! and its clock, for `/health/ready` whether runs could begin.
 //!
-//! Reads only, over a connection of its own, whose failure says why; a pool
-//! would only say that it took too long.
+//! Reads only. `doctor` reads over a connection of its own, whose failure says
+//! why; a pool would only say that it took too long.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Error, Result};
+use sqlx::{ConnectOptions, Connection, Error, PgPool, Result};
 
-use super::{MIGRATOR, Unprepared, pooler_safe};
+use super::{MIGRATOR, TxLimits, Unprepared, begin, pooler_safe};
+
+/// How long the database may take to answer `/health/ready`.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state of the database.
 #[derive(Debug, Clone)]
@@ -84,14 +89,14 @@ impl Migrations {
 }
 
 /// A migration, as the database has it on record.
-pub(super) struct Applied {
-    pub(super) version: i64,
-    pub(super) success: bool,
+struct Applied {
+    version: i64,
+    success: bool,
     checksum: Vec<u8>,
 }
 
 /// The migrations on record; none where there is no record of any.
-pub(super) async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
+async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
     let applied = sqlx::query_as!(
         Applied,
         "select version, success, checksum
@@ -105,4 +110,26 @@ pub(super) async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
         Err(Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
         applied => applied,
     }
+}
+
+/// How many of our migrations the database lacks; `None` when it does not
+/// answer in time.
+pub async fn missing_migrations(db: &PgPool) -> Option<usize> {
+    let missing = tokio::time::timeout(TIMEOUT, count_missing(db))
+        .await
+        .ok()?;
+    missing
+        .inspect_err(|error| tracing::warn!(%error, "Failed to reach the database"))
+        .ok()
+}
+
+async fn count_missing(db: &PgPool) -> Result<usize> {
+    let mut tx = begin(db, TxLimits::READ).await?;
+    let mut applied = applied(Unprepared(&mut tx)).await?;
+    applied.retain(|migration| migration.success);
+    let is_missing = |version| applied.iter().all(|migration| migration.version != version);
+    Ok(MIGRATOR
+        .iter()
+        .filter(|ours| is_missing(ours.version))
+        .count())
 }

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Transaction};
 
 pub mod checkup;
 mod fault;
-pub mod readiness;
 mod unprepared;
 
 pub use fault::{Fault, fault, took_too_long};
@@ -100,6 +100,22 @@ impl TxLimits {
 /// When no connection becomes free in time.
 pub async fn begin(db: &PgPool, limits: TxLimits) -> sqlx::Result<Transaction<'static, Postgres>> {
     db.begin_with(AssertSqlSafe(limits.0)).await
+}
+
+/// Executes one statement in a transaction of its own; answers how many rows
+/// it wrote.
+///
+/// # Errors
+/// When the database refuses, or no connection becomes free in time.
+pub async fn execute(
+    db: &PgPool,
+    limits: TxLimits,
+    statement: Query<'_, Postgres, PgArguments>,
+) -> sqlx::Result<u64> {
+    let mut tx = begin(db, limits).await?;
+    let written = statement.execute(Unprepared(&mut tx)).await?;
+    tx.commit().await?;
+    Ok(written.rows_affected())
 }
 
 /// The moment it is, on the database's clock.

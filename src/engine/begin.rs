@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::lease::{self, Lease, LeaseState, Part};
-use super::ledger::{self, Entry};
-use super::{Answer, Call, JobError, Run, Status, Trigger, context, totals};
+use super::{Answer, Call, JobError, Run, Status, Trigger, context, ledger};
 use crate::database::{self, Fault, TxLimits, Unprepared};
 
 /// How long all of it may take; a dead connection gives no answer at all.
@@ -38,9 +37,7 @@ pub(super) struct Started {
 pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Decision, JobError> {
     match tokio::time::timeout(TIMEOUT, decide_and_commit(db, call, ttl)).await {
         Ok(decision) => decision.map_err(begin_error),
-        Err(_) => Err(JobError::Unreachable(anyhow::anyhow!(
-            "begin a run: no answer in time"
-        ))),
+        Err(_) => Err(JobError::unreachable("begin a run: no answer in time")),
     }
 }
 
@@ -63,19 +60,14 @@ async fn decide_and_commit(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Res
 }
 
 async fn decide(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     lease: &LeaseState,
     ttl: Duration,
 ) -> sqlx::Result<Decision> {
-    let attempt = match previous_run(tx, call, lease).await? {
-        PreviousRun::None => 1,
-        PreviousRun::Retryable { attempts } => attempts + 1,
-        PreviousRun::Running(run) => return Ok(answer(Answer::StillRunning(run))),
-        PreviousRun::Final(run) => {
-            let continuation = None;
-            return Ok(answer(Answer::Replayed { run, continuation }));
-        }
+    let attempt = match attempt_or_answer(tx, call, lease).await? {
+        Ok(attempt) => attempt,
+        Err(earlier) => return Ok(answer(earlier)),
     };
     let now = database::now(Unprepared(tx)).await?;
     if call.options.as_of.is_some_and(|moment| moment > now) {
@@ -100,62 +92,47 @@ async fn decide(
 
 /// The live run for which the rest of a run, or a shard, has to wait. No tick
 /// asks for that work: QStash delivers it again where that run does not do it.
-async fn blocking_run(
-    tx: &mut Transaction<'static, Postgres>,
-    call: &Call,
-) -> sqlx::Result<Option<Run>> {
+async fn blocking_run(tx: &mut PgConnection, call: &Call) -> sqlx::Result<Option<Run>> {
     if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
         return Ok(None);
     }
-    match lease::blocking_run(Unprepared(tx), call).await? {
-        Some(id) => Run::find(Unprepared(tx), id).await,
-        None => Ok(None),
-    }
+    let blocking = lease::blocking_run(Unprepared(tx), call).await?;
+    Run::find(Unprepared(tx), blocking).await
 }
 
-/// What became of this call before.
-enum PreviousRun {
-    None,
-    Retryable { attempts: i32 },
-    Running(Run),
-    Final(Run),
-}
-
-/// A spent token never runs twice, whatever the message id says, because the
-/// message id is not signed. A message runs again only after a failure.
-async fn previous_run(
-    tx: &mut Transaction<'static, Postgres>,
+/// Which attempt at its message this call is, or the answer that an earlier
+/// run gives. A spent token never runs twice, whatever the message id says,
+/// because the message id is not signed. A message runs again only after a
+/// failure.
+async fn attempt_or_answer(
+    tx: &mut PgConnection,
     call: &Call,
     lease: &LeaseState,
-) -> sqlx::Result<PreviousRun> {
-    let is_running =
-        |run: &Run| run.status == Status::Running && lease.is_alive && lease.run_id == Some(run.id);
-    if let Some(jti) = &call.caller.jti
-        && let Some(run) = ledger::by_jti(Unprepared(tx), jti).await?
-    {
-        return Ok(if is_running(&run) {
-            PreviousRun::Running(run)
-        } else {
-            PreviousRun::Final(run)
-        });
+) -> sqlx::Result<Result<i32, Answer>> {
+    let by_token = match &call.caller.jti {
+        Some(jti) => ledger::by_jti(Unprepared(tx), jti).await?,
+        None => None,
+    };
+    let is_token_spent = by_token.is_some();
+    let earlier = match (by_token, &call.caller.message_id) {
+        (None, Some(id)) => ledger::by_message(Unprepared(tx), call.job.name, id).await?,
+        (by_token, _) => by_token,
+    };
+    let Some(run) = earlier else {
+        return Ok(Ok(1));
+    };
+    if run.status == Status::Running && lease.is_alive && lease.run_id == Some(run.id) {
+        return Ok(Err(Answer::StillRunning(run)));
     }
-    let Some(message) = &call.caller.message_id else {
-        return Ok(PreviousRun::None);
-    };
-    let Some(run) = ledger::by_message(Unprepared(tx), call.job.name, message).await? else {
-        return Ok(PreviousRun::None);
-    };
-    Ok(match run.status {
-        _ if is_running(&run) => PreviousRun::Running(run),
-        status if status.is_final_for_its_message() => PreviousRun::Final(run),
-        _ => PreviousRun::Retryable {
-            attempts: run.attempt,
-        },
-    })
+    if is_token_spent || run.status.is_final_for_its_message() {
+        let continuation = None;
+        return Ok(Err(Answer::Replayed { run, continuation }));
+    }
+    Ok(Ok(run.attempt + 1))
 }
 
 async fn start(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     attempt: i32,
     now: DateTime<Utc>,
@@ -163,19 +140,11 @@ async fn start(
 ) -> sqlx::Result<Decision> {
     let part = Part::of(call);
     for run_id in ledger::abandon(Unprepared(tx), part).await? {
-        log(tx, call, run_id).await?;
-        totals::count(Unprepared(tx), call.job).await?;
+        record_end(tx, call, run_id).await?;
     }
     let id = Uuid::now_v7();
     let lease = lease::take(Unprepared(tx), part, id, ttl).await?;
-    let entry = Entry {
-        id,
-        part,
-        attempt,
-        epoch: Some(lease.epoch),
-        skipped_because: None,
-    };
-    ledger::insert(Unprepared(tx), call, &entry).await?;
+    ledger::insert(Unprepared(tx), call, id, attempt, Ok(lease.epoch)).await?;
     let checkpoint = ledger::checkpoint_before(Unprepared(tx), id).await?;
     Ok(Decision::Run(Started {
         lease,
@@ -185,22 +154,14 @@ async fn start(
 }
 
 async fn skip(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     call: &Call,
     attempt: i32,
     reason: &'static str,
 ) -> sqlx::Result<Decision> {
     let id = Uuid::now_v7();
-    let entry = Entry {
-        id,
-        part: Part::of(call),
-        attempt,
-        epoch: None,
-        skipped_because: Some(reason),
-    };
-    ledger::insert(Unprepared(tx), call, &entry).await?;
-    let run = log(tx, call, id).await?;
-    totals::count(Unprepared(tx), call.job).await?;
+    ledger::insert(Unprepared(tx), call, id, attempt, Err(reason)).await?;
+    let run = record_end(tx, call, id).await?;
     tracing::info!(job = call.job.name, run_id = %id, reason, "Skipped the run");
     Ok(answer(Answer::Settled {
         run,
@@ -209,11 +170,10 @@ async fn skip(
     }))
 }
 
-/// Reads a row back and writes its line in `system_logs`.
-async fn log(tx: &mut Transaction<'static, Postgres>, call: &Call, id: Uuid) -> sqlx::Result<Run> {
-    let run = Run::find(Unprepared(tx), id).await?;
-    let run = run.ok_or(sqlx::Error::RowNotFound)?;
-    ledger::log(Unprepared(tx), call.job.log_type, &run).await?;
+/// Reads a row back, logs it and adds it to the totals.
+async fn record_end(tx: &mut PgConnection, call: &Call, id: Uuid) -> sqlx::Result<Run> {
+    let run = Run::get(Unprepared(tx), id).await?;
+    ledger::record_end(Unprepared(tx), call.job, &run).await?;
     Ok(run)
 }
 

@@ -3,7 +3,8 @@
 use super::{Continuation, Job, Options, Run};
 
 /// Who asks for a run.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Trigger {
     /// The scheduler, with both its credentials.
     Qstash,
@@ -71,10 +72,6 @@ impl Trigger {
     /// The word in `job_runs.trigger`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Qstash => "qstash",
-            Self::Operator => "operator",
-            Self::Cli => "cli",
-        }
+        self.into()
     }
 }

@@ -1,17 +1,27 @@
-//! What a run hands to its job.
+//! What a run hands to its job: its time, its place in a chain, and the ways out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::{PgPool, Postgres, Transaction};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Checkpoint, Fence, JobError, Options, context};
+use super::{Fence, JobError, Options, context};
 use crate::database::{self, TxLimits};
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
+
+/// How long an answer from outside is still waited for once nothing new may
+/// begin: long enough for most, short enough for a caller who waits a minute
+/// and a platform that stops us within ten seconds.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// Everything a job may use. There is nothing else.
 #[derive(Debug)]
@@ -94,4 +104,91 @@ impl JobContext {
 #[derive(Debug, Serialize, Deserialize)]
 struct RowsLeft {
     rows_left: u64,
+}
+
+/// Where the run before stopped, and where this one does; the ledger keeps it.
+///
+/// A job that finds its work by the state of its rows needs none: what is done
+/// is not found again. One that walks past rows which look the same afterwards
+/// saves its checkpoint here, and a continuation begins there.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    from: Option<Value>,
+    to: Mutex<Option<Value>>,
+}
+
+impl Checkpoint {
+    /// A run that begins where `from` says, or at the beginning.
+    #[must_use]
+    pub fn new(from: Option<Value>) -> Self {
+        Self {
+            from,
+            to: Mutex::default(),
+        }
+    }
+
+    /// Where to begin; `None` is the beginning, also when another version of
+    /// this service left something that cannot be read.
+    #[must_use]
+    pub fn resumed<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.from.clone()?).ok()
+    }
+
+    /// Notes how far the run has come; call it once that is committed.
+    pub fn save(&self, checkpoint: &impl Serialize) {
+        let checkpoint = serde_json::to_value(checkpoint).ok();
+        *self.to.lock().unwrap_or_else(PoisonError::into_inner) = checkpoint;
+    }
+
+    /// Where a continuation begins: where this run left, or had begun.
+    #[must_use]
+    pub fn latest(&self) -> Option<Value> {
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        to.clone().or_else(|| self.from.clone())
+    }
+}
+
+/// How long a run may begin new work, and whether the process is to stop.
+///
+/// Measured on the monotonic clock, so that a clock that jumps neither ends a
+/// run nor lets it run for ever. Spent early when the process is asked to stop.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    until: Instant,
+    stop: CancellationToken,
+}
+
+impl Budget {
+    /// A budget of `length` from now, ended early by `stop`.
+    #[must_use]
+    pub fn new(length: Duration, stop: CancellationToken) -> Self {
+        Self {
+            until: Instant::now() + length,
+            stop,
+        }
+    }
+
+    /// Whether nothing new may begin: no batch and no call to Stripe.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until
+    }
+
+    /// Whether also what had begun must end now: [`GRACE`] after the budget was
+    /// spent, or at once when the process is asked to stop.
+    #[must_use]
+    pub fn is_past_grace(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until + GRACE
+    }
+
+    /// Waits for the moment at which an answer from outside is no longer
+    /// waited for: a little after the budget was spent, or after the process
+    /// was asked to stop.
+    pub async fn grace_ends(&self) {
+        tokio::select! {
+            () = tokio::time::sleep_until(self.until) => {}
+            () = self.stop.cancelled() => {}
+        }
+        tokio::time::sleep(GRACE).await;
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{Call, Job, JobError, Options, Publisher, Run, Runner, Status, Trigger, context};
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, TxLimits};
 
 /// Runs in one chain at the most: an hour and a half of work, after which the
 /// next tick has to continue, and an operator may ask why.
@@ -37,20 +37,34 @@ pub enum Continuation {
     Not(NotContinued),
 }
 
-/// Why the rest was not asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the rest was not asked for; for people with what happens now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "snake_case")]
 pub enum NotContinued {
     /// Nothing was changed that could be continued.
+    #[error("a dry run is not continued")]
     DryRun,
     /// A person at a command line sees that work is left.
+    #[error(
+        "a run from the command line is not continued: run it again, or the next tick continues"
+    )]
     ByHand,
     /// There is no `QSTASH_TOKEN`.
+    #[error("the next tick continues: QSTASH_TOKEN is not set")]
     NoToken,
     /// This run did nothing, and so would the next.
+    #[error(
+        "the next tick continues: this run made no progress, and its continuation would make none"
+    )]
     NoProgress,
     /// The chain is as long as it may be.
+    #[error(
+        "the next tick continues: a chain has {} runs at the most",
+        MAX_CHAIN_LENGTH
+    )]
     Capped,
     /// QStash refused, or could not be reached in time; the log has more.
+    #[error("the next tick continues: no continuation could be published, the log has the cause")]
     Unpublished,
 }
 
@@ -58,35 +72,7 @@ impl NotContinued {
     /// The reason for programs, in snake case.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::DryRun => "dry_run",
-            Self::ByHand => "by_hand",
-            Self::NoToken => "no_token",
-            Self::NoProgress => "no_progress",
-            Self::Capped => "capped",
-            Self::Unpublished => "unpublished",
-        }
-    }
-
-    /// The reason for people, with what happens now.
-    #[must_use]
-    pub fn sentence(self) -> String {
-        match self {
-            Self::DryRun => "a dry run is not continued".to_owned(),
-            Self::ByHand => {
-                "a run from the command line is not continued: run it again, or the next tick continues".to_owned()
-            }
-            Self::NoToken => "the next tick continues: QSTASH_TOKEN is not set".to_owned(),
-            Self::NoProgress => {
-                "the next tick continues: this run made no progress, and its continuation would make none".to_owned()
-            }
-            Self::Capped => {
-                format!("the next tick continues: a chain has {MAX_CHAIN_LENGTH} runs at the most")
-            }
-            Self::Unpublished => {
-                "the next tick continues: no continuation could be published, the log has the cause".to_owned()
-            }
-        }
+        self.into()
     }
 }
 
@@ -147,15 +133,23 @@ impl Runner {
     /// Notes what a run published. Without the note QStash still knows the
     /// messages for ten minutes, and the ledger the runs they led to.
     pub(super) async fn note_published(&self, run_id: Uuid, message_ids: &[String]) {
-        let noted = timeout(NOTE_TIMEOUT, async {
-            let mut tx = database::begin(&self.db, TxLimits::CONTROL).await?;
-            note(Unprepared(&mut tx), run_id, message_ids).await?;
-            tx.commit().await
-        });
-        let error: JobError = match noted.await {
-            Ok(Ok(())) => return,
+        let note = sqlx::query!(
+            "update job_runs
+                set published = published || array(
+                        select id
+                          from unnest($2::text[]) with ordinality as given (id, place)
+                         where id <> all(published)
+                         order by place
+                    )
+              where id = $1",
+            run_id,
+            message_ids,
+        );
+        let noted = database::execute(&self.db, TxLimits::CONTROL, note);
+        let error = match timeout(NOTE_TIMEOUT, noted).await {
+            Ok(Ok(_)) => return,
             Ok(Err(error)) => context("note a message")(error),
-            Err(_) => JobError::Unreachable(anyhow::anyhow!("note a message: no answer in time")),
+            Err(_) => JobError::unreachable("note a message: no answer in time"),
         };
         tracing::warn!(%run_id, ?message_ids, %error, "Failed to note a published message");
     }
@@ -175,22 +169,4 @@ async fn publish(publisher: &Publisher, job: &Job, run: &Run) -> anyhow::Result<
     let deduplication_id = format!("continuation-{}", run.id);
     let message = publisher.message(job, &options, deduplication_id)?;
     Ok(publisher.client.publish(&message).await?.message_id)
-}
-
-async fn note(db: Unprepared<'_>, run_id: Uuid, message_ids: &[String]) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update job_runs
-            set published = published || array(
-                    select id
-                      from unnest($2::text[]) with ordinality as given (id, place)
-                     where id <> all(published)
-                     order by place
-                )
-          where id = $1",
-        run_id,
-        message_ids,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }

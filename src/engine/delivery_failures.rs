@@ -12,46 +12,32 @@
 //! failure of another shard of the same division, and the success of a fan-out
 //! parent only failures of fan-out parents. A dry run proves nothing.
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Job, JobError, Options, Runner, context};
+use crate::alerts::kinds::SCHEDULE_FAILING;
 use crate::database::{self, TxLimits, Unprepared};
+use crate::qstash::callback::Callback;
+use crate::qstash::schedules::Schedules;
 
 mod alert;
-mod attribution;
 mod rows;
 
 pub(super) use alert::resolve_after_success;
 
-/// The kind of the alert, the first part of its key.
-const KIND: &str = "schedule_failing";
+/// The `log_type` of its lines in `system_logs`.
+const LOG_TYPE: &str = "cron_schedule_failing";
 
 /// A message that QStash has given up on, as far as it is known.
 #[derive(Debug, Clone)]
 pub struct FailedMessage {
-    /// Its id, the same over all its deliveries.
-    pub message_id: String,
     /// The job it was for.
     pub job: &'static Job,
-    /// The schedule it came from; a continuation comes from none.
-    pub schedule_id: Option<String>,
     /// What it asked of the job, where that can be read.
     pub options: Option<Options>,
-    /// The HTTP status of the last answer.
-    pub status: Option<i32>,
-    /// Deliveries after the first.
-    pub retried: Option<i32>,
-    /// The most there could have been.
-    pub max_retries: Option<i32>,
-    /// Its place among QStash's dead letters.
-    pub dlq_id: Option<String>,
-    /// The address that was called. Holds no secret.
-    pub url: Option<String>,
-    /// The beginning of the last answer. Holds no secret.
-    pub response: Option<String>,
-    /// When it was to be delivered first, on QStash's clock.
-    pub due_at: Option<DateTime<Utc>>,
+    /// What QStash reports. Its address and its answer hold no secret.
+    pub callback: Callback,
 }
 
 /// What came of a failed message.
@@ -91,11 +77,14 @@ impl Runner {
 
 async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
     lock(Unprepared(db), failed.job).await?;
-    let schedule = failed.counts_for(Unprepared(db)).await?;
+    let (callback, options) = (&failed.callback, failed.options.as_ref());
+    let schedule_id = callback.schedule_id.as_deref();
+    let continues = options.and_then(|options| options.continuation_of);
+    let (schedule, _) = attribution(Unprepared(db), failed.job, schedule_id, continues).await?;
     let recorded = match rows::insert(Unprepared(db), failed, &schedule).await? {
         None => return Ok((Recorded::Duplicate, schedule)),
         Some(row) if row.has_recovered => Recorded::AlreadyRecovered,
-        Some(_) if failed.scope().dry_run => Recorded::DryRun,
+        Some(_) if options.is_some_and(|options| options.dry_run) => Recorded::DryRun,
         Some(row) => alert::open(Unprepared(db), failed, &schedule, row.received_at).await?,
     };
     rows::log(Unprepared(db), failed, &schedule, recorded).await?;
@@ -116,65 +105,54 @@ impl Recorded {
     }
 }
 
-impl FailedMessage {
-    /// The schedule that the alert of this message is about.
-    async fn counts_for(&self, db: Unprepared<'_>) -> sqlx::Result<String> {
-        let continues = self.options.as_ref().and_then(|it| it.continuation_of);
-        let schedule_id = self.schedule_id.as_deref();
-        let attribution = attribution::of(db, self.job, schedule_id, continues).await?;
-        Ok(attribution.schedule_id)
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::of(self.options.as_ref().unwrap_or(&Options::default()))
-    }
-
-    fn title(&self) -> String {
-        format!("QStash has given up on {}", self.job.name)
-    }
-
-    /// What was answered in the end, for people.
-    fn in_words(&self) -> String {
-        let attempts = self.retried.map_or_else(
-            || "all attempts".to_owned(),
-            |retried| format!("{} attempts", retried + 1),
-        );
-        let answer = self
-            .status
-            .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        format!("{} after {attempts} ({answer})", self.title())
-    }
-}
-
-/// Which part of a job a message is about.
-struct Scope {
-    shard: i32,
-    shards: i32,
-    is_fan_out: bool,
-    dry_run: bool,
-}
-
-impl Scope {
-    fn of(options: &Options) -> Self {
-        let (shard, shards) = options.shard_of();
-        Self {
-            shard,
-            shards,
-            is_fan_out: options.fan_out.is_some(),
-            dry_run: options.dry_run,
-        }
-    }
-}
-
 /// Lets no other transaction decide about this job's failures until this one
 /// ends: neither would see what the other is about to commit.
 async fn lock(db: Unprepared<'_>, job: &Job) -> sqlx::Result<()> {
     sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1 || ':' || $2, 0))",
-        KIND,
-        job.name,
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        SCHEDULE_FAILING.key(job.name),
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The schedule of a message of `schedule_id`, delivered by QStash, that
+/// continues the run `continues`; and whether QStash began it, and no person.
+///
+/// A continuation and a shard come from no schedule, but do the work of the
+/// one that began their chain. Any other message without a schedule belongs to
+/// the job's schedule.
+async fn attribution(
+    db: Unprepared<'_>,
+    job: &Job,
+    schedule_id: Option<&str>,
+    continues: Option<Uuid>,
+) -> sqlx::Result<(String, bool)> {
+    let mut found = (schedule_id.map(str::to_owned), true);
+    if let (None, Some(run_id)) = (schedule_id, continues) {
+        let chain = sqlx::query!(
+            r#"
+            select coalesce(chain_schedule_id, schedule_id) as schedule_id,
+                   coalesce(chain_trigger, trigger) = 'qstash' as "is_by_qstash!"
+              from job_runs
+             where id = $1
+               and job = $2
+            "#,
+            run_id,
+            job.name,
+        )
+        .fetch_optional(db)
+        .await?;
+        found = chain.map_or(found, |chain| (chain.schedule_id, chain.is_by_qstash));
+    }
+    let schedule_id = found.0.unwrap_or_else(|| schedule_of(job).to_owned());
+    Ok((schedule_id, found.1))
+}
+
+/// The job's schedule, or the job where it has none.
+fn schedule_of(job: &Job) -> &str {
+    Schedules::deployed()
+        .of(job.name)
+        .map_or(job.name, |schedule| schedule.id.as_str())
 }

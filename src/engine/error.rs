@@ -17,6 +17,16 @@ pub enum JobError {
 }
 
 impl JobError {
+    /// What failed, and what was being done.
+    pub(super) fn failed(what: &'static str, error: impl Into<anyhow::Error>) -> Self {
+        Self::Failed(error.into().context(what))
+    }
+
+    /// Something that did not answer in time.
+    pub(super) fn unreachable(what: &'static str) -> Self {
+        Self::Unreachable(anyhow::Error::msg(what))
+    }
+
     /// What the database said, when it was the database that stopped us.
     #[must_use]
     pub fn fault(&self) -> Fault {

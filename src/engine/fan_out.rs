@@ -11,14 +11,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::begin::Started;
 use super::options::Shard;
-use super::{
-    Call, Completion, Fence, Job, JobError, JobOutcome, Options, Publisher, Runner, context,
-};
+use super::{Call, Completion, Fence, JobError, JobOutcome, Options, Publisher, Runner, context};
 use crate::database::{self, TxLimits, Unprepared};
 use crate::qstash::client::{Failure, Message, Published};
 
@@ -53,22 +51,12 @@ struct Refused {
 impl Runner {
     /// Publishes the shards that `call` asks for.
     pub(super) async fn fan_out(&self, call: &Call, started: &Started, count: u32) -> JobOutcome {
-        let progress = watch::Sender::default();
-        let fence = Fence::new(
-            self.db.clone(),
-            started.lease.clone(),
-            self.settings.lock_timeout,
-            false,
-            progress,
-        );
+        let fence = Fence::new(self, &started.lease, false, watch::Sender::default());
         let mut results = Results::default();
         let published = fence.with_heartbeat(self.publish_all(call, started, count, &mut results));
         let end = published.await.flatten().map(|()| Completion::Done);
-        let ids: Vec<String> = results
-            .shards
-            .iter()
-            .map(|it| it.message_id.clone())
-            .collect();
+        let ids = results.shards.iter().map(|it| it.message_id.clone());
+        let ids: Vec<String> = ids.collect();
         self.note_published(started.lease.run_id, &ids).await;
         results.shards_published = results.shards.len();
         JobOutcome {
@@ -84,7 +72,10 @@ impl Runner {
         count: u32,
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let publisher = self.publisher.as_ref().ok_or_else(no_publisher)?;
+        let publisher = self.publisher.as_ref().ok_or_else(|| {
+            let why = "fan_out needs QSTASH_TOKEN: set it, or leave fan_out out";
+            JobError::Failed(anyhow::Error::msg(why))
+        })?;
         let earlier = self.published_before(call).await?;
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         let (known, missing): (Vec<u16>, Vec<u16>) =
@@ -100,7 +91,7 @@ impl Runner {
         }
         let answers = tokio::time::timeout(TIMEOUT, publisher.client.batch(&messages))
             .await
-            .map_err(|_| JobError::Unreachable(anyhow::anyhow!("QStash did not answer in time")))?
+            .map_err(|_| JobError::unreachable("QStash did not answer in time"))?
             .map_err(publish_error)?;
         results.add(missing, answers)
     }
@@ -112,7 +103,20 @@ impl Runner {
         };
         let tries = async {
             let mut tx = database::begin(&self.db, TxLimits::READ).await?;
-            shards_of_tries(Unprepared(&mut tx), call.job, message_id).await
+            sqlx::query_scalar!(
+                r#"
+                select results -> 'shards' as "shards!"
+                  from job_runs
+                 where message_id = $1
+                   and job = $2
+                   and results ? 'shards'
+                 order by attempt
+                "#,
+                message_id,
+                call.job.name,
+            )
+            .fetch_all(Unprepared(&mut tx))
+            .await
         };
         let tries = tries
             .await
@@ -184,31 +188,4 @@ fn publish_error(failure: Failure) -> JobError {
         }
         _ => JobError::Failed(failure.into()),
     }
-}
-
-fn no_publisher() -> JobError {
-    JobError::Failed(anyhow::anyhow!(
-        "fan_out needs QSTASH_TOKEN: set it, or leave fan_out out"
-    ))
-}
-
-async fn shards_of_tries(
-    db: Unprepared<'_>,
-    job: &Job,
-    message_id: &str,
-) -> sqlx::Result<Vec<Value>> {
-    sqlx::query_scalar!(
-        r#"
-        select results -> 'shards' as "shards!"
-          from job_runs
-         where message_id = $1
-           and job = $2
-           and results ? 'shards'
-         order by attempt
-        "#,
-        message_id,
-        job.name,
-    )
-    .fetch_all(db)
-    .await
 }

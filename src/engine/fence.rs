@@ -17,7 +17,7 @@ use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
-use super::{JobError, Lease, context, lease, ledger};
+use super::{JobError, Lease, Runner, context, lease, ledger};
 use crate::database::{self, TxLimits, Unprepared};
 
 /// The only way a job commits.
@@ -31,19 +31,18 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// A fence around `lease`; with `dry_run` nothing is ever committed.
-    #[must_use]
-    pub fn new(
-        db: PgPool,
-        lease: Lease,
-        lock_timeout: Duration,
+    /// A fence around the lease of a run; with `dry_run` nothing is ever
+    /// committed.
+    pub(super) fn new(
+        runner: &Runner,
+        lease: &Lease,
         dry_run: bool,
         progress: watch::Sender<Value>,
     ) -> Self {
         Self {
-            db,
-            lease,
-            lock_timeout,
+            db: runner.db.clone(),
+            lease: lease.clone(),
+            lock_timeout: runner.settings.lock_timeout,
             dry_run: dry_run.then(Mutex::default),
             progress,
         }
@@ -146,7 +145,7 @@ impl Fence {
 
     async fn renewed(&self) -> Result<Transaction<'static, Postgres>, JobError> {
         let mut tx = self.begin().await?;
-        if lease::renew(Unprepared(&mut tx), &self.lease)
+        if lease::extend(Unprepared(&mut tx), &self.lease, self.lease.ttl)
             .await
             .map_err(context("renew the lease"))?
         {
@@ -207,9 +206,8 @@ impl Batch<'_> {
     /// # Errors
     /// When the database refuses; whether it had committed is then unknown.
     pub async fn commit(mut self, results: &impl Serialize) -> Result<(), JobError> {
-        let results = serde_json::to_value(results).map_err(|error| {
-            JobError::Failed(anyhow::Error::new(error).context("write results"))
-        })?;
+        let results = serde_json::to_value(results)
+            .map_err(|error| JobError::failed("write results", error))?;
         match self.tx {
             BatchTx::DryRun(_) => {
                 self.tx

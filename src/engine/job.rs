@@ -93,9 +93,7 @@ pub fn with_json_results<'a, R: Default + Serialize + Send>(
             Ok(results) => JobOutcome { results, end },
             Err(error) => JobOutcome {
                 results: Value::Null,
-                end: end.and(Err(JobError::Failed(
-                    anyhow::Error::new(error).context("write results"),
-                ))),
+                end: end.and(Err(JobError::failed("write results", error))),
             },
         }
     }

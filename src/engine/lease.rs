@@ -188,9 +188,10 @@ pub(super) async fn take(
     })
 }
 
-/// Renews the lease; `false` when another run holds it by now.
-pub(super) async fn renew(db: Unprepared<'_>, lease: &Lease) -> Result<bool> {
-    let renewed = sqlx::query!(
+/// Lets the lease last `ttl` from now; none at all frees it. `false` when
+/// another run holds it by now.
+pub(super) async fn extend(db: Unprepared<'_>, lease: &Lease, ttl: Duration) -> Result<bool> {
+    let extended = sqlx::query!(
         "update job_leases
             set expires_at = clock_timestamp() + make_interval(secs => $5)
           where job = $1
@@ -201,30 +202,11 @@ pub(super) async fn renew(db: Unprepared<'_>, lease: &Lease) -> Result<bool> {
         lease.shard,
         lease.epoch,
         lease.run_id,
-        lease.ttl.as_secs_f64(),
+        ttl.as_secs_f64(),
     )
     .execute(db)
     .await?;
-    Ok(renewed.rows_affected() == 1)
-}
-
-/// Frees the lease; `false` when another run holds it by now.
-pub(super) async fn free(db: Unprepared<'_>, lease: &Lease) -> Result<bool> {
-    let freed = sqlx::query!(
-        "update job_leases
-            set expires_at = clock_timestamp()
-          where job = $1
-            and shard = $2
-            and epoch = $3
-            and run_id = $4",
-        lease.job,
-        lease.shard,
-        lease.epoch,
-        lease.run_id,
-    )
-    .execute(db)
-    .await?;
-    Ok(freed.rows_affected() == 1)
+    Ok(extended.rows_affected() == 1)
 }
 
 /// The live run that keeps `call` from its rows, where it will not do the work

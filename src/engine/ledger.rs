@@ -8,7 +8,7 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::lease::Part;
-use super::{Call, Run, Status};
+use super::{Call, Job, Run, Status, totals};
 use crate::database::Unprepared;
 
 /// The run that spent this token.
@@ -16,10 +16,7 @@ pub(super) async fn by_jti(db: Unprepared<'_>, jti: &str) -> Result<Option<Run>>
     let id = sqlx::query_scalar!("select id from job_runs where signature_jti = $1", jti)
         .fetch_optional(Unprepared(db.0))
         .await?;
-    match id {
-        Some(id) => Run::find(db, id).await,
-        None => Ok(None),
-    }
+    Run::find(db, id).await
 }
 
 /// The latest run of this message.
@@ -40,30 +37,23 @@ pub(super) async fn by_message(
     )
     .fetch_optional(Unprepared(db.0))
     .await?;
-    match id {
-        Some(id) => Run::find(db, id).await,
-        None => Ok(None),
-    }
+    Run::find(db, id).await
 }
 
-/// What a new row begins as.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) id: Uuid,
-    pub(super) part: Part,
-    pub(super) attempt: i32,
-    pub(super) epoch: Option<i64>,
-    /// Skipped rows are settled as they are written.
-    pub(super) skipped_because: Option<&'static str>,
-}
-
-/// Writes a new row, dated by the database's clock. What QStash delivers for
-/// no schedule belongs to what began the chain that it continues.
-pub(super) async fn insert(db: Unprepared<'_>, call: &Call, entry: &Entry) -> Result<()> {
-    let caller = &call.caller;
-    let status = match entry.skipped_because {
-        Some(_) => Status::Skipped,
-        None => Status::Running,
+/// Writes a new row, dated by the database's clock: with the epoch of its
+/// lease, or settled as skipped, with the reason. What QStash delivers for no
+/// schedule belongs to what began the chain that it continues.
+pub(super) async fn insert(
+    db: Unprepared<'_>,
+    call: &Call,
+    id: Uuid,
+    attempt: i32,
+    epoch: std::result::Result<i64, &str>,
+) -> Result<()> {
+    let (caller, part) = (&call.caller, Part::of(call));
+    let (status, results) = match epoch {
+        Ok(_) => (Status::Running, json!({})),
+        Err(reason) => (Status::Skipped, why_skipped(call, reason)),
     };
     let options = serde_json::to_value(&call.options).unwrap_or_default();
     sqlx::query!(
@@ -88,22 +78,22 @@ pub(super) async fn insert(db: Unprepared<'_>, call: &Call, entry: &Entry) -> Re
            left join job_runs before
              on before.id = $17
             and before.job = $2",
-        entry.id,
+        id,
         call.job.name,
-        entry.part.shard,
-        entry.part.count,
+        part.shard,
+        part.count,
         caller.trigger.name(),
         caller.actor,
         caller.reason,
         caller.message_id,
         caller.schedule_id,
-        entry.attempt,
+        attempt,
         caller.jti,
         options,
         call.options.dry_run,
         status.name(),
-        entry.epoch,
-        first_results(call, entry),
+        epoch.ok(),
+        results,
         call.options.continuation_of,
     )
     .execute(db)
@@ -111,12 +101,8 @@ pub(super) async fn insert(db: Unprepared<'_>, call: &Call, entry: &Entry) -> Re
     Ok(())
 }
 
-/// The results of a new row: why it was skipped, and what that means for a
-/// chain.
-fn first_results(call: &Call, entry: &Entry) -> Value {
-    let Some(reason) = entry.skipped_because else {
-        return json!({});
-    };
+/// The results of a skipped run: the reason, and what that means for a chain.
+fn why_skipped(call: &Call, reason: &str) -> Value {
     let mut results = json!({ "reason": reason });
     if call.options.continuation_of.is_some() {
         let then = match reason {
@@ -215,26 +201,48 @@ pub(super) async fn note_results(db: Unprepared<'_>, run_id: Uuid, results: &Val
     Ok(())
 }
 
-/// Writes the run's line in `system_logs`; a dry run has none.
-pub(super) async fn log(db: Unprepared<'_>, log_type: &str, run: &Run) -> Result<()> {
-    if run.dry_run {
-        return Ok(());
+/// Logs a run that was settled in this transaction, unless it was a dry run,
+/// and adds it to the totals.
+pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
+    if !run.dry_run {
+        let details = json!({
+            "job": run.job,
+            "status": run.status.name(),
+            "duration_ms": run.duration_ms,
+            "results": run.results,
+            "error": run.error,
+        });
+        let (level, id) = (run.status.level(), Some(run.id));
+        log(
+            Unprepared(db.0),
+            job.log_type,
+            level,
+            run.message(),
+            details,
+            id,
+        )
+        .await?;
     }
-    let details = json!({
-        "job": run.job,
-        "status": run.status.name(),
-        "duration_ms": run.duration_ms,
-        "results": run.results,
-        "error": run.error,
-    });
+    totals::count(db, job).await
+}
+
+/// Writes a line in `system_logs`.
+pub(super) async fn log(
+    db: Unprepared<'_>,
+    log_type: &str,
+    level: &str,
+    message: String,
+    details: Value,
+    run_id: Option<Uuid>,
+) -> Result<()> {
     sqlx::query!(
         r#"insert into system_logs ("timestamp", log_type, level, message, details, run_id)
            values (clock_timestamp(), $1, $2, $3, $4, $5)"#,
         log_type,
-        run.status.level(),
-        run.message(),
+        level,
+        message,
         details,
-        run.id,
+        run_id,
     )
     .execute(db)
     .await?;

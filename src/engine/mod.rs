@@ -9,9 +9,7 @@
 
 pub mod batch;
 mod begin;
-mod budget;
 mod call;
-mod checkpoint;
 mod context;
 mod continuation;
 pub mod delivery_failures;
@@ -29,12 +27,9 @@ mod run;
 mod runner;
 mod settle;
 mod totals;
-mod work;
 
-pub use budget::Budget;
 pub use call::{Answer, Call, Caller, Trigger};
-pub use checkpoint::Checkpoint;
-pub use context::JobContext;
+pub use context::{Budget, Checkpoint, JobContext};
 pub use continuation::{Continuation, NotContinued};
 pub use error::{JobError, context};
 pub use fence::{Batch, Fence};

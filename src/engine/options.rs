@@ -27,7 +27,7 @@ const SHARDS: RangeInclusive<u32> = 2..=64;
 #[into_params(parameter_in = Query)]
 pub struct Options {
     /// Change nothing; answer with exactly what would be done.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     /// Judge as of that moment; rows dated later are not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<u32>,
     /// Do the work again although it was done before.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// The run whose rest this one does; set by the service itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,10 +212,10 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let how = || "a shard is written 0/4: its index, from 0, and how many there are".to_owned();
-        let (index, count) = text.split_once('/').ok_or_else(how)?;
-        let index = index.parse().map_err(|_| how())?;
-        let count = count.parse().map_err(|_| how())?;
+        let (index, count) = text
+            .split_once('/')
+            .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)))
+            .ok_or("a shard is written 0/4: its index, from 0, and how many there are")?;
         Self::try_from(ShardInput::Fields { index, count })
     }
 }
@@ -243,12 +243,4 @@ fn typed(value: String) -> Value {
     value
         .parse::<u64>()
         .map_or_else(|_| Value::String(value), Value::from)
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

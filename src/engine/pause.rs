@@ -7,10 +7,9 @@
 //! it are not expected.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use super::{Job, JobError, Runner, context};
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, TxLimits};
 
 /// The longest pause with an end, as an interval of Postgres.
 const MAX_PAUSE: &str = "1 year";
@@ -27,86 +26,60 @@ pub struct NewPause {
 impl Runner {
     /// Pauses `job`, in place of any pause before; `false` when `until` has
     /// passed or lies more than a year ahead, by the database's clock.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn pause(
+    pub(crate) async fn pause(
         &self,
         job: &Job,
         pause: &NewPause,
         by: Option<&str>,
     ) -> Result<bool, JobError> {
-        let paused = write_pause(&self.db, job.name, pause, by).await;
-        paused.map_err(context("pause the job"))
+        let paused = sqlx::query!(
+            "with paused as (
+                insert into job_pauses as p (job, reason, paused_by, paused_at, until)
+                select $1, $2, $3::text, clock_timestamp(), $4::timestamptz
+                 where $4::timestamptz is null
+                    or $4::timestamptz between clock_timestamp()
+                                           and clock_timestamp() + $5::text::interval
+                    on conflict (job) do update
+                   set reason = excluded.reason,
+                       paused_by = excluded.paused_by,
+                       paused_at = excluded.paused_at,
+                       until = excluded.until
+                returning p.job, p.reason, p.paused_at, p.until
+            )
+            insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
+            select 'local.job.paused', 'job', job, coalesce($3::text, 'operator'),
+                   jsonb_build_object('reason', reason, 'until', until), paused_at
+              from paused",
+            job.name,
+            pause.reason,
+            by,
+            pause.until,
+            MAX_PAUSE,
+        );
+        let written = database::execute(&self.db, TxLimits::CONTROL, paused).await;
+        Ok(written.map_err(context("pause the job"))? == 1)
     }
 
     /// Ends the pause of `job`; `false` when there was none.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
-        let resumed = end_pause(&self.db, job.name, by).await;
-        resumed.map_err(context("resume the job"))
+    pub(crate) async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
+        let resumed = sqlx::query!(
+            "with resumed as (
+                update job_pauses
+                   set until = clock_timestamp()
+                 where job = $1
+                   and (until is null or until > clock_timestamp())
+                returning job, reason, paused_by, paused_at, until
+            )
+            insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
+            select 'local.job.resumed', 'job', job, coalesce($2::text, 'operator'),
+                   jsonb_build_object('reason', reason, 'paused_by', paused_by,
+                                      'paused_at', paused_at),
+                   until
+              from resumed",
+            job.name,
+            by,
+        );
+        let written = database::execute(&self.db, TxLimits::CONTROL, resumed).await;
+        Ok(written.map_err(context("resume the job"))? == 1)
     }
-}
-
-async fn write_pause(
-    db: &PgPool,
-    job: &str,
-    pause: &NewPause,
-    by: Option<&str>,
-) -> sqlx::Result<bool> {
-    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let written = sqlx::query!(
-        "with paused as (
-            insert into job_pauses as p (job, reason, paused_by, paused_at, until)
-            select $1, $2, $3::text, clock_timestamp(), $4::timestamptz
-             where $4::timestamptz is null
-                or $4::timestamptz between clock_timestamp()
-                                       and clock_timestamp() + $5::text::interval
-                on conflict (job) do update
-               set reason = excluded.reason,
-                   paused_by = excluded.paused_by,
-                   paused_at = excluded.paused_at,
-                   until = excluded.until
-            returning p.job, p.reason, p.paused_at, p.until
-        )
-        insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
-        select 'local.job.paused', 'job', job, coalesce($3::text, 'operator'),
-               jsonb_build_object('reason', reason, 'until', until), paused_at
-          from paused",
-        job,
-        pause.reason,
-        by,
-        pause.until,
-        MAX_PAUSE,
-    )
-    .execute(Unprepared(&mut tx))
-    .await?;
-    tx.commit().await?;
-    Ok(written.rows_affected() == 1)
-}
-
-async fn end_pause(db: &PgPool, job: &str, by: Option<&str>) -> sqlx::Result<bool> {
-    let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let written = sqlx::query!(
-        "with resumed as (
-            update job_pauses
-               set until = clock_timestamp()
-             where job = $1
-               and (until is null or until > clock_timestamp())
-            returning job, reason, paused_by, paused_at, until
-        )
-        insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
-        select 'local.job.resumed', 'job', job, coalesce($2::text, 'operator'),
-               jsonb_build_object('reason', reason, 'paused_by', paused_by, 'paused_at', paused_at),
-               until
-          from resumed",
-        job,
-        by,
-    )
-    .execute(Unprepared(&mut tx))
-    .await?;
-    tx.commit().await?;
-    Ok(written.rows_affected() == 1)
 }

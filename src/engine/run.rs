@@ -7,14 +7,28 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::Result;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::database::Unprepared;
 
 /// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    ToSchema,
+    sqlx::Type,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
     /// In progress, or dead and not yet found.
@@ -127,9 +141,20 @@ impl Run {
         .await
     }
 
-    /// The run of that id.
-    pub(crate) async fn find(db: Unprepared<'_>, id: Uuid) -> Result<Option<Self>> {
-        Ok(Self::of_ids(db, &[id]).await?.pop())
+    /// The run of that id, if there is an id and a run.
+    pub(crate) async fn find(
+        db: Unprepared<'_>,
+        id: impl Into<Option<Uuid>>,
+    ) -> Result<Option<Self>> {
+        match id.into() {
+            Some(id) => Ok(Self::of_ids(db, &[id]).await?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// The run of that id, which must be there.
+    pub(super) async fn get(db: Unprepared<'_>, id: Uuid) -> Result<Self> {
+        Self::find(db, id).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
     /// Whether a message or a run shows that its rest was asked for.
@@ -173,35 +198,10 @@ pub fn summary_with(results: &Value, entry: impl Fn(&str, &Value) -> Option<Stri
 }
 
 impl Status {
-    /// Every status there is.
-    pub const ALL: [Self; 7] = [
-        Self::Running,
-        Self::Succeeded,
-        Self::Partial,
-        Self::Skipped,
-        Self::Failed,
-        Self::Fenced,
-        Self::Abandoned,
-    ];
-
     /// The word in `job_runs.status`, in answers and in logs.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Partial => "partial",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-            Self::Fenced => "fenced",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    /// The status of that name, if there is one.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+        self.into()
     }
 
     /// Whether a redelivery of its message is answered from the ledger

@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::begin::{self, Decision};
-use super::settle;
-use super::{Answer, Budget, Call, Checkpoint, Completion, JobError, Publisher, Registry, Run};
+use super::begin::{self, Decision, Started};
+use super::{
+    Answer, Budget, Call, Checkpoint, Completion, Fence, JobContext, JobError, JobOutcome,
+    Publisher, Registry, Run, settle,
+};
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
@@ -72,11 +74,7 @@ impl Runner {
         self.tasks
             .spawn(task.in_current_span())
             .await
-            .unwrap_or_else(|error| {
-                Err(JobError::Failed(
-                    anyhow::Error::new(error).context("the task of the run panicked"),
-                ))
-            })
+            .unwrap_or_else(|panic| Err(JobError::failed("the task of the run panicked", panic)))
     }
 
     /// Performs `call` here and now; `progress` shows the results so far.
@@ -113,6 +111,56 @@ impl Runner {
             unreachable,
             continuation,
         })
+    }
+
+    /// Lets the job work; what its batches noted counts, however it ends. Its
+    /// checkpoint is where a continuation begins.
+    async fn work(
+        &self,
+        call: &Call,
+        started: &Started,
+        budget: Budget,
+        progress: &watch::Sender<Value>,
+    ) -> (JobOutcome, Arc<Checkpoint>) {
+        let checkpoint = Arc::new(Checkpoint::new(started.checkpoint.clone()));
+        let dry_run = call.options.dry_run;
+        let ctx = JobContext {
+            db: self.db.clone(),
+            now: started.now,
+            options: call.options.clone(),
+            budget,
+            checkpoint: Arc::clone(&checkpoint),
+            fence: Fence::new(self, &started.lease, dry_run, progress.clone()),
+            stripe: self.stripe.clone(),
+            resend: self.resend.clone(),
+            links: self.links.clone(),
+        };
+        (self.run_job(call, ctx, progress).await, checkpoint)
+    }
+
+    async fn run_job(
+        &self,
+        call: &Call,
+        ctx: JobContext,
+        progress: &watch::Sender<Value>,
+    ) -> JobOutcome {
+        let run = call.job.run;
+        let mut task = tokio::spawn(async move { run(&ctx).await }.in_current_span());
+        // What its batches noted is committed, and so it counts.
+        let stopped = |error| JobOutcome {
+            results: progress.borrow().clone(),
+            end: Err(error),
+        };
+        let overtime = self.settings.budget + OVERTIME;
+        match tokio::time::timeout(overtime, &mut task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => stopped(JobError::failed("the job panicked", panic)),
+            Err(_) => {
+                task.abort();
+                let why = "the job did not end in time: check that the database answers";
+                stopped(JobError::unreachable(why))
+            }
+        }
     }
 
     /// A process that was killed after it had settled a partial run may not

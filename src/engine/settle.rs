@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::{
     Call, Checkpoint, Completion, JobError, JobOutcome, Lease, Run, Status, context,
-    delivery_failures, lease, ledger, totals,
+    delivery_failures, lease, ledger,
 };
 use crate::database::{self, TxLimits, Unprepared};
 
@@ -48,7 +48,7 @@ async fn settle_once(
     checkpoint: &Checkpoint,
 ) -> sqlx::Result<Run> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let is_still_ours = lease::free(Unprepared(&mut tx), lease).await?;
+    let is_still_ours = lease::extend(Unprepared(&mut tx), lease, Duration::ZERO).await?;
     let (status, error) = final_status(outcome, is_still_ours);
     let settled = ledger::finish(
         Unprepared(&mut tx),
@@ -59,12 +59,10 @@ async fn settle_once(
         checkpoint.latest().filter(|_| status == Status::Partial),
     )
     .await?;
-    let run = Run::find(Unprepared(&mut tx), lease.run_id).await?;
-    let run = run.ok_or(sqlx::Error::RowNotFound)?;
+    let run = Run::get(Unprepared(&mut tx), lease.run_id).await?;
     // An earlier try whose answer was lost had settled it already.
     if settled {
-        ledger::log(Unprepared(&mut tx), call.job.log_type, &run).await?;
-        totals::count(Unprepared(&mut tx), call.job).await?;
+        ledger::record_end(Unprepared(&mut tx), call.job, &run).await?;
         if run.status == Status::Succeeded {
             delivery_failures::resolve_after_success(Unprepared(&mut tx), call, run.id).await?;
         }

@@ -42,7 +42,8 @@ pub(super) async fn note(
         .map_err(|unreadable| Refusal::bad_callback(&unreadable.to_string(), ""))?;
     let failed = failed(&app, callback)?;
     let (noted, schedule_id) = app.runner.record_failure(&failed).await?;
-    let (job, message_id, alert) = (failed.job.name, failed.message_id, noted.name());
+    let (job, message_id) = (failed.job.name, failed.callback.message_id);
+    let alert = noted.name();
     if matches!(noted, Recorded::Created | Recorded::Repeated) {
         tracing::error!(job, message_id, schedule_id, alert, "QStash has given up");
     } else {
@@ -81,27 +82,26 @@ pub(super) struct FailureNoted {
     message: &'static str,
 }
 
-fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
+fn failed(app: &App, mut callback: Callback) -> Result<FailedMessage, Refusal> {
     let public_url = app.guard.verification.as_ref();
     let public_url = public_url.map(|verification| verification.public_url.as_str());
     let job =
         job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(app, &callback))?;
     let redact = |text: String| app.guard.redact(&text);
-    let options = options(&callback);
+    // No text in Postgres may hold a NUL, which would also hide a secret by
+    // being between its letters.
+    let beginning = |text: String| {
+        redact(text.replace('\0', ""))
+            .chars()
+            .take(MOST_RESPONSE)
+            .collect()
+    };
+    callback.url = callback.url.map(redact);
+    callback.answer = callback.answer.map(beginning);
     Ok(FailedMessage {
-        message_id: callback.message_id,
         job,
-        schedule_id: callback.schedule_id,
-        options,
-        status: callback.status,
-        retried: callback.retried,
-        max_retries: callback.max_retries,
-        dlq_id: callback.dlq_id,
-        url: callback.url.map(redact),
-        response: callback
-            .answer
-            .map(|answer| beginning(&redact(without_nuls(&answer)))),
-        due_at: callback.due_at,
+        options: options(&callback),
+        callback,
     })
 }
 
@@ -144,16 +144,6 @@ fn foreign(app: &App, callback: &Callback) -> Refusal {
     );
     let message = "neither its url nor its scheduleId names a job of this service";
     Refusal::bad_callback(message, &app.guard.redact(&about))
-}
-
-/// Without what no text in Postgres may hold. Between the letters of a secret
-/// it would hide that there is one.
-fn without_nuls(text: &str) -> String {
-    text.replace('\0', "")
-}
-
-fn beginning(text: &str) -> String {
-    text.chars().take(MOST_RESPONSE).collect()
 }
 
 fn sentence(recorded: Recorded) -> &'static str {

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{App, Refusal};
+use super::{App, Refusal, now};
 use crate::config::{self, Verification};
 use crate::engine::{Caller, Trigger};
 use crate::qstash::signature;
@@ -66,23 +66,30 @@ impl Verified {
         trigger: Trigger,
         most: usize,
     ) -> Result<Self, Refusal> {
-        let OriginalUri(uri) = request
-            .extract_parts()
-            .await
-            .unwrap_or(OriginalUri(request.uri().clone()));
+        let Ok(OriginalUri(uri)) = request.extract_parts().await;
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
         let body = read(&headers, body, most).await?;
-        let caller = match (trigger, &app.guard.verification) {
-            (Trigger::Qstash, Some(verification)) => {
-                let jti = verify(&headers, &body, &uri, verification)?;
-                Caller {
-                    jti: Some(jti),
-                    ..scheduler(&headers)
-                }
-            }
-            (Trigger::Qstash, None) => scheduler(&headers),
-            _ => operator(&headers),
+        let text = |name| text(&headers, name);
+        let verification = app.guard.verification.as_ref();
+        let caller = match trigger {
+            // What QStash says about its delivery:
+            // <https://upstash.com/docs/qstash/howto/receiving>.
+            Trigger::Qstash => Caller {
+                trigger,
+                message_id: text("upstash-message-id"),
+                schedule_id: text("upstash-schedule-id"),
+                jti: verification
+                    .map(|verification| verify(&headers, &body, &uri, verification))
+                    .transpose()?,
+                ..Caller::default()
+            },
+            _ => Caller {
+                trigger,
+                actor: text("x-actor"),
+                reason: text("x-reason"),
+                ..Caller::default()
+            },
         };
         let query = uri.query().unwrap_or_default().to_owned();
         Ok(Self {
@@ -169,12 +176,7 @@ fn verify(
     let keys = verification
         .keys
         .for_region(text(headers, "upstash-region").as_deref());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a token is judged by the wall clock, here alone"
-    )]
-    let now = chrono::Utc::now();
-    signature::verify(token, body, &url, keys, now, chrono::Duration::zero())
+    signature::verify(token, body, &url, keys, now(), chrono::Duration::zero())
         .map(|accepted| accepted.jti)
         .map_err(|rejection| Refusal::unauthorized(&rejection.to_string()))
 }
@@ -198,26 +200,6 @@ async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Ref
 fn is_too_long(error: &axum::Error) -> bool {
     std::error::Error::source(error)
         .is_some_and(|source| source.to_string().contains("length limit"))
-}
-
-/// What QStash says about its delivery:
-/// <https://upstash.com/docs/qstash/howto/receiving>.
-fn scheduler(headers: &HeaderMap) -> Caller {
-    Caller {
-        trigger: Trigger::Qstash,
-        message_id: text(headers, "upstash-message-id"),
-        schedule_id: text(headers, "upstash-schedule-id"),
-        ..Caller::default()
-    }
-}
-
-fn operator(headers: &HeaderMap) -> Caller {
-    Caller {
-        trigger: Trigger::Operator,
-        actor: text(headers, "x-actor"),
-        reason: text(headers, "x-reason"),
-        ..Caller::default()
-    }
 }
 
 /// A header's text; names have accents, so it need not be ASCII.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::database::readiness::missing_migrations;
+use crate::database::checkup::missing_migrations;
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
@@ -99,10 +99,11 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
+    let (database, migrations) = in_words(missing);
     let ready = Ready {
         status,
-        database: database(missing),
-        migrations: migrations(missing),
+        database,
+        migrations,
     };
     (code, Json(ready))
 }
@@ -141,28 +142,24 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Sched
 
 async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<SchedulesHealth>) {
     tracing::warn!(cause, "Failed to read the deliveries");
-    let missing = missing_migrations(&app.runner.db).await;
+    let (database, migrations) = in_words(missing_migrations(&app.runner.db).await);
     let health = SchedulesHealth {
         status: "unknown",
-        database: Some(database(missing)),
-        migrations: Some(migrations(missing)),
+        database: Some(database),
+        migrations: Some(migrations),
         ..SchedulesHealth::default()
     };
     (StatusCode::SERVICE_UNAVAILABLE, Json(health))
 }
 
-fn database(missing: Option<usize>) -> &'static str {
-    if missing.is_some() {
-        "reached"
-    } else {
-        "unreachable"
-    }
-}
-
-fn migrations(missing: Option<usize>) -> String {
+/// The database and its migrations, in words.
+fn in_words(missing: Option<usize>) -> (&'static str, String) {
     match missing {
-        None => "unknown".to_owned(),
-        Some(0) => "applied".to_owned(),
-        Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
+        None => ("unreachable", "unknown".to_owned()),
+        Some(0) => ("reached", "applied".to_owned()),
+        Some(missing) => {
+            let migrations = format!("{missing} missing; run: jarvis-cron migrate");
+            ("reached", migrations)
+        }
     }
 }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use chrono::{DateTime, Utc};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -80,6 +81,15 @@ impl App {
         let jobs = self.runner.jobs;
         jobs.find(&name).ok_or_else(|| Refusal::unknown_job(jobs))
     }
+}
+
+/// This machine's clock, by which credentials expire.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a token and a link are judged by the wall clock, rows never"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// The whole service as a router.

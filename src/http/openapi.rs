@@ -18,7 +18,7 @@ use utoipa::openapi::{Components, ObjectBuilder, OpenApi};
 use super::App;
 use super::guard::Operator;
 use super::pause::PauseRequest;
-use super::refusal::RefusalBody;
+use super::refusal::Refusal;
 use crate::engine::{Options, Registry};
 
 mod refusals;
@@ -66,7 +66,7 @@ pub(super) fn with_jobs(mut document: OpenApi, jobs: Registry) -> OpenApi {
         description = "Scheduled jobs as plain HTTPS endpoints: called by QStash, kept in Postgres. Times are RFC 3339 in UTC, durations milliseconds, money minor units. Every answer carries X-Request-Id; a method that a route does not have is 405 with Allow.",
     ),
     servers((url = "/", description = "this service")),
-    components(schemas(Options, PauseRequest, RefusalBody)),
+    components(schemas(Options, PauseRequest, Refusal)),
     modifiers(&SecuritySchemes),
 )]
 struct Document;

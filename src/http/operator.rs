@@ -1,10 +1,5 @@
 //! What operators read: the state of the jobs, what they did, their runs.
 //!
-//! `GET /api/jobs`              when each job runs, and its state
-//! `GET /api/jobs/metrics`      what all runs did together
-//! `GET /api/jobs/{job}/runs`   the runs of a job, the latest first
-//! `GET /api/runs/{id}`         one run
-//!
 //! For operators alone: an answer may quote rows. Everything comes from the
 //! ledger, so it is the same on every replica and survives a restart. Changes
 //! nothing.
@@ -14,6 +9,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,9 +17,8 @@ use super::guard::Operator;
 use super::openapi::{JobName, Refuses};
 use super::status::JobStatus;
 use super::{App, JobPath, Refusal};
-use crate::engine::{Job, Registry, Run, Status};
+use crate::engine::{Job, Run, Status};
 use crate::views::history::Page;
-use crate::views::overview::Figures;
 
 mod metrics;
 
@@ -43,23 +38,11 @@ const MOST_RUNS: u16 = 200;
 )]
 pub(super) async fn jobs(_: Operator, State(app): State<App>) -> Result<Json<Jobs>, Refusal> {
     let figures = app.views.figures().await?;
-    let jobs = statuses_of(app.runner.jobs, &figures);
+    let jobs = JobStatus::of_all(app.runner.jobs, &figures);
     Ok(Json(Jobs {
         at: figures.at,
         jobs,
     }))
-}
-
-/// The state of every job, in the order of the registry.
-pub(super) fn statuses_of(jobs: Registry, figures: &Figures) -> Vec<JobStatus> {
-    jobs.iter().map(|job| status_of(job, figures)).collect()
-}
-
-/// The state of one job.
-pub(super) fn status_of(job: &Job, figures: &Figures) -> JobStatus {
-    let standing = figures.standings.get(job.name).cloned().unwrap_or_default();
-    let punctual = figures.punctuality.iter().find(|of| of.job == job.name);
-    JobStatus::of(job, standing, punctual, figures.at)
 }
 
 /// What all runs did together
@@ -199,8 +182,9 @@ impl RunsQuery {
             return Err(Refusal::bad_option(message));
         }
         let status = self.status.map(|word| {
-            Status::find(&word).ok_or_else(|| {
-                let known = Status::ALL.map(Status::name).join(", ");
+            word.parse().map_err(|_| {
+                let known = Status::VARIANTS.iter().map(|status| status.name());
+                let known = known.collect::<Vec<_>>().join(", ");
                 Refusal::bad_option(format!("there is no status {word:?}; there are: {known}"))
             })
         });

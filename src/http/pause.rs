@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use super::cron::is_json;
 use super::guard::{MOST_TEXT, OperatorMutation};
 use super::openapi::{JobName, Refuses};
-use super::operator::status_of;
 use super::status::JobStatus;
 use super::{App, JobPath, Refusal};
 use crate::engine::pause::NewPause;
@@ -63,7 +62,7 @@ pub(super) async fn pause(
     }
     tracing::warn!(job = job.name, actor, reason = wanted.reason, until = ?wanted.until, "Paused a job");
     let figures = app.views.figures().await?;
-    Ok(Json(status_of(job, &figures)))
+    Ok(Json(JobStatus::of(job, &figures)))
 }
 
 /// Let a job run again
@@ -92,7 +91,7 @@ pub(super) async fn resume(
         tracing::warn!(job = job.name, actor, "Resumed a job");
     }
     let figures = app.views.figures().await?;
-    Ok(Json(status_of(job, &figures)))
+    Ok(Json(JobStatus::of(job, &figures)))
 }
 
 fn wanted(mutation: &OperatorMutation) -> Result<NewPause, Refusal> {

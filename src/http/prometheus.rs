@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use strum::VariantArray;
 
 use super::guard::Operator;
 use super::openapi::Refuses;
@@ -59,13 +60,14 @@ fn runs(page: &mut Page, figures: &Figures, jobs: Registry) {
     let help = "Settled runs, dry runs left out, by how they ended.";
     page.family("runs_total", "counter", help);
     for job in jobs.iter() {
-        for status in Status::ALL.map(Status::name) {
-            if status != Status::Running.name() {
-                let totals = figures.totals.get(job.name);
-                let runs = totals.and_then(|totals| totals.runs.get(status).copied());
-                let labels = [("job", job.name), ("status", status)];
-                page.sample("runs_total", &labels, runs.unwrap_or(0));
-            }
+        let settled = Status::VARIANTS
+            .iter()
+            .filter(|status| **status != Status::Running);
+        for status in settled.map(|status| status.name()) {
+            let totals = figures.totals.get(job.name);
+            let runs = totals.and_then(|totals| totals.runs.get(status).copied());
+            let labels = [("job", job.name), ("status", status)];
+            page.sample("runs_total", &labels, runs.unwrap_or(0));
         }
     }
     let help = "Time of the runs that worked to some end: neither skipped nor abandoned.";

@@ -20,15 +20,15 @@ const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-
 /// Seconds after which a caller may try again.
 pub(super) const RETRY_AFTER: u16 = 30;
 
-/// A refusal as it is sent.
-#[derive(Debug, Serialize, ToSchema)]
+/// Why a request was not served, as it is sent.
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Refused, description = "Why a request was not served.", example = json!({
     "success": false,
     "error": "Unauthorized",
     "code": "unauthorized",
     "request_id": "01993f1e-7c1a-7c3e-9d55-0d4f6a0e1b2c",
 }))]
-pub(super) struct RefusalBody {
+pub(super) struct Refusal {
     /// Always false.
     success: bool,
     /// The status in words.
@@ -36,27 +36,20 @@ pub(super) struct RefusalBody {
     /// The same for programs.
     code: &'static str,
     /// The request, as the log and `X-Request-Id` have it.
-    request_id: Uuid,
+    pub(super) request_id: Uuid,
     /// What is wrong and how to fix it; a 401 has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    message: Option<String>,
-}
-
-/// Why a request was not served.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    /// The status in words, for people.
-    pub(super) error: &'static str,
-    /// The same for programs, in snake case.
-    pub(super) code: &'static str,
-    /// What is wrong and how to fix it; a 401 has none.
     pub(super) message: Option<String>,
+    #[serde(skip)]
+    pub(super) status: StatusCode,
     /// What only our log may know.
+    #[serde(skip)]
     pub(super) cause: Option<String>,
+    #[serde(skip)]
     retry_after: Option<u16>,
     /// Which credentials a 401 asks for.
+    #[serde(skip)]
     challenge: &'static str,
 }
 
@@ -69,10 +62,12 @@ impl Refusal {
             status => status.canonical_reason().unwrap_or_default(),
         };
         Self {
-            status,
+            success: false,
             error,
             code,
+            request_id: Uuid::nil(),
             message: None,
+            status,
             cause: None,
             retry_after: None,
             challenge: "Bearer",
@@ -181,17 +176,6 @@ impl Refusal {
         Self {
             retry_after: Some(RETRY_AFTER),
             ..refusal
-        }
-    }
-
-    /// What is sent for the request with this id.
-    pub(super) fn body(self, request_id: Uuid) -> RefusalBody {
-        RefusalBody {
-            success: false,
-            error: self.error,
-            code: self.code,
-            request_id,
-            message: self.message,
         }
     }
 

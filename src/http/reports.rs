@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::guard::Operator;
 use super::openapi::Refuses;
 use super::private::private;
-use super::{App, Refusal};
+use super::{App, Refusal, now};
 use crate::reports::i18n::Language;
 use crate::reports::links::open_report;
 use crate::reports::stored::{self, StoredReport};
@@ -65,12 +65,10 @@ enum Form {
 )]
 pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Response, Refusal> {
     let Asked { slug, week, form } = reader.report;
-    let language = match reader.language.as_deref() {
-        None => None,
-        Some(code) => Some(
-            Language::named(code).ok_or_else(|| Refusal::bad_option("lang must be fr or en"))?,
-        ),
-    };
+    let language = reader.language.as_deref().map(|code| {
+        Language::named(code).ok_or_else(|| Refusal::bad_option("lang must be fr or en"))
+    });
+    let language = language.transpose()?;
     let mut tx = app.views.reading().await?;
     let report = stored::find(&mut tx, &slug, week).await?;
     drop(tx);
@@ -107,15 +105,10 @@ impl FromRequestParts<App> for Reader {
 
 /// Checks a link; answers the query that carries it on.
 fn opened(app: &App, asked: Option<&Asked>, link: Option<(&str, &str)>) -> Result<String, Refusal> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a link is judged by the wall clock, like a token"
-    )]
-    let now = chrono::Utc::now();
     let links = app.runner.links.as_ref();
     match (links, asked, link) {
         (Some(links), Some(asked), Some(link))
-            if open_report(links, &asked.slug, asked.week, link, now) =>
+            if open_report(links, &asked.slug, asked.week, link, now()) =>
         {
             Ok(format!("expires={}&signature={}", link.0, link.1))
         }

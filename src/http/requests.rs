@@ -38,7 +38,8 @@ pub(super) async fn identify(request: Request, next: Next) -> Response {
     response
 }
 
-fn write_out(response: &mut Response, refusal: Refusal, id: Uuid, path: &str) {
+fn write_out(response: &mut Response, mut refusal: Refusal, id: Uuid, path: &str) {
+    refusal.request_id = id;
     let status = refusal.status.as_u16();
     let cause = refusal.cause.as_deref().or(refusal.message.as_deref());
     if refusal.status.is_server_error() {
@@ -46,7 +47,7 @@ fn write_out(response: &mut Response, refusal: Refusal, id: Uuid, path: &str) {
     } else {
         tracing::warn!(status, path, cause, "Refused a request");
     }
-    let (parts, body) = Json(refusal.body(id)).into_response().into_parts();
+    let (parts, body) = Json(refusal).into_response().into_parts();
     *response.body_mut() = body;
     let headers = response.headers_mut();
     headers.extend(parts.headers);

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::engine::{Job, Run};
+use crate::engine::{Job, Registry, Run};
 use crate::qstash::schedules::Schedules;
+use crate::views::overview::Figures;
 use crate::views::punctuality::Punctuality;
-use crate::views::standing::{Pause, Standing};
+use crate::views::standing::Pause;
 
 /// The state of a job, and when it is due.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,12 +42,15 @@ pub(super) struct JobStatus {
 }
 
 impl JobStatus {
-    pub(super) fn of(
-        job: &Job,
-        standing: Standing,
-        punctuality: Option<&Punctuality>,
-        now: DateTime<Utc>,
-    ) -> Self {
+    /// The state of every job, in the order of the registry.
+    pub(super) fn of_all(jobs: Registry, figures: &Figures) -> Vec<Self> {
+        jobs.iter().map(|job| Self::of(job, figures)).collect()
+    }
+
+    /// The state of one job.
+    pub(super) fn of(job: &Job, figures: &Figures) -> Self {
+        let standing = figures.standings.get(job.name).cloned().unwrap_or_default();
+        let punctuality = figures.punctuality.iter().find(|of| of.job == job.name);
         let deployed = Schedules::deployed();
         let schedule = deployed.of(job.name);
         Self {
@@ -55,7 +59,7 @@ impl JobStatus {
             schedule_id: schedule.map(|schedule| schedule.id.as_str()),
             schedule: schedule.map(|schedule| schedule.cron.as_str()),
             time_zone: deployed.timezone.name(),
-            next_tick: schedule.and_then(|schedule| deployed.next_tick(schedule, now)),
+            next_tick: schedule.and_then(|schedule| deployed.next_tick(schedule, figures.at)),
             last_expected_tick: punctuality.and_then(|of| of.last_expected_tick),
             last_delivery: punctuality.and_then(|of| of.last_delivery),
             overdue: punctuality.is_some_and(Punctuality::is_overdue),

@@ -1,6 +1,5 @@
 //! The runs as operators read them: those of a job, page by page, and one.
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
@@ -13,22 +12,19 @@ const CONTINUATIONS: i64 = 20;
 
 /// Which runs of a job are wanted, the latest first.
 #[derive(Debug, Clone, Copy)]
-pub struct Page {
+pub(crate) struct Page {
     /// Only runs in this status.
-    pub status: Option<Status>,
+    pub(crate) status: Option<Status>,
     /// Only runs before this one.
-    pub before: Option<Uuid>,
+    pub(crate) before: Option<Uuid>,
     /// At most so many.
-    pub limit: u16,
+    pub(crate) limit: u16,
 }
 
 impl Views {
     /// Runs of `job`, the latest first; `None` when `page.before` is none of
     /// them.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn runs_of(
+    pub(crate) async fn runs_of(
         &self,
         job: &Job,
         page: Page,
@@ -40,10 +36,7 @@ impl Views {
     }
 
     /// One run.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn run(&self, id: Uuid) -> std::result::Result<Option<Run>, JobError> {
+    pub(crate) async fn run(&self, id: Uuid) -> std::result::Result<Option<Run>, JobError> {
         let mut tx = self.reading().await?;
         Run::find(Unprepared(&mut tx), id)
             .await
@@ -51,10 +44,10 @@ impl Views {
     }
 
     /// The runs that continue this one, the latest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn continuations_of(&self, run: Uuid) -> std::result::Result<Vec<Run>, JobError> {
+    pub(crate) async fn continuations_of(
+        &self,
+        run: Uuid,
+    ) -> std::result::Result<Vec<Run>, JobError> {
         let mut tx = self.reading().await?;
         continuations(&mut tx, run)
             .await
@@ -70,7 +63,23 @@ async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> Result<Option<
             _ => return Ok(None),
         },
     };
-    let ids = ids_of(Unprepared(db), job.name, page, before).await?;
+    let (moment, id) = before.unzip();
+    let ids = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          where job = $1
+            and ($2::text is null or status = $2)
+            and ($3::timestamptz is null or (started_at, id) < ($3, $4::uuid))
+          order by started_at desc, id desc
+          limit $5",
+        job.name,
+        page.status.map(Status::name),
+        moment,
+        id,
+        i64::from(page.limit),
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     Run::of_ids(Unprepared(db), &ids).await.map(Some)
 }
 
@@ -87,29 +96,4 @@ async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
     .fetch_all(Unprepared(db))
     .await?;
     Run::of_ids(Unprepared(db), &ids).await
-}
-
-async fn ids_of(
-    db: Unprepared<'_>,
-    job: &str,
-    page: Page,
-    before: Option<(DateTime<Utc>, Uuid)>,
-) -> Result<Vec<Uuid>> {
-    let (moment, id) = before.unzip();
-    sqlx::query_scalar!(
-        "select id
-           from job_runs
-          where job = $1
-            and ($2::text is null or status = $2)
-            and ($3::timestamptz is null or (started_at, id) < ($3, $4::uuid))
-          order by started_at desc, id desc
-          limit $5",
-        job,
-        page.status.map(Status::name),
-        moment,
-        id,
-        i64::from(page.limit),
-    )
-    .fetch_all(db)
-    .await
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result};
-use uuid::Uuid;
 
 use super::Views;
 use super::punctuality::{Punctuality, punctuality};
@@ -25,68 +24,63 @@ const REPORTS: i64 = 12;
 
 /// The figures of every job, and the alerts.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// The moment at which they were read.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// The standing of each job, by its name.
-    pub standings: BTreeMap<String, Standing>,
+    pub(crate) standings: BTreeMap<String, Standing>,
     /// Whether each job is called at its times.
-    pub punctuality: Vec<Punctuality>,
+    pub(crate) punctuality: Vec<Punctuality>,
     /// What all runs of each job did together, by its name.
-    pub totals: BTreeMap<String, Totals>,
+    pub(crate) totals: BTreeMap<String, Totals>,
     /// The open alerts, by kind and severity, the worst first.
-    pub alerts_open: Vec<OpenAlerts>,
+    pub(crate) alerts_open: Vec<OpenAlerts>,
 }
 
 /// All that the dashboard shows.
 #[derive(Debug, Clone)]
-pub struct Overview {
+pub(crate) struct Overview {
     /// The figures of every job.
-    pub figures: Figures,
+    pub(crate) figures: Figures,
     /// The latest runs of all jobs.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// The latest weekly reports.
-    pub reports: Vec<Report>,
+    pub(crate) reports: Vec<Report>,
 }
 
 /// The open alerts of a kind and severity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenAlerts {
+pub(crate) struct OpenAlerts {
     /// What kind of trouble, in snake case.
-    pub kind: String,
+    pub(crate) kind: String,
     /// `info`, `warning`, `high` or `critical`.
-    pub severity: String,
+    pub(crate) severity: String,
     /// How many there are, acknowledged ones too.
-    pub alerts: i64,
+    pub(crate) alerts: i64,
     /// How many of them an operator has acknowledged.
-    pub acknowledged: i64,
+    pub(crate) acknowledged: i64,
     /// What the latest says, in a sentence for people.
-    pub latest_title: String,
+    pub(crate) latest_title: String,
     /// When the oldest was opened.
-    pub oldest: DateTime<Utc>,
+    pub(crate) oldest: DateTime<Utc>,
     /// When the latest was opened.
-    pub latest: DateTime<Utc>,
+    pub(crate) latest: DateTime<Utc>,
 }
 
 /// Where a weekly report is found.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub(crate) struct Report {
     /// The gym, as people call it.
-    pub gym: String,
+    pub(crate) gym: String,
     /// The gym, as its address is written.
-    pub slug: String,
+    pub(crate) slug: String,
     /// The week.
-    pub week: IsoWeek,
-    /// When it was made.
-    pub generated_at: DateTime<Utc>,
+    pub(crate) week: IsoWeek,
 }
 
 impl Views {
     /// All that the dashboard shows.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn overview(&self) -> std::result::Result<Overview, JobError> {
+    pub(crate) async fn overview(&self) -> std::result::Result<Overview, JobError> {
         let mut tx = self.reading().await?;
         overview(&mut tx, self.jobs)
             .await
@@ -94,10 +88,7 @@ impl Views {
     }
 
     /// The figures of every job.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn figures(&self) -> std::result::Result<Figures, JobError> {
+    pub(crate) async fn figures(&self) -> std::result::Result<Figures, JobError> {
         let mut tx = self.reading().await?;
         figures(&mut tx, self.jobs)
             .await
@@ -106,7 +97,15 @@ impl Views {
 }
 
 async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
-    let latest = latest_runs(Unprepared(db)).await?;
+    let latest = sqlx::query_scalar!(
+        "select id
+           from job_runs
+          order by started_at desc, id desc
+          limit $1",
+        RUNS,
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     Ok(Overview {
         figures: figures(db, jobs).await?,
         runs: Run::of_ids(Unprepared(db), &latest).await?,
@@ -122,18 +121,6 @@ async fn figures(db: &mut PgConnection, jobs: Registry) -> Result<Figures> {
         totals: totals::of_every_job(db).await?,
         alerts_open: alerts_open(Unprepared(db)).await?,
     })
-}
-
-async fn latest_runs(db: Unprepared<'_>) -> Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        "select id
-           from job_runs
-          order by started_at desc, id desc
-          limit $1",
-        RUNS,
-    )
-    .fetch_all(db)
-    .await
 }
 
 async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {
@@ -159,7 +146,7 @@ async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {
 
 async fn reports(db: Unprepared<'_>) -> Result<Vec<Report>> {
     let rows = sqlx::query!(
-        "select g.name, g.slug, w.iso_year, w.iso_week, w.generated_at
+        "select g.name, g.slug, w.iso_year, w.iso_week
            from weekly_reports w
            join gyms g on g.id = w.gym_id
           order by w.period_end desc, g.name, w.id
@@ -175,7 +162,6 @@ async fn reports(db: Unprepared<'_>) -> Result<Vec<Report>> {
             year: row.iso_year,
             week: row.iso_week.cast_unsigned(),
         },
-        generated_at: row.generated_at,
     });
     Ok(reports.collect())
 }

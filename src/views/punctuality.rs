@@ -20,23 +20,23 @@ use crate::qstash::schedules::{Schedule, Schedules};
 
 /// Whether a job is called at its times.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Punctuality {
+pub(crate) struct Punctuality {
     /// The job.
-    pub job: String,
+    pub(crate) job: String,
     /// In a word.
-    pub state: State,
+    pub(crate) state: State,
     /// Seconds since it became overdue; 0 when it is not.
-    pub overdue_seconds: i64,
+    pub(crate) overdue_seconds: i64,
     /// When it was due last, since the first migration.
-    pub last_expected_tick: Option<DateTime<Utc>>,
+    pub(crate) last_expected_tick: Option<DateTime<Utc>>,
     /// When QStash called it last.
-    pub last_delivery: Option<DateTime<Utc>>,
+    pub(crate) last_delivery: Option<DateTime<Utc>>,
 }
 
 /// Whether a job is called at its times, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// The scheduler calls, or has time left to.
     OnTime,
     /// It does not.
@@ -47,18 +47,14 @@ pub enum State {
 
 impl Punctuality {
     /// Whether a call is missing.
-    #[must_use]
-    pub fn is_overdue(&self) -> bool {
+    pub(crate) fn is_overdue(&self) -> bool {
         self.state == State::Overdue
     }
 }
 
 impl Views {
     /// Whether each scheduled job is called at its times.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn punctuality(&self) -> std::result::Result<Vec<Punctuality>, JobError> {
+    pub(crate) async fn punctuality(&self) -> std::result::Result<Vec<Punctuality>, JobError> {
         let mut tx = self.reading().await?;
         punctuality(&mut tx, self.jobs)
             .await
@@ -69,23 +65,34 @@ impl Views {
 /// Whether each scheduled job is called at its times.
 pub(super) async fn punctuality(db: &mut PgConnection, jobs: Registry) -> Result<Vec<Punctuality>> {
     let deployed = Schedules::deployed();
-    let moments = moments(Unprepared(db)).await?;
+    let moments = sqlx::query!(
+        r#"
+        select clock_timestamp() as "now!",
+               min(installed_on) as first_migration
+          from _sqlx_migrations
+         where success
+        "#
+    )
+    .fetch_one(Unprepared(db))
+    .await?;
+    let now = moments.now;
+    let first = moments.first_migration.unwrap_or(now);
     let deliveries = deliveries(Unprepared(db), jobs).await?;
     let judged = deliveries.iter().filter_map(|delivered| {
         let schedule = deployed.of(&delivered.job)?;
-        Some(judge(deployed, schedule, delivered, &moments))
+        Some(judge(deployed, schedule, delivered, first, now))
     });
     Ok(judged.collect())
 }
 
+/// Judges the deliveries since the `first` migration.
 fn judge(
     deployed: &Schedules,
     schedule: &Schedule,
     delivered: &Delivered,
-    moments: &Moments,
+    first: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Punctuality {
-    let now = moments.now;
-    let first = moments.first_migration.unwrap_or(now);
     let since = delivered.pause_ended_at.map_or(first, |at| at.max(first));
     let overdue = if delivered.is_paused {
         TimeDelta::zero()
@@ -106,25 +113,6 @@ fn judge(
             .filter(|tick| *tick >= first),
         last_delivery: delivered.at,
     }
-}
-
-struct Moments {
-    now: DateTime<Utc>,
-    first_migration: Option<DateTime<Utc>>,
-}
-
-async fn moments(db: Unprepared<'_>) -> Result<Moments> {
-    sqlx::query_as!(
-        Moments,
-        r#"
-        select clock_timestamp() as "now!",
-               min(installed_on) as first_migration
-          from _sqlx_migrations
-         where success
-        "#
-    )
-    .fetch_one(db)
-    .await
 }
 
 struct Delivered {

@@ -13,28 +13,28 @@ use crate::engine::{Registry, Run};
 
 /// The latest runs of a job, and its pause.
 #[derive(Debug, Clone, Default)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// The latest run that was no dry run.
-    pub last_run: Option<Run>,
+    pub(crate) last_run: Option<Run>,
     /// The latest that worked and is over: neither running nor skipped.
-    pub last_executed: Option<Run>,
+    pub(crate) last_executed: Option<Run>,
     /// The latest that did all its work, fan-out parents left out.
-    pub last_success: Option<Run>,
+    pub(crate) last_success: Option<Run>,
     /// The pause in force.
-    pub pause: Option<Pause>,
+    pub(crate) pause: Option<Pause>,
 }
 
 /// Why a job does not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Pause {
+pub(crate) struct Pause {
     /// Why.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// By whom.
-    pub paused_by: Option<String>,
+    pub(crate) paused_by: Option<String>,
     /// Since when.
-    pub paused_at: DateTime<Utc>,
+    pub(crate) paused_at: DateTime<Utc>,
     /// Until when; unset, until an operator resumes it.
-    pub until: Option<DateTime<Utc>>,
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 /// The standing of every job, by its name.
@@ -48,13 +48,9 @@ pub(super) async fn standings(
         .iter()
         .flat_map(|of| [of.run, of.executed, of.success]);
     let ids: Vec<Uuid> = ids.flatten().collect();
-    let by_id: HashMap<Uuid, Run> = Run::of_ids(Unprepared(db), &ids)
-        .await?
-        .into_iter()
-        .map(|run| (run.id, run))
-        .collect();
+    let runs = Run::of_ids(Unprepared(db), &ids).await?;
     let mut pauses = pauses(Unprepared(db)).await?;
-    let run = |id: Option<Uuid>| by_id.get(&id?).cloned();
+    let run = |id: Option<Uuid>| runs.iter().find(|run| Some(run.id) == id).cloned();
     let standings = latest.into_iter().map(|latest| {
         let standing = Standing {
             last_run: run(latest.run),

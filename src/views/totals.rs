@@ -9,17 +9,17 @@ use crate::database::Unprepared;
 
 /// What all runs of one job did together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// The job's own counts, by their names in its results.
-    pub counts: BTreeMap<String, i64>,
+    pub(crate) counts: BTreeMap<String, i64>,
     /// How many runs ended in each status.
-    pub runs: BTreeMap<String, i64>,
+    pub(crate) runs: BTreeMap<String, i64>,
     /// Milliseconds of all runs that were neither skipped nor abandoned.
-    pub duration_ms: i64,
+    pub(crate) duration_ms: i64,
     /// How many those runs were.
-    pub worked: i64,
+    pub(crate) worked: i64,
     /// When the latest success ended, fan-out parents left out.
-    pub last_success: Option<DateTime<Utc>>,
+    pub(crate) last_success: Option<DateTime<Utc>>,
 }
 
 /// The totals of every job that ever ran, by its name.

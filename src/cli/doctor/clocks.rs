@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::now;
 use crate::config::Settings;
 use crate::database::checkup::checkup;
 use crate::outbound;
@@ -21,13 +22,11 @@ const FATAL: TimeDelta = TimeDelta::seconds(120);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Compares them. A service that does not answer is a finding of another check.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let (database, qstash) = tokio::join!(database(settings), qstash(settings));
-    let offsets = [("the database", database), ("QStash", qstash)];
-    let known = offsets
-        .into_iter()
-        .filter_map(|(name, offset)| Some(finding(name, offset?)));
-    known.collect()
+    let offsets = [("the database", database), ("QStash", qstash)].into_iter();
+    let known = offsets.filter_map(|(name, offset)| Some(finding(name, offset?)));
+    Some(known.collect())
 }
 
 /// How far our clock is ahead of the database's.
@@ -52,10 +51,8 @@ fn finding(other: &str, ahead: TimeDelta) -> Finding {
     let offset = ahead.abs();
     if offset <= NOTABLE {
         let most = NOTABLE.num_seconds();
-        return ok(
-            CHECK,
-            format!("agrees with that of {other} within {most} s"),
-        );
+        let what = format!("agrees with that of {other} within {most} s");
+        return ok(CHECK, what);
     }
     let is_ahead = ahead > TimeDelta::zero();
     let side = if is_ahead { "ahead of" } else { "behind" };
@@ -67,12 +64,4 @@ fn finding(other: &str, ahead: TimeDelta) -> Finding {
     } else {
         warning(CHECK, what, fix)
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this machine's clock is what is checked"
-)]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }

@@ -1,6 +1,7 @@
 //! Checks the database and its migrations, and that the address past the
 //! pooler leads to the same database.
 
+use futures::future::OptionFuture;
 use sqlx::postgres::PgConnectOptions;
 
 use super::finding::{Finding, failure, ok, warning};
@@ -15,21 +16,17 @@ const POOLER_PORTS: [u16; 2] = [6432, 6543];
 const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 
 /// Connects to both addresses.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let Ok(database) = settings.database() else {
-        return Vec::new();
-    };
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    let database = settings.database().ok()?;
     let is_direct = same_address(&database.options, &database.direct);
-    let (found, direct) = tokio::join!(checkup(database.options.clone()), async {
-        if is_direct {
-            None
-        } else {
-            Some(checkup(database.direct.clone()).await)
-        }
-    });
+    let direct = (!is_direct).then(|| checkup(database.direct.clone()));
+    let (found, direct) = tokio::join!(
+        checkup(database.options.clone()),
+        OptionFuture::from(direct)
+    );
     let found = match found {
         Ok(found) => found,
-        Err(error) => return vec![unreachable("DATABASE_URL", &error)],
+        Err(error) => return Some(vec![unreachable("DATABASE_URL", &error)]),
     };
     let mut findings = vec![reached(&found)];
     findings.extend(migrations(&found.migrations));
@@ -38,7 +35,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
         Some(Err(error)) => unreachable("DATABASE_DIRECT_URL", &error),
         None => pooled(&database.options),
     });
-    findings
+    Some(findings)
 }
 
 fn reached(found: &Checkup) -> Finding {

@@ -1,13 +1,10 @@
 //! A finding of `doctor`: what was checked, its level, and the fix. Rendered
 //! as a table or as JSON.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The width of the table, in characters.
-const WIDTH: u16 = 120;
+use crate::cli::wide_table;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,11 +69,7 @@ pub(super) fn failure(
 
 /// A row for each finding, and a line with the counts.
 pub(super) fn render_table(findings: &[Finding]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header(["check", "", "what", "fix"]);
+    let mut table = wide_table(["check", "", "what", "fix"]);
     for finding in findings {
         let level = match finding.level {
             Level::Ok => "ok",

@@ -12,34 +12,31 @@ const APPLY: &str =
     "compare with: jarvis-cron schedules plan; fix with: jarvis-cron schedules apply";
 
 /// Compares them; a token that is refused is a finding of another check.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let (Ok(Some(qstash)), Ok(destination)) = (settings.qstash(), settings.destination(false))
-    else {
-        return Vec::new();
-    };
-    let Ok(client) = Client::new(qstash) else {
-        return Vec::new();
-    };
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    let qstash = settings.qstash().ok()??;
+    let destination = settings.destination(false).ok()?;
+    let client = Client::new(qstash).ok()?;
+    let failed = |what: String, fix: &str| Some(vec![failure(CHECK, what, fix)]);
     let listed = match client.schedules().await {
         Ok(listed) => listed,
         Err(Failure::Denied { .. } | Failure::WrongRegion { .. } | Failure::Unreachable { .. }) => {
-            return Vec::new();
+            return None;
         }
-        Err(failed) => {
+        Err(failure) => {
             let fix = "check that QSTASH_URL is that of QStash's API, or try again later";
-            return vec![failure(CHECK, failed.to_string(), fix)];
+            return failed(failure.to_string(), fix);
         }
     };
     let wanted = match Schedules::deployed().wanted(&destination) {
         Ok(wanted) => wanted,
-        Err(error) => return vec![failure(CHECK, format!("{error:#}"), "correct CRON_SECRET")],
+        Err(error) => return failed(format!("{error:#}"), "correct CRON_SECRET"),
     };
     let guard = settings.guard(false).ok();
     let previous = guard.and_then(|guard| guard.cron_secret_previous);
     let plan = Plan::of(&wanted, &listed, previous.as_ref());
     let mut findings = vec![destinations(&plan, &listed, &destination.public_url)];
     findings.extend(differences(&plan));
-    findings
+    Some(findings)
 }
 
 /// Whether our schedules call this service.

@@ -15,10 +15,8 @@ const CHECK: &str = "service";
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Calls it: whether it is live, is ready, and refuses a call without credentials.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let Ok(public_url) = settings.public_url() else {
-        return Vec::new();
-    };
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    let public_url = settings.public_url().ok()?;
     let mut findings = vec![address(&public_url)];
     let (live, ready, refused) = tokio::join!(
         call(Method::GET, format!("{public_url}/health/live")),
@@ -33,7 +31,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
         findings.push(ready_finding(ready));
         findings.push(guard_finding(refused));
     }
-    findings
+    Some(findings)
 }
 
 /// Whether QStash could call it, and without sending the secret in the clear.
@@ -112,22 +110,18 @@ fn guard_finding(answer: Answer) -> Finding {
 }
 
 async fn call(method: Method, url: String) -> Answer {
-    let http = outbound::client(TIMEOUT).map_err(|error| format!("{error:#}"))?;
-    let answer = http.request(method, url).send().await;
-    let answer = answer.map_err(|error| innermost(&error))?;
-    let status = answer.status().as_u16();
-    let text = answer.text().await.map_err(|error| innermost(&error))?;
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
-}
-
-/// The innermost cause: a name, a refused connection, a certificate.
-fn innermost(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    let answer = async {
+        let answer = outbound::client(TIMEOUT)?
+            .request(method, url)
+            .send()
+            .await?;
+        let (status, text) = (answer.status().as_u16(), answer.text().await?);
+        anyhow::Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    };
+    // The innermost cause: a name, a refused connection, a certificate.
+    answer.await.map_err(|error| match error.downcast_ref() {
+        Some(error) if reqwest::Error::is_timeout(error) => "no answer in time".to_owned(),
+        Some(_) => error.root_cause().to_string(),
+        None => format!("{error:#}"),
+    })
 }

@@ -1,14 +1,20 @@
-//! Checks that `serve` would start with these settings.
+//! Checks that `serve` would start with these settings, and that a run fits
+//! into the time that its schedule allows.
 //!
 //! Reading settings ends at the first wrong one. So they are read again with
 //! a stand-in for it, until nothing more is found.
+
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::{Read, Settings, Wrong};
+use crate::engine::OVERTIME;
+use crate::qstash::schedules::Schedules;
 
 const CHECK: &str = "settings";
+const BOUNDS: &str = "bounds";
 
 /// Replacements for wrong settings that are required. None is used.
 const STAND_INS: [(&str, &str); 6] = [
@@ -19,6 +25,12 @@ const STAND_INS: [(&str, &str); 6] = [
     ("QSTASH_NEXT_SIGNING_KEY", "sig_stand_in_next"),
     ("REPORT_FROM", "stand-in@gym.invalid"),
 ];
+
+/// One statement of a batch may take that long, without renewing the lease.
+const SHORTEST_LEASE: Duration = Duration::from_secs(20);
+/// A job whose process was killed waits for its lease to expire; by then it
+/// should not have missed two of its most frequent ticks.
+const LONGEST_LEASE: Duration = Duration::from_mins(5);
 
 /// More faults than there are settings.
 const MOST_FAULTS: usize = 50;
@@ -47,8 +59,9 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(ok(CHECK, "every setting can be read"));
     }
-    findings.extend(secrets(settings));
+    findings.extend(secrets(settings).into_iter().flatten());
     findings.extend(mail(settings));
+    findings.extend(bounds(settings).into_iter().flatten());
     findings
 }
 
@@ -74,11 +87,9 @@ fn wrong(settings: &Settings) -> Vec<Wrong> {
 }
 
 /// The secrets of the scheduler and the operators.
-fn secrets(settings: &Settings) -> Vec<Finding> {
+fn secrets(settings: &Settings) -> Option<Vec<Finding>> {
     const CHECK: &str = "secrets";
-    let Ok(guard) = settings.guard(false) else {
-        return Vec::new();
-    };
+    let guard = settings.guard(false).ok()?;
     let mut findings = Vec::new();
     if guard.verification.is_none() {
         findings.push(warning(
@@ -105,12 +116,10 @@ fn secrets(settings: &Settings) -> Vec<Finding> {
         findings.push(ok(CHECK, what));
     }
     if findings.is_empty() {
-        findings.push(ok(
-            CHECK,
-            "scheduler and operators have secrets of their own",
-        ));
+        let what = "scheduler and operators have secrets of their own";
+        findings.push(ok(CHECK, what));
     }
-    findings
+    Some(findings)
 }
 
 /// Checks the form of the key only: a call with it would send a mail.
@@ -124,4 +133,48 @@ fn mail(settings: &Settings) -> Option<Finding> {
         ),
     };
     Some(ok("mail", what))
+}
+
+/// Whether a run fits into the time that its schedule allows.
+fn bounds(settings: &Settings) -> Option<[Finding; 2]> {
+    let runs = settings.runs().ok()?;
+    Some([budget(runs.budget), lease(runs.lease_ttl)])
+}
+
+fn budget(budget: Duration) -> Finding {
+    let schedules = &Schedules::deployed().schedules;
+    let timeouts = schedules.iter().filter_map(|schedule| {
+        let timeout = humantime::parse_duration(&schedule.delivery.timeout).ok()?;
+        Some((timeout, schedule.id.as_str()))
+    });
+    let longest = budget + OVERTIME;
+    let Some((timeout, id)) = timeouts.min().filter(|(timeout, _)| *timeout <= longest) else {
+        let longest = longest.as_secs();
+        let what = format!("a run answers within {longest} s, before QStash stops waiting");
+        return ok(BOUNDS, what);
+    };
+    let most = timeout.saturating_sub(OVERTIME).as_secs().saturating_sub(1);
+    let (budget, overtime, timeout) = (budget.as_secs(), OVERTIME.as_secs(), timeout.as_secs());
+    failure(
+        BOUNDS,
+        format!(
+            "a run may take {budget} s and {overtime} s more, but QStash stops waiting for {id} after {timeout} s and delivers again"
+        ),
+        format!(
+            "set RUN_BUDGET_SECONDS to {most} at the most, or a longer timeout in qstash-schedules.json"
+        ),
+    )
+}
+
+fn lease(ttl: Duration) -> Finding {
+    let lasts = format!("a lease lasts {} s", ttl.as_secs());
+    let risk = if ttl < SHORTEST_LEASE {
+        "a slow batch loses it and its work"
+    } else if ttl > LONGEST_LEASE {
+        "a job whose process was killed waits that long"
+    } else {
+        return ok(BOUNDS, lasts);
+    };
+    let fix = "set LEASE_TTL_SECONDS to 60";
+    warning(BOUNDS, format!("{lasts}: {risk}"), fix)
 }

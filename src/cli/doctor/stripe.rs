@@ -14,11 +14,8 @@ const CHECK: &str = "stripe";
 const NO_INTENT: &str = "pi_jarvis_cron_doctor";
 
 /// Calls Stripe, where there is a key.
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    match settings.stripe() {
-        Ok(stripe) => vec![finding(stripe).await],
-        Err(_) => Vec::new(),
-    }
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    Some(vec![finding(settings.stripe().ok()?).await])
 }
 
 async fn finding(settings: crate::stripe::Settings) -> Finding {

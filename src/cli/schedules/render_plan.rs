@@ -1,7 +1,5 @@
 //! A plan, as text and as JSON.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -39,22 +37,31 @@ impl Report<'_> {
         })
     }
 
+    pub(super) fn text(&self) -> String {
+        let (api, public_url) = (&self.target.api, &self.target.public_url);
+        let schedules: String = self.plan.schedules.iter().map(schedule).collect();
+        let elsewhere = if self.target.is_elsewhere {
+            "The file's base_url is not PUBLIC_URL: deliveries are signed for the former, and a\nservice with this PUBLIC_URL refuses them.\n\n"
+        } else {
+            ""
+        };
+        format!(
+            "Schedules at {api} that call {public_url}\n\n{schedules}\n{}\n\n{elsewhere}{}{}{}",
+            counts(self.plan),
+            self.quota(),
+            self.account(),
+            render_clock_changes::render(&self.target.schedules, self.now)
+        )
+    }
+
     /// The number of deliveries, compared with the quota.
-    fn quota(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn quota(&self) -> String {
         let Deliveries {
             busiest_day,
             on_busiest_day,
             when_all_fail,
             on_quietest_day,
         } = self.target.schedules.deliveries(self.now);
-        writeln!(
-            f,
-            "Deliveries: {on_quietest_day} to {on_busiest_day} a day, most on {busiest_day}; {when_all_fail} messages if each of that day fails,",
-        )?;
-        writeln!(
-            f,
-            "with its retries and failure callbacks. Continuations and fan-out come on top."
-        )?;
         let quota = self.quota;
         let source = if quota == FREE_MESSAGES {
             "the free plan's quota as others report it; set yours with --quota"
@@ -68,50 +75,26 @@ impl Report<'_> {
         } else {
             "enough, also for a day on which everything fails"
         };
-        writeln!(f, "{quota} messages a day ({source}): {verdict}.")?;
-        self.account(f)
+        format!(
+            "Deliveries: {on_quietest_day} to {on_busiest_day} a day, most on {busiest_day}; {when_all_fail} messages if each of that day fails,\n\
+             with its retries and failure callbacks. Continuations and fan-out come on top.\n\
+             {quota} messages a day ({source}): {verdict}.\n"
+        )
     }
 
     /// How many schedules the account will hold.
-    fn account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn account(&self) -> String {
         let all = self.plan.schedules.len();
-        write!(f, "{all} schedules in the account after an apply")?;
-        if all > FREE_SCHEDULES {
-            write!(
-                f,
-                "; the free plan allows {FREE_SCHEDULES}, as others report"
-            )?;
-        }
-        writeln!(f, ".")
+        let too_many = if all > FREE_SCHEDULES {
+            format!("; the free plan allows {FREE_SCHEDULES}, as others report")
+        } else {
+            String::new()
+        };
+        format!("{all} schedules in the account after an apply{too_many}.\n")
     }
 }
 
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SyncTarget {
-            api, public_url, ..
-        } = self.target;
-        writeln!(f, "Schedules at {api} that call {public_url}\n")?;
-        for planned in &self.plan.schedules {
-            write_schedule(planned, f)?;
-        }
-        writeln!(f, "\n{}\n", counts(self.plan))?;
-        if self.target.is_elsewhere {
-            writeln!(
-                f,
-                "The file's base_url is not PUBLIC_URL: deliveries are signed for the former, and a\nservice with this PUBLIC_URL refuses them.\n"
-            )?;
-        }
-        self.quota(f)?;
-        write!(
-            f,
-            "{}",
-            render_clock_changes::render(&self.target.schedules, self.now)
-        )
-    }
-}
-
-fn write_schedule(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn schedule(planned: &Planned) -> String {
     let sign = match planned.action {
         Action::Create => '+',
         Action::Update => '~',
@@ -120,21 +103,24 @@ fn write_schedule(planned: &Planned, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Action::Foreign => ' ',
     };
     let (id, action) = (&planned.id, planned.action.name());
-    writeln!(f, "{sign} {action:<10} {id}{}", remarks(planned))?;
-    for difference in &planned.differences {
+    let first = format!("{sign} {action:<10} {id}{}\n", remarks(planned));
+    let differences = planned.differences.iter().map(|difference| {
         let field = &difference.field;
         let will_be = difference.will_be.as_deref().unwrap_or("nothing");
         let was = difference.was.as_deref().unwrap_or("nothing");
         match planned.action {
-            Action::Create => writeln!(f, "{INDENT}{field}: {will_be}")?,
-            _ => writeln!(f, "{INDENT}{field}: {was} -> {will_be}")?,
+            Action::Create => format!("{INDENT}{field}: {will_be}\n"),
+            _ => format!("{INDENT}{field}: {was} -> {will_be}\n"),
         }
-    }
-    for unclear in &planned.unclear {
+    });
+    let unclear = planned.unclear.iter().map(|unclear| {
         let (field, why) = (&unclear.field, &unclear.why);
-        writeln!(f, "{INDENT}{field}: cannot be compared: {why}")?;
-    }
-    Ok(())
+        format!("{INDENT}{field}: cannot be compared: {why}\n")
+    });
+    std::iter::once(first)
+        .chain(differences)
+        .chain(unclear)
+        .collect()
 }
 
 fn remarks(planned: &Planned) -> String {

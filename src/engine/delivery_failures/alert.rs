@@ -5,11 +5,11 @@ use serde_json::json;
 use sqlx::{Error, Executor, Result};
 use uuid::Uuid;
 
-use super::{FailedMessage, KIND, Recorded, Scope, attribution, lock};
+use super::{FailedMessage, LOG_TYPE, Recorded, attribution, lock};
 use crate::alerts::kinds::SCHEDULE_FAILING;
-use crate::alerts::{self, Alert, Resolved};
+use crate::alerts::{self, Alert};
 use crate::database::Unprepared;
-use crate::engine::{Call, Trigger};
+use crate::engine::{Call, Trigger, ledger};
 
 /// A part of the settlement that may fail alone, and waits for no lock long.
 const SAVEPOINT: &str = "savepoint resolving;
@@ -28,15 +28,15 @@ pub(super) async fn open(
     schedule: &str,
     now: DateTime<Utc>,
 ) -> Result<Recorded> {
-    let job = failed.job.name;
+    let (job, callback) = (failed.job.name, &failed.callback);
     let details = json!({
         "job": job,
         "schedule_id": schedule,
-        "last_message_id": failed.message_id,
-        "last_status": failed.status,
-        "last_response": failed.response,
-        "attempts": failed.retried.map(|retried| retried + 1),
-        "dlq_id": failed.dlq_id,
+        "last_message_id": callback.message_id,
+        "last_status": callback.status,
+        "last_response": callback.answer,
+        "attempts": callback.retried.map(|retried| retried + 1),
+        "dlq_id": callback.dlq_id,
     });
     let actions = json!([
         format!(
@@ -87,13 +87,13 @@ async fn resolve_covered(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Resul
     lock(Unprepared(db), call.job).await?;
     let schedule_id = call.caller.schedule_id.as_deref();
     let continues = call.options.continuation_of;
-    let attribution = attribution::of(Unprepared(db), call.job, schedule_id, continues).await?;
-    if !attribution.is_by_qstash {
+    let (schedule, is_by_qstash) =
+        attribution(Unprepared(db), call.job, schedule_id, continues).await?;
+    if !is_by_qstash {
         return Ok(());
     }
-    let schedule = &attribution.schedule_id;
-    mark_recovered(Unprepared(db), call, schedule, run_id).await?;
-    resolve_alert(Unprepared(db), call.job.name, schedule, run_id).await
+    mark_recovered(Unprepared(db), call, &schedule, run_id).await?;
+    resolve_alert(Unprepared(db), call.job.name, &schedule, run_id).await
 }
 
 /// Marks the failed messages in the scope of this success, but not those that
@@ -105,7 +105,7 @@ async fn mark_recovered(
     schedule: &str,
     run_id: Uuid,
 ) -> Result<()> {
-    let scope = Scope::of(&call.options);
+    let (shard, shards) = call.options.shard_of();
     sqlx::query!(
         "with covered as (
             select id
@@ -128,9 +128,9 @@ async fn mark_recovered(
          where f.id = covered.id",
         schedule,
         run_id,
-        scope.shard,
-        scope.shards,
-        scope.is_fan_out,
+        shard,
+        shards,
+        call.options.fan_out.is_some(),
     )
     .execute(db)
     .await?;
@@ -145,29 +145,11 @@ async fn resolve_alert(
     schedule: &str,
     run_id: Uuid,
 ) -> Result<()> {
-    let Some(alert) = recovered_alert(Unprepared(connection), schedule).await? else {
-        return Ok(());
-    };
-    let resolved = alerts::resolve(Unprepared(connection), &[alert.id], alert.now).await?;
-    for alert in resolved {
-        log_recovery(Unprepared(connection), job, schedule, run_id, &alert).await?;
-    }
-    Ok(())
-}
-
-struct Recovered {
-    id: Uuid,
-    now: DateTime<Utc>,
-}
-
-/// The alert of the schedule, locked, when no failure is left.
-async fn recovered_alert(db: Unprepared<'_>, schedule: &str) -> Result<Option<Recovered>> {
-    sqlx::query_as!(
-        Recovered,
+    let recovered = sqlx::query!(
         r#"
         select id, clock_timestamp() as "now!"
           from alerts
-         where dedup_key = $2 || ':' || $1
+         where dedup_key = $2
            and status in ('open', 'acknowledged')
            and not exists (
                select from delivery_failures
@@ -178,37 +160,24 @@ async fn recovered_alert(db: Unprepared<'_>, schedule: &str) -> Result<Option<Re
            for update skip locked
         "#,
         schedule,
-        KIND,
+        SCHEDULE_FAILING.key(schedule),
     )
-    .fetch_optional(db)
-    .await
-}
-
-async fn log_recovery(
-    db: Unprepared<'_>,
-    job: &str,
-    schedule: &str,
-    run_id: Uuid,
-    alert: &Resolved,
-) -> Result<()> {
-    let details = json!({
-        "job": job,
-        "schedule_id": schedule,
-        "failing_since": alert.opened_at,
-        "failed_messages": alert.occurrences,
-        "alert": "resolved",
-    });
-    sqlx::query!(
-        r#"
-        insert into system_logs ("timestamp", log_type, message, details, run_id)
-        values (clock_timestamp(), 'cron_' || $1, $2, $3, $4)
-        "#,
-        KIND,
-        format!("{job} works again"),
-        details,
-        run_id,
-    )
-    .execute(db)
+    .fetch_optional(Unprepared(connection))
     .await?;
+    let Some(alert) = recovered else {
+        return Ok(());
+    };
+    for alert in alerts::resolve(Unprepared(connection), &[alert.id], alert.now).await? {
+        let message = format!("{job} works again");
+        let details = json!({
+            "job": job,
+            "schedule_id": schedule,
+            "failing_since": alert.opened_at,
+            "failed_messages": alert.occurrences,
+            "alert": "resolved",
+        });
+        let (db, id) = (Unprepared(connection), Some(run_id));
+        ledger::log(db, LOG_TYPE, "info", message, details, id).await?;
+    }
     Ok(())
 }

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Result;
 
-use super::attribution::of_job;
-use super::{FailedMessage, KIND, Recorded};
+use super::{FailedMessage, LOG_TYPE, Recorded, schedule_of};
 use crate::database::Unprepared;
+use crate::engine::{Options, ledger};
 
 /// A row that was not there before.
 pub(super) struct NewRow {
@@ -25,7 +25,8 @@ pub(super) async fn insert(
     failed: &FailedMessage,
     schedule: &str,
 ) -> Result<Option<NewRow>> {
-    let scope = failed.scope();
+    let (callback, options) = (&failed.callback, failed.options.as_ref());
+    let (shard, shards) = options.map_or((0, 1), Options::shard_of);
     sqlx::query_as!(
         NewRow,
         r#"
@@ -61,23 +62,23 @@ pub(super) async fn insert(
         on conflict (source_message_id) do nothing
         returning mended_by is not null as "has_recovered!", received_at
         "#,
-        failed.message_id,
+        callback.message_id,
         failed.job.name,
-        failed.schedule_id,
+        callback.schedule_id,
         schedule,
-        scope.shard,
-        scope.shards,
-        scope.dry_run,
-        failed.status,
-        failed.retried,
-        failed.max_retries,
-        failed.dlq_id,
-        failed.url,
-        failed.response,
-        failed.due_at,
-        of_job(failed.job),
-        failed.options.as_ref().and_then(|options| serde_json::to_value(options).ok()),
-        scope.is_fan_out,
+        shard,
+        shards,
+        options.is_some_and(|options| options.dry_run),
+        callback.status,
+        callback.retried,
+        callback.max_retries,
+        callback.dlq_id,
+        callback.url,
+        callback.answer,
+        callback.due_at,
+        schedule_of(failed.job),
+        options.and_then(|options| serde_json::to_value(options).ok()),
+        options.is_some_and(|options| options.fan_out.is_some()),
     )
     .fetch_optional(db)
     .await
@@ -90,28 +91,27 @@ pub(super) async fn log(
     schedule: &str,
     recorded: Recorded,
 ) -> Result<()> {
+    let (job, callback) = (failed.job.name, &failed.callback);
     let details = json!({
-        "job": failed.job.name,
+        "job": job,
         "schedule_id": schedule,
-        "message_id": failed.message_id,
-        "status": failed.status,
-        "retried": failed.retried,
-        "dlq_id": failed.dlq_id,
+        "message_id": callback.message_id,
+        "status": callback.status,
+        "retried": callback.retried,
+        "dlq_id": callback.dlq_id,
         "alert": recorded.name(),
     });
     let level = match recorded {
         Recorded::Created | Recorded::Repeated => "error",
         _ => "warning",
     };
-    sqlx::query!(
-        r#"insert into system_logs ("timestamp", log_type, level, message, details)
-           values (clock_timestamp(), 'cron_' || $1, $2, $3, $4)"#,
-        KIND,
-        level,
-        failed.in_words(),
-        details,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+    let attempts = callback.retried.map_or_else(
+        || "all attempts".to_owned(),
+        |retried| format!("{} attempts", retried + 1),
+    );
+    let answer = callback
+        .status
+        .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let message = format!("QStash has given up on {job} after {attempts} ({answer})");
+    ledger::log(db, LOG_TYPE, level, message, details, None).await
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::engine::{Answer, Continuation, Run, Status, Trigger};
-use crate::http::refusal::{RETRY_AFTER, Refusal, RefusalBody};
+use crate::http::refusal::{RETRY_AFTER, Refusal};
 
 /// What became of a call for a run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +29,8 @@ pub(super) struct RunAnswer {
     /// Whether the work was done, or need not be.
     success: bool,
     job: String,
-    status: Outcome,
+    #[schema(value_type = Outcome)]
+    status: &'static str,
     run_id: Uuid,
     /// A sentence for people.
     message: String,
@@ -65,8 +66,9 @@ pub(super) struct RunAnswer {
 
 /// How a call ended. `replayed`: it had been settled before, and these are
 /// its stored results. `running`: the same message is in progress.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words of `status`, for the document alone")]
 enum Outcome {
     Succeeded,
     Partial,
@@ -84,7 +86,7 @@ enum Outcome {
 #[expect(dead_code, reason = "a handler answers with one or the other itself")]
 pub(super) enum RunOrRefusal {
     Run(RunAnswer),
-    Refused(RefusalBody),
+    Refused(Refusal),
 }
 
 /// The answer to a call for a run.
@@ -94,17 +96,15 @@ pub(super) fn respond(answer: Answer, trigger: Trigger) -> Result<Response, Refu
             let message = "as_of lies in the future: a moment can be replayed, not foretold";
             return Err(Refusal::bad_option(message).to(trigger));
         }
-        Answer::Replayed { run, continuation } => {
-            (run, StatusCode::OK, Outcome::Replayed, continuation)
-        }
-        Answer::StillRunning(run) => (run, StatusCode::CONFLICT, Outcome::Running, None),
+        Answer::Replayed { run, continuation } => (run, StatusCode::OK, "replayed", continuation),
+        Answer::StillRunning(run) => (run, StatusCode::CONFLICT, "running", None),
         Answer::Settled {
             run,
             unreachable,
             continuation,
         } => {
             let status = status_of(&run, unreachable, trigger);
-            let outcome = run.status.into();
+            let outcome = run.status.name();
             (run, status, outcome, continuation)
         }
     };
@@ -142,7 +142,7 @@ fn skip_reason(run: &Run) -> Option<&str> {
 }
 
 impl RunAnswer {
-    fn of(run: Run, status: StatusCode, outcome: Outcome, trigger: Trigger) -> Self {
+    fn of(run: Run, status: StatusCode, outcome: &'static str, trigger: Trigger) -> Self {
         // A replay says too that the run could not go on.
         let has_failed = run.status.is_failure();
         Self {
@@ -173,24 +173,10 @@ impl RunAnswer {
                 self.continuation_message_id = Some(message_id.into());
             }
             Continuation::Not(why) => {
-                self.message = format!("{}; {}", self.message, why.sentence());
+                self.message = format!("{}; {why}", self.message);
                 self.continued = Some(false);
                 self.not_continued = Some(why.name());
             }
-        }
-    }
-}
-
-impl From<Status> for Outcome {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Running => Self::Running,
-            Status::Succeeded => Self::Succeeded,
-            Status::Partial => Self::Partial,
-            Status::Skipped => Self::Skipped,
-            Status::Failed => Self::Failed,
-            Status::Fenced => Self::Fenced,
-            Status::Abandoned => Self::Abandoned,
         }
     }
 }

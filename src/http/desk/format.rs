@@ -1,6 +1,6 @@
 //! How moments, lengths of time, states and results are written for people.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -25,12 +25,9 @@ pub(super) fn moment_or(at: Option<DateTime<Utc>>, never: &str, now: DateTime<Ut
 pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let zone = Schedules::deployed().timezone;
     let (at, now) = (at.with_timezone(&zone), now.with_timezone(&zone));
-    let format = match (
-        at.date_naive() == now.date_naive(),
-        at.format("%Y").to_string(),
-    ) {
+    let format = match (at.date_naive() == now.date_naive(), at.year() == now.year()) {
         (true, _) => "today %H:%M:%S",
-        (_, year) if year == now.format("%Y").to_string() => "%-d %b %H:%M:%S",
+        (_, true) => "%-d %b %H:%M:%S",
         _ => "%-d %b %Y %H:%M",
     };
     at.format(format).to_string()
@@ -71,14 +68,11 @@ pub(super) fn badge(word: &str) -> Markup {
     let (sign, tone) = match word {
         "succeeded" | "on time" => ("✓", "good"),
         "running" => ("▸", "busy"),
-        "partial" | "skipped" | "paused" | "warning" => ("‖", "warn"),
-        "failed" | "fenced" | "abandoned" | "overdue" | "high" | "critical" => ("✕", "bad"),
+        "partial" | "skipped" | "paused" => ("‖", "warn"),
+        "warning" => ("!", "warn"),
+        "failed" | "fenced" | "abandoned" => ("✕", "bad"),
+        "overdue" | "high" | "critical" => ("!", "bad"),
         _ => ("○", "none"),
-    };
-    let sign = if matches!(word, "overdue" | "warning" | "high" | "critical") {
-        "!"
-    } else {
-        sign
     };
     html! { span.badge.(tone) { span aria-hidden="true" { (sign) } " " (word) } }
 }

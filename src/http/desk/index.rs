@@ -7,14 +7,13 @@ use super::format::{badge, clock, distance, is_in_trouble, plain};
 use super::job::card;
 use super::run::table;
 use crate::engine::Registry;
-use crate::http::operator::statuses_of;
 use crate::http::status::JobStatus;
 use crate::qstash::schedules::Schedules;
 use crate::views::overview::{Figures, OpenAlerts, Overview, Report};
 
 pub(super) fn content(jobs: Registry, overview: &Overview) -> Markup {
     let Figures { at, totals, .. } = &overview.figures;
-    let statuses = statuses_of(jobs, &overview.figures);
+    let statuses = JobStatus::of_all(jobs, &overview.figures);
     html! {
         header {
             p.kicker { "jarvis-cron" }
@@ -68,12 +67,8 @@ fn summary(statuses: &[JobStatus]) -> String {
 }
 
 fn count(figures: &Figures) -> String {
-    match figures
-        .alerts_open
-        .iter()
-        .map(|open| open.alerts)
-        .sum::<i64>()
-    {
+    let alerts = figures.alerts_open.iter().map(|open| open.alerts);
+    match alerts.sum::<i64>() {
         0 => String::new(),
         alerts => format!(": {alerts}"),
     }

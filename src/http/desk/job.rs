@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
+use strum::VariantArray;
 
 use super::format::{badges, length, moment, moment_or, plain, took};
 use super::run::table;
@@ -21,18 +22,7 @@ pub(super) fn card(status: &JobStatus, totals: Option<&Totals>, now: DateTime<Ut
             h2 { a href={ "/jobs/" (status.job) } { (status.job) } }
             (badges(status))
             (notes(status, now))
-            dl {
-                dt { "Schedule" }
-                dd { code { (status.schedule.unwrap_or("none")) } }
-                dt { "Next tick" }
-                dd { (moment_or(status.next_tick, "never", now)) }
-                dt { "Last run" }
-                dd { (last_run(status, now)) }
-                dt { "Last success" }
-                dd { (last_success(status, totals, now)) }
-                dt { "In all" }
-                dd { (in_all(totals, COUNTS)) }
-            }
+            (facts(status, totals, false, now))
         }
     }
 }
@@ -55,22 +45,7 @@ pub(super) fn content(
             section {
                 article {
                     (notes(status, now))
-                    dl {
-                        dt { "Schedule" }
-                        dd { code { (status.schedule.unwrap_or("none")) } " " span.quiet { (status.time_zone) } }
-                        dt { "Next tick" }
-                        dd { (moment_or(status.next_tick, "never", now)) }
-                        dt { "Last expected tick" }
-                        dd { (moment_or(status.last_expected_tick, "none since the first migration", now)) }
-                        dt { "Last delivery" }
-                        dd { (moment_or(status.last_delivery, "none by QStash", now)) }
-                        dt { "Last run" }
-                        dd { (last_run(status, now)) }
-                        dt { "Last success" }
-                        dd { (last_success(status, Some(totals), now)) }
-                        dt { "In all" }
-                        dd { (in_all(Some(totals), usize::MAX)) }
-                    }
+                    (facts(status, Some(totals), true, now))
                 }
             }
             section {
@@ -85,6 +60,33 @@ pub(super) fn content(
                 h2 { "By hand" }
                 pre { (by_hand(status.job)) }
             }
+        }
+    }
+}
+
+/// When a job runs and what it did, in short or in full.
+fn facts(status: &JobStatus, totals: Option<&Totals>, in_full: bool, now: DateTime<Utc>) -> Markup {
+    html! {
+        dl {
+            dt { "Schedule" }
+            dd {
+                code { (status.schedule.unwrap_or("none")) }
+                @if in_full { " " span.quiet { (status.time_zone) } }
+            }
+            dt { "Next tick" }
+            dd { (moment_or(status.next_tick, "never", now)) }
+            @if in_full {
+                dt { "Last expected tick" }
+                dd { (moment_or(status.last_expected_tick, "none since the first migration", now)) }
+                dt { "Last delivery" }
+                dd { (moment_or(status.last_delivery, "none by QStash", now)) }
+            }
+            dt { "Last run" }
+            dd { (last_run(status, now)) }
+            dt { "Last success" }
+            dd { (last_success(status, totals, now)) }
+            dt { "In all" }
+            dd { (in_all(totals, if in_full { usize::MAX } else { COUNTS })) }
         }
     }
 }
@@ -156,7 +158,7 @@ fn in_all(totals: Option<&Totals>, most: usize) -> Markup {
 fn filters(job: &str, chosen: Option<Status>) -> Markup {
     html! {
         nav.filters aria-label="Only runs that" {
-            @for status in [None].into_iter().chain(Status::ALL.map(Some)) {
+            @for status in [None].into_iter().chain(Status::VARIANTS.iter().copied().map(Some)) {
                 @let word = status.map_or("all", Status::name);
                 @if status == chosen {
                     strong aria-current="true" { (word) }

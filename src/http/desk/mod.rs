@@ -1,9 +1,5 @@
 //! The desk: the state of the jobs, as pages for people.
 //!
-//! `GET /`            every job, the latest runs, open alerts, reports
-//! `GET /jobs/{job}`  one job, and its runs
-//! `GET /runs/{id}`   one run
-//!
 //! For operators, with the secret as the password a browser asks for. Pages
 //! of plain HTML without scripts, for a phone, a desk and a printer; they may
 //! load nothing, and are kept in no cache. They change nothing: what can be
@@ -23,8 +19,9 @@ use uuid::Uuid;
 
 use super::guard::Operator;
 use super::openapi::{JobName, Refuses};
-use super::operator::{RunsQuery, page_of_runs, run_of, status_of};
+use super::operator::{RunsQuery, page_of_runs, run_of};
 use super::private::private;
+use super::status::JobStatus;
 use super::{App, JobPath, Refusal};
 
 mod format;
@@ -80,7 +77,7 @@ pub(super) async fn job(
     let job = app.job(path)?;
     let runs = page_of_runs(&app, job, query).await?;
     let figures = app.views.figures().await?;
-    let status = status_of(job, &figures);
+    let status = JobStatus::of(job, &figures);
     let totals = figures.totals.get(job.name).cloned().unwrap_or_default();
     let content = job::content(&status, &totals, &runs, figures.at);
     Ok(page(job.name, &content))

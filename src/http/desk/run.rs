@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::format::{badge, clock, in_short, moment, moment_or, plain, took};
 use crate::engine::Run;
@@ -74,7 +73,7 @@ pub(super) fn content(run: &Run, continuations: &[Run], now: DateTime<Utc>) -> M
                 article { (origin(run, now)) }
             }
             @if let Some(id) = run.continuation_of {
-                section { h2 { "Goes on where another ended" } p { (link(id)) } }
+                section { h2 { "Goes on where another ended" } p { a href={ "/runs/" (id) } { code { (id) } } } }
             }
             @if !continuations.is_empty() {
                 section { h2 { "Goes on in" } (table(continuations, false, now)) }
@@ -143,8 +142,4 @@ fn results(results: &Value) -> Markup {
             pre { (format!("{value:#}")) }
         }
     }
-}
-
-fn link(id: Uuid) -> Markup {
-    html! { a href={ "/runs/" (id) } { code { (id) } } }
 }
