@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::form;
+use super::call::form;
 use super::service::Shared;
 
 /// All statuses there are (<https://docs.stripe.com/payments/intents>).

@@ -2,9 +2,9 @@
 //!
 //! It knows the fields that this service reads, not all of Stripe's, and no rules.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
+
+use crate::demo::double::wall_clock;
 
 /// A payment intent to put into the double.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ impl Intent {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) intent: Intent,
-    created: u64,
-    canceled_at: Option<u64>,
+    created: i64,
+    canceled_at: Option<i64>,
     pub(super) cancellation_reason: Option<String>,
     manual_capture: bool,
     charged: bool,
@@ -53,7 +53,7 @@ impl Record {
     pub(super) fn new(intent: Intent) -> Self {
         Self {
             intent,
-            created: unix_now(),
+            created: wall_clock().timestamp(),
             canceled_at: None,
             cancellation_reason: None,
             manual_capture: false,
@@ -67,7 +67,7 @@ impl Record {
         status.clone_into(&mut self.intent.status);
         self.manual_capture |= status == "requires_capture";
         self.charged |= charged(status);
-        self.canceled_at = (status == "canceled").then(unix_now);
+        self.canceled_at = (status == "canceled").then(|| wall_clock().timestamp());
         self.cancellation_reason = None;
     }
 
@@ -104,14 +104,4 @@ impl Record {
 /// (<https://docs.stripe.com/api/checkout/sessions/object>).
 pub(super) fn charged(status: &str) -> bool {
     matches!(status, "processing" | "requires_capture" | "succeeded")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Stripe dates what happens by its own clock, and so does its double"
-)]
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
