@@ -8,8 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::message::{Attempt, Message, canonical};
-use super::messages::Draft;
+use super::message::{Attempt, Draft, FORWARD, FORWARD_TO_CALLBACK, Message, canonical};
 
 /// The callback of a message that was given up after `last`, when it has one.
 pub(super) fn of(message: &Message, last: &Attempt, dead_letter: &str) -> Option<Draft> {
@@ -21,12 +20,10 @@ pub(super) fn of(message: &Message, last: &Attempt, dead_letter: &str) -> Option
         }
     };
     put("content-type".to_owned(), "application/json");
-    put(
-        "upstash-retries".to_owned(),
-        &message.most_retries().to_string(),
-    );
-    for (name, value) in message.forwarded_to_callback() {
-        put(format!("upstash-forward-{name}"), &value);
+    let retries = message.most_retries().to_string();
+    put("upstash-retries".to_owned(), &retries);
+    for (name, value) in message.below(FORWARD_TO_CALLBACK) {
+        put(format!("{FORWARD}{name}"), value);
     }
     Some(Draft {
         destination,
@@ -46,9 +43,8 @@ fn body(message: &Message, last: &Attempt, dead_letter: &str) -> Value {
         }
     }
     let mut source: Map<String, Value> = message
-        .forwarded()
-        .into_iter()
-        .map(|(name, value)| (canonical(&name), value.into()))
+        .below(FORWARD)
+        .map(|(name, value)| (canonical(name), value.into()))
         .collect();
     if let Some(kind) = message.header("content-type") {
         source.insert("Content-Type".to_owned(), kind.into());
@@ -63,7 +59,7 @@ fn body(message: &Message, last: &Attempt, dead_letter: &str) -> Value {
         "dlqId": dead_letter,
         "sourceMessageId": message.id,
         "url": message.destination,
-        "method": message.header("upstash-method").unwrap_or("POST"),
+        "method": message.method(),
         "sourceHeader": source,
         "sourceBody": STANDARD.encode(&message.body),
         "notBefore": created,
