@@ -144,7 +144,7 @@ impl Applied {
     fn was_lost(&self) -> bool {
         let is_open = matches!(
             self.failure,
-            Some(Failure::Unreachable { .. } | Failure::Unclear { .. })
+            Some(Failure::Unreachable(_) | Failure::Unclear(_))
         );
         is_open && self.action != Action::Unchanged
     }

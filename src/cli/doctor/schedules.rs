@@ -22,7 +22,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     };
     let listed = match client.schedules().await {
         Ok(listed) => listed,
-        Err(Failure::Denied { .. } | Failure::WrongRegion { .. } | Failure::Unreachable { .. }) => {
+        Err(Failure::Denied { .. } | Failure::WrongRegion(_) | Failure::Unreachable(_)) => {
             return Vec::new();
         }
         Err(failed) => {

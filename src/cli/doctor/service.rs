@@ -114,20 +114,11 @@ fn guard_finding(answer: Answer) -> Finding {
 async fn call(method: Method, url: String) -> Answer {
     let http = outbound::client(TIMEOUT).map_err(|error| format!("{error:#}"))?;
     let answer = http.request(method, url).send().await;
-    let answer = answer.map_err(|error| innermost(&error))?;
+    let answer = answer.map_err(|error| outbound::in_words(&error))?;
     let status = answer.status().as_u16();
-    let text = answer.text().await.map_err(|error| innermost(&error))?;
+    let text = answer
+        .text()
+        .await
+        .map_err(|error| outbound::in_words(&error))?;
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
-}
-
-/// The innermost cause: a name, a refused connection, a certificate.
-fn innermost(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
