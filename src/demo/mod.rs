@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::cli::call::{Delivery, new_message_id};
@@ -92,6 +93,7 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
         ("QSTASH_URL", qstash.url()),
     ]);
     write_env(&settings)?;
+    let settings = Settings::none().with(settings);
     let (server, stop) = start(listener, &settings)?;
     start_deliveries(&qstash, &settings)?;
     let is_success = run_every_job(&settings, port).await?;
@@ -106,20 +108,13 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
 }
 
 /// Lets the QStash double sign with the demo's keys, and deliver.
-fn start_deliveries(
-    qstash: &QstashDouble,
-    settings: &[(&'static str, String)],
-) -> anyhow::Result<()> {
-    let value = |name| {
-        let mut settings = settings.iter();
-        let found = settings.find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
-    let current = value("QSTASH_CURRENT_SIGNING_KEY");
-    qstash.set_keys(&current, &value("QSTASH_NEXT_SIGNING_KEY"));
+fn start_deliveries(qstash: &QstashDouble, settings: &Settings) -> anyhow::Result<()> {
+    let ring = settings.key_ring(false)?;
+    let keys = ring.for_region(None);
+    qstash.set_keys(keys.current.expose_secret(), keys.next.expose_secret());
     qstash.deliver(Courier {
-        signing_key: current.into(),
-        public_url: value("PUBLIC_URL"),
+        signing_key: keys.current.clone(),
+        public_url: settings.destination(false)?.public_url,
         replicas: Vec::new(),
         hurry: 10,
         parallelism: 4,
@@ -185,9 +180,8 @@ type Server = (
     tokio_util::sync::CancellationToken,
 );
 
-fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::Result<Server> {
-    let settings = Settings::none().with(settings.iter().cloned());
-    let runner = serve::runner(&settings)?;
+fn start(listener: TcpListener, settings: &Settings) -> anyhow::Result<Server> {
+    let runner = serve::runner(settings)?;
     let guard = settings.guard(false)?;
     let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
     let router = http::router(runner, guard);
@@ -196,8 +190,7 @@ fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::
 }
 
 /// Delivers every job once and prints a table; returns whether all succeeded.
-async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow::Result<bool> {
-    let settings = Settings::none().with(settings.iter().cloned());
+async fn run_every_job(settings: &Settings, port: u16) -> anyhow::Result<bool> {
     let url = format!("http://127.0.0.1:{port}");
     let mut table = report::Table::new();
     for job in jobs::ALL.iter() {

@@ -73,11 +73,8 @@ fn results(results: &Value) -> String {
 }
 
 /// Prints a link to the report of each sample gym, to be opened in a browser.
-pub(super) async fn reports(
-    settings: &[(&'static str, String)],
-    database: &str,
-) -> anyhow::Result<()> {
-    let links = Settings::none().with(settings.iter().cloned()).links()?;
+pub(super) async fn reports(settings: &Settings, database: &str) -> anyhow::Result<()> {
+    let links = settings.links()?;
     let mut db = PgConnection::connect(database).await?;
     let reports: Vec<(String, i32, i32)> = sqlx::query_as(
         "select slug, iso_year, iso_week
