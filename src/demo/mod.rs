@@ -98,8 +98,8 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     start_deliveries(&qstash, &settings)?;
     let is_success = run_every_job(&settings, port).await?;
     report::reports(&settings, &database).await?;
-    report::print_next_steps(port, once);
     if !once {
+        report::print_next_steps(port);
         std::future::pending::<()>().await;
     }
     stop.cancel();

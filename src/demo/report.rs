@@ -105,10 +105,7 @@ pub(super) async fn reports(settings: &Settings, database: &str) -> anyhow::Resu
 }
 
 /// Prints what to try next.
-pub(super) fn print_next_steps(port: u16, once: bool) {
-    if once {
-        return;
-    }
+pub(super) fn print_next_steps(port: u16) {
     println!(
         "
 Serving on http://127.0.0.1:{port} until Ctrl-C.

@@ -3,7 +3,9 @@
 //! A message of its own, signed like any other, with the original's retries. `sourceHeader`
 //! carries what was forwarded, secrets included: that is how QStash does it.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use std::collections::HashMap;
+
+use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -13,21 +15,18 @@ use super::message::{Attempt, Draft, FORWARD, FORWARD_TO_CALLBACK, Message, cano
 /// The callback of a message that was given up after `last`, when it has one.
 pub(super) fn of(message: &Message, last: &Attempt, dead_letter: &str) -> Option<Draft> {
     let destination = message.header("upstash-failure-callback")?.to_owned();
-    let mut headers = HeaderMap::new();
-    let mut put = |name: String, value: &str| {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            headers.insert(name, value);
-        }
-    };
-    put("content-type".to_owned(), "application/json");
-    let retries = message.most_retries().to_string();
-    put("upstash-retries".to_owned(), &retries);
-    for (name, value) in message.below(FORWARD_TO_CALLBACK) {
-        put(format!("{FORWARD}{name}"), value);
-    }
+    let mut headers = HashMap::from([
+        ("content-type".to_owned(), "application/json".to_owned()),
+        (
+            "upstash-retries".to_owned(),
+            message.most_retries().to_string(),
+        ),
+    ]);
+    let forwarded = message.below(FORWARD_TO_CALLBACK);
+    headers.extend(forwarded.map(|(name, value)| (format!("{FORWARD}{name}"), value.to_owned())));
     Some(Draft {
         destination,
-        headers,
+        headers: HeaderMap::try_from(&headers).ok()?,
         body: body(message, last, dead_letter).to_string(),
         schedule_id: None,
     })

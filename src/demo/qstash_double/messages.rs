@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::courier;
@@ -72,14 +72,11 @@ fn batch(state: &Shared, call: &Call, failing: &[usize]) -> Answer {
 
 fn of_entry(entry: &Value) -> Draft {
     let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    let headers = entry["headers"].as_object().into_iter().flatten();
-    let headers = headers.filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name.to_ascii_lowercase()).ok()?;
-        Some((name, HeaderValue::from_str(value.as_str()?).ok()?))
-    });
+    let headers = serde_json::from_value(entry["headers"].clone());
+    let headers: HashMap<String, String> = headers.unwrap_or_default();
     Draft {
         destination: text("destination"),
-        headers: headers.collect(),
+        headers: HeaderMap::try_from(&headers).unwrap_or_default(),
         body: text("body"),
         schedule_id: None,
     }
