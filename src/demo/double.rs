@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -17,6 +17,7 @@ use axum::extract::{FromRequest, Request, rejection::BytesRejection};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -73,22 +74,9 @@ impl<S: Default> Double<S> {
     }
 }
 
-/// The state of a double, shared by its owner and all connections.
-#[derive(Debug, Default)]
-pub(super) struct Shared<S>(Arc<Mutex<S>>);
-
-impl<S> Shared<S> {
-    /// The state; a test that failed while holding it has not harmed it.
-    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S> Clone for Shared<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+/// The state of a double, shared by its owner and all connections. A test that
+/// fails while holding it does not harm it.
+pub(super) type Shared<S> = Arc<Mutex<S>>;
 
 /// A call as it arrived.
 #[derive(Debug, Clone)]

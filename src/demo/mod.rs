@@ -87,11 +87,7 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let qstash = QstashDouble::start().await?;
     spinner.finish_and_clear();
 
-    let mut settings = demo_settings(port, &database, &stripe.url(), &resend.url());
-    settings.extend([
-        ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),
-        ("QSTASH_URL", qstash.url()),
-    ]);
+    let settings = demo_settings(port, &database, &stripe.url(), &resend.url(), &qstash.url());
     write_env(&settings)?;
     let settings = Settings::none().with(settings);
     let (server, stop) = start(listener, &settings)?;
@@ -127,6 +123,7 @@ fn demo_settings(
     database: &str,
     stripe: &str,
     resend: &str,
+    qstash: &str,
 ) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
@@ -135,6 +132,8 @@ fn demo_settings(
         ("OPERATOR_SECRET", secret()),
         ("QSTASH_CURRENT_SIGNING_KEY", format!("sig_{}", secret())),
         ("QSTASH_NEXT_SIGNING_KEY", format!("sig_{}", secret())),
+        ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),
+        ("QSTASH_URL", qstash.to_owned()),
         ("STRIPE_SECRET_KEY", format!("sk_test_{}", secret())),
         ("STRIPE_API_BASE", stripe.to_owned()),
         // The limit of 10 is for the real Stripe.
@@ -150,11 +149,8 @@ fn demo_settings(
 }
 
 fn secret() -> String {
-    format!(
-        "{}{}",
-        uuid::Uuid::new_v4().simple(),
-        uuid::Uuid::new_v4().simple()
-    )
+    let half = || uuid::Uuid::new_v4().simple();
+    format!("{}{}", half(), half())
 }
 
 /// Writes the settings where a shell can source them.
@@ -192,7 +188,7 @@ fn start(listener: TcpListener, settings: &Settings) -> anyhow::Result<Server> {
 /// Delivers every job once and prints a table; returns whether all succeeded.
 async fn run_every_job(settings: &Settings, port: u16) -> anyhow::Result<bool> {
     let url = format!("http://127.0.0.1:{port}");
-    let mut table = report::Table::new();
+    let mut answers = Vec::new();
     for job in jobs::ALL.iter() {
         let delivery = Delivery {
             job,
@@ -206,7 +202,7 @@ async fn run_every_job(settings: &Settings, port: u16) -> anyhow::Result<bool> {
         let spinner = progress::waiting(job.name);
         let answer = tokio::time::timeout(Duration::from_mins(2), delivery.attempt(0)).await??;
         spinner.finish_and_clear();
-        table.add(job.name, &answer);
+        answers.push((job.name, answer));
     }
-    Ok(table.print())
+    Ok(report::runs(&answers))
 }

@@ -1,8 +1,8 @@
 //! What the demo prints: the table of runs, and what to try next.
 
 use chrono::{Duration, Utc};
-use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
@@ -14,46 +14,29 @@ use crate::reports::week::IsoWeek;
 /// How wide the table is, in characters.
 const WIDTH: u16 = 110;
 
-/// One row per job.
-pub(super) struct Table {
-    rows: comfy_table::Table,
-    is_well: bool,
-}
-
-impl Table {
-    pub(super) fn new() -> Self {
-        let mut rows = comfy_table::Table::new();
-        rows.load_style(UTF8_FULL_CONDENSED);
-        rows.set_content_arrangement(ContentArrangement::Dynamic);
-        rows.set_width(WIDTH);
-        rows.set_header(["job", "answer", "status", "ms", "results"]);
-        Self {
-            rows,
-            is_well: true,
-        }
-    }
-
-    /// Adds what the service answered for `job`.
-    pub(super) fn add(&mut self, job: &str, answer: &Answer) {
-        let text = |name: &str| match &answer.body[name] {
+/// Prints what the service answered for each job; answers whether all succeeded.
+pub(super) fn runs(answers: &[(&str, Answer)]) -> bool {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table.set_header(["job", "answer", "status", "ms", "results"]);
+    for (job, Answer { status, body, .. }) in answers {
+        let text = |name: &str| match &body[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        self.is_well &= answer.body["status"] == "succeeded";
-        self.rows.add_row([
-            job.to_owned(),
-            answer.status.to_string(),
+        table.add_row([
+            (*job).to_owned(),
+            status.to_string(),
             text("status"),
             text("duration_ms"),
-            results(&answer.body["results"]),
+            results(&body["results"]),
         ]);
     }
-
-    /// Prints the table; answers whether every job succeeded.
-    pub(super) fn print(self) -> bool {
-        println!("{}", self.rows);
-        self.is_well
-    }
+    println!("{table}");
+    let mut statuses = answers.iter().map(|(_, answer)| &answer.body["status"]);
+    statuses.all(|status| status == "succeeded")
 }
 
 /// Numbers that are not zero, and how many entries lists have.

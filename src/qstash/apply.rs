@@ -218,13 +218,11 @@ fn verify(
         }
         if lost_pause {
             one.outcome = Outcome::Failed;
-            let why = one
-                .why
-                .take()
-                .map_or_else(String::new, |why| format!("{why}; "));
-            one.why = Some(format!(
-                "{why}it was paused and is running now: pause it again"
-            ));
+            let paused = "it was paused and is running now: pause it again";
+            one.why = Some(match one.why.take() {
+                Some(why) => format!("{why}; {paused}"),
+                None => paused.to_owned(),
+            });
         }
     }
 }

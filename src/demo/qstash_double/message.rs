@@ -1,6 +1,5 @@
 //! A message: its content, its destination, its attempts and its state.
 
-use std::fmt::Write as _;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -146,12 +145,8 @@ impl Draft {
         if !fields.iter().any(hides) {
             return value.to_owned();
         }
-        let mut hashed = "REDACTED:".to_owned();
-        for byte in Sha256::digest(format!("{salt}{value}")) {
-            // Writing to a string cannot fail.
-            let _ = write!(hashed, "{byte:02x}");
-        }
-        hashed
+        let hash = Sha256::digest(format!("{salt}{value}"));
+        format!("REDACTED:{}", hex::encode(hash))
     }
 }
 

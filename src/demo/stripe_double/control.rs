@@ -41,10 +41,8 @@ pub(super) async fn set_status(
     body: String,
 ) -> (StatusCode, Json<Value>) {
     let fields = form(&body).unwrap_or_default();
-    let status = fields
-        .iter()
-        .find(|(name, _)| name == "status")
-        .map(|(_, value)| value.as_str());
+    let status = fields.iter().find(|(name, _)| name == "status");
+    let status = status.map(|(_, value)| value.as_str());
     let Some(status) = status.filter(|status| STATUSES.contains(status)) else {
         let error = json!({ "error": format!("status must be one of {}", STATUSES.join(", ")) });
         return (StatusCode::BAD_REQUEST, Json(error));
@@ -53,9 +51,9 @@ pub(super) async fn set_status(
     state.intents.set_status(&id, status);
     match state.intents.body(&id) {
         Some(intent) => (StatusCode::OK, Json(intent)),
-        None => (
-            StatusCode::NOT_FOUND,
-            Json(json!({ "error": format!("no intent {id}") })),
-        ),
+        None => {
+            let error = json!({ "error": format!("no intent {id}") });
+            (StatusCode::NOT_FOUND, Json(error))
+        }
     }
 }

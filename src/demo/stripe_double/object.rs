@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::demo::double::wall_clock;
 
 /// A payment intent to put into the double.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Intent {
     /// Its id, `pi_…`.
     pub id: String,
@@ -25,19 +25,18 @@ impl Intent {
     /// An intent over 10.00 EUR that belongs to no session.
     #[must_use]
     pub fn new(id: impl Into<String>, status: impl Into<String>) -> Self {
-        let currency = "eur".to_owned();
         Self {
             id: id.into(),
             status: status.into(),
             amount: 1000,
-            currency,
-            checkout_session_id: None,
+            currency: "eur".to_owned(),
+            ..Self::default()
         }
     }
 }
 
 /// An intent and what has become of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) intent: Intent,
     created: i64,
@@ -54,11 +53,7 @@ impl Record {
         Self {
             intent,
             created: wall_clock().timestamp(),
-            canceled_at: None,
-            cancellation_reason: None,
-            manual_capture: false,
-            charged: false,
-            cancels: 0,
+            ..Self::default()
         }
     }
 
