@@ -90,7 +90,10 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let settings = demo_settings(port, &database, &stripe.url(), &resend.url(), &qstash.url());
     write_env(&settings)?;
     let settings = Settings::none().with(settings);
-    let (server, stop) = start(listener, &settings)?;
+    let runner = serve::runner(&settings)?;
+    let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
+    let router = http::router(runner, settings.guard(false)?);
+    let server = tokio::spawn(http::edge::serve(listener, router, stop.clone(), tasks));
     start_deliveries(&qstash, &settings)?;
     let is_success = run_every_job(&settings, port).await?;
     report::reports(&settings, &database).await?;
@@ -169,20 +172,6 @@ fn write_env(settings: &[(&'static str, String)]) -> anyhow::Result<()> {
 
 fn env_file() -> PathBuf {
     Path::new(HOME).join("env")
-}
-
-type Server = (
-    tokio::task::JoinHandle<()>,
-    tokio_util::sync::CancellationToken,
-);
-
-fn start(listener: TcpListener, settings: &Settings) -> anyhow::Result<Server> {
-    let runner = serve::runner(settings)?;
-    let guard = settings.guard(false)?;
-    let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-    let router = http::router(runner, guard);
-    let server = tokio::spawn(http::edge::serve(listener, router, stop.clone(), tasks));
-    Ok((server, stop))
 }
 
 /// Delivers every job once and prints a table; returns whether all succeeded.

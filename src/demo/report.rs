@@ -89,56 +89,6 @@ pub(super) async fn reports(settings: &Settings, database: &str) -> anyhow::Resu
 
 /// Prints what to try next.
 pub(super) fn print_next_steps(port: u16) {
-    println!(
-        "
-Serving on http://127.0.0.1:{port} until Ctrl-C.
-
-The dashboard: http://127.0.0.1:{port}/
-  as user your name, as password the OPERATOR_SECRET in .demo/env
-
-In another terminal:
-
-  . .demo/env
-
-  # as an operator: what would a run do?
-  curl -s -X POST -H \"Authorization: Bearer $OPERATOR_SECRET\" -H 'X-Actor: me' \\
-       \"$PUBLIC_URL/api/cron/expire-stale-orders?dry_run=true\"
-
-  # the scheduler's secret without its signature opens nothing
-  curl -si -X POST -H \"Authorization: Bearer $CRON_SECRET\" $PUBLIC_URL/api/cron/expire-stale-orders
-
-  # as QStash: signed; the same message twice runs once
-  cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
-  cargo run --release --quiet -- trigger expire-stale-orders --message-id msg_1
-
-  # apply the schedules to a QStash double, and again: the second time nothing changes
-  cargo run --release --quiet -- schedules plan
-  cargo run --release --quiet -- schedules apply
-  cargo run --release --quiet -- schedules plan --check
-
-  # how the jobs stand, and what they did so far
-  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs
-  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/metrics
-  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/metrics
-
-  # is the scheduler silent? anybody may ask
-  curl -s $PUBLIC_URL/health/schedules
-
-  # keep a job from running, and let it run again
-  curl -s -H \"Authorization: Bearer $OPERATOR_SECRET\" -H 'X-Actor: me' -H 'Content-Type: application/json' \\
-       -d '{{\"reason\": \"stocktaking\"}}' $PUBLIC_URL/api/jobs/expire-stale-orders/pause
-  curl -s -X DELETE -H \"Authorization: Bearer $OPERATOR_SECRET\" $PUBLIC_URL/api/jobs/expire-stale-orders/pause
-
-  # a link to a weekly report for a reader without a secret, and the mails that were sent
-  cargo run --release --quiet -- reports link lyon-part-dieu 2026-W05 --days 7
-  curl -s $RESEND_API_BASE/_double/emails
-
-  # what happened
-  psql $DATABASE_URL -c \"select \\\"timestamp\\\", message from system_logs where log_type like 'cron_%' order by 1 desc limit 10\"
-
-  # a customer pays after all: set the intent's status at the Stripe double
-  curl -s \"$STRIPE_API_BASE/_double/payment_intents?status=requires_action\"
-  curl -s -d status=succeeded $STRIPE_API_BASE/_double/payment_intents/<id>/status
-"
-    );
+    let steps = include_str!("next_steps.txt");
+    println!("{}", steps.replace("{port}", &port.to_string()));
 }

@@ -180,12 +180,9 @@ impl Mailbox {
 
 /// The mail of a call, or what Resend says is wrong with it.
 fn read(call: &Call) -> Result<Sent, Refusal> {
-    match call.bearer() {
-        None => return Err((401, "missing_api_key", "Missing API key.".to_owned())),
-        Some(key) if !key.starts_with("re_") => {
-            return Err((403, "invalid_api_key", "API key is invalid.".to_owned()));
-        }
-        Some(_) => {}
+    let missing = (401, "missing_api_key", "Missing API key.".to_owned());
+    if !call.bearer().ok_or(missing)?.starts_with("re_") {
+        return Err((403, "invalid_api_key", "API key is invalid.".to_owned()));
     }
     let idempotency_key = call.header("idempotency-key").unwrap_or_default();
     if idempotency_key.len() > 256 {

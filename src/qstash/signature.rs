@@ -28,7 +28,7 @@ const LIFETIME: Duration = Duration::minutes(5);
 
 /// The two keys a receiver holds, so that one roll of the keys refuses no
 /// delivery: <https://upstash.com/docs/qstash/howto/roll-signing-keys>.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct SigningKeys {
     /// The key QStash signs with now.
     pub current: SecretString,
@@ -143,11 +143,8 @@ pub fn sign(
         "body": body_hash(body),
     });
     let key = EncodingKey::from_secret(key.expose_secret().as_bytes());
-    Ok(jsonwebtoken::encode(
-        &Header::new(Algorithm::HS256),
-        &claims,
-        &key,
-    )?)
+    let header = Header::new(Algorithm::HS256);
+    Ok(jsonwebtoken::encode(&header, &claims, &key)?)
 }
 
 /// Reads the claims of a token that `key` signed.

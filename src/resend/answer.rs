@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::outbound::in_words;
 
@@ -88,11 +89,6 @@ impl Failure {
     }
 }
 
-#[derive(Deserialize)]
-struct Sent {
-    id: String,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refusal {
@@ -118,10 +114,9 @@ pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<S
         .map(Duration::from_secs);
     let body = response.text().await.map_err(|error| unclear(&error))?;
     if (200..300).contains(&status) {
-        let sent: Result<Sent, _> = serde_json::from_str(&body);
-        return sent
-            .map(|sent| sent.id)
-            .map_err(|_| Failure::Unclear(format!("a {status} whose body names no mail")));
+        let sent: Value = serde_json::from_str(&body).unwrap_or_default();
+        let unclear = || Failure::Unclear(format!("a {status} whose body names no mail"));
+        return sent["id"].as_str().map(str::to_owned).ok_or_else(unclear);
     }
     let refusal: Refusal = serde_json::from_str(&body).unwrap_or_default();
     Err(failure(status, retry_after, refusal))

@@ -95,13 +95,10 @@ impl Resend {
             .adjust(|failure, pause| pause.map(|pause| failure.retry_after().unwrap_or(pause)))
             .await;
         // A refusal does not undo an earlier try whose outcome is unknown.
-        sent.map_err(|failure| {
-            if was_unsure {
-                failure.unsure()
-            } else {
-                failure
-            }
-        })
+        if was_unsure {
+            return sent.map_err(Failure::unsure);
+        }
+        sent
     }
 
     async fn send_once(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
@@ -112,12 +109,10 @@ impl Resend {
         if !may_begin() {
             return Err(Failure::NoTime);
         }
+        let base = self.settings.base.as_str().trim_end_matches('/');
         let request = self
             .http
-            .post(format!(
-                "{}/emails",
-                self.settings.base.as_str().trim_end_matches('/')
-            ))
+            .post(format!("{base}/emails"))
             .bearer_auth(key.expose_secret())
             .header("Idempotency-Key", &mail.idempotency_key)
             .json(&json!({

@@ -88,16 +88,18 @@ impl Dispatcher {
             drop(slot);
             let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
             let fate = fate_of(&attempt, retried, message.most_retries());
-            state
-                .lock()
-                .messages
-                .note(id, attempt.clone(), fate.clone());
+            let (tried, now) = (attempt.clone(), fate.clone());
+            state.lock().messages.note(id, tried, now);
             match &fate {
                 Fate::Waiting => {
                     let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);
                     self.pause(wait).await;
                 }
-                Fate::Failed(dead_letter) => call_back(state, &message, &attempt, dead_letter),
+                Fate::Failed(dead_letter) => {
+                    if let Some(draft) = callback::of(&message, &attempt, dead_letter) {
+                        messages::publish(state, draft);
+                    }
+                }
                 _ => {}
             }
         }
@@ -171,12 +173,5 @@ fn fate_of(attempt: &Attempt, retried: u32, most_retries: u32) -> Fate {
         Fate::Failed(format!("dlq_{}", uuid::Uuid::now_v7().simple()))
     } else {
         Fate::Waiting
-    }
-}
-
-/// Publishes the failure callback, when the message has one.
-fn call_back(state: &Shared, message: &Message, last: &Attempt, dead_letter: &str) {
-    if let Some(draft) = callback::of(message, last, dead_letter) {
-        messages::publish(state, draft);
     }
 }

@@ -49,11 +49,9 @@ pub(super) async fn set_status(
     };
     let mut state = state.lock();
     state.intents.set_status(&id, status);
-    match state.intents.body(&id) {
-        Some(intent) => (StatusCode::OK, Json(intent)),
-        None => {
-            let error = json!({ "error": format!("no intent {id}") });
-            (StatusCode::NOT_FOUND, Json(error))
-        }
+    if let Some(intent) = state.intents.body(&id) {
+        return (StatusCode::OK, Json(intent));
     }
+    let error = json!({ "error": format!("no intent {id}") });
+    (StatusCode::NOT_FOUND, Json(error))
 }

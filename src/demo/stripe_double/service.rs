@@ -123,22 +123,19 @@ impl State {
 
     /// <https://docs.stripe.com/api/authentication>
     fn authorize(&self, bearer: Option<&str>) -> Result<(), Answer> {
-        let Some(bearer) = bearer else {
-            let message = "No API key: send one as Authorization: Bearer sk_….";
-            return Err(Answer::error(401, None, message));
-        };
-        let rest = bearer
-            .strip_prefix("sk_")
-            .or_else(|| bearer.strip_prefix("rk_"));
-        let accepted = match &self.only_key {
+        let is_good = |bearer: &str| match &self.only_key {
             Some(key) => key == bearer,
-            None => rest.is_some_and(|rest| !rest.trim().is_empty()),
+            None => ["sk_", "rk_"]
+                .iter()
+                .filter_map(|prefix| bearer.strip_prefix(prefix))
+                .any(|rest| !rest.trim().is_empty()),
         };
-        if accepted {
-            Ok(())
-        } else {
-            Err(Answer::error(401, None, "Invalid API key."))
-        }
+        let message = match bearer {
+            Some(bearer) if is_good(bearer) => return Ok(()),
+            Some(_) => "Invalid API key.",
+            None => "No API key: send one as Authorization: Bearer sk_….",
+        };
+        Err(Answer::error(401, None, message))
     }
 
     /// Does what was asked, or what the fault says instead, and stores the result under the key.

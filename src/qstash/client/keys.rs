@@ -2,7 +2,6 @@
 //! <https://upstash.com/docs/qstash/api-reference/signing-keys/get-signing-keys>.
 
 use reqwest::Method;
-use serde::Deserialize;
 
 use super::{Client, Failure, answer};
 use crate::qstash::signature::SigningKeys;
@@ -14,18 +13,7 @@ impl Client {
     /// What QStash, or the way to it, said instead.
     pub async fn keys(&self) -> Result<SigningKeys, Failure> {
         let answer = self.ask(Method::GET, "v2/keys").await?;
-        let Keys { current, next } =
-            answer::read(answer).map_err(|_| Failure::Unclear("no pair of keys".to_owned()))?;
-        Ok(SigningKeys {
-            current: current.into(),
-            next: next.into(),
-        })
+        // An error about it must not quote it, so nothing of it is repeated.
+        answer::read(answer).map_err(|_| Failure::Unclear("no pair of keys".to_owned()))
     }
-}
-
-/// An error about it must not quote it, so nothing else is read.
-#[derive(Deserialize)]
-struct Keys {
-    current: String,
-    next: String,
 }

@@ -54,14 +54,18 @@ pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
         .map_err(|error| vec![format!("{text:?}: {error}")])
 }
 
-/// How many times a day the expression comes, on a day it comes on.
-pub(super) fn times_a_day(cron: &Cron) -> usize {
+/// How many times the expression comes on this day, if its clock is not
+/// changed.
+pub(super) fn ticks_on(cron: &Cron, day: NaiveDate) -> usize {
+    if !is_on(cron, day) {
+        return 0;
+    }
     cron.pattern.minutes.values().len() * cron.pattern.hours.values().len()
 }
 
 /// Whether the expression comes on this day: one of the two kinds of days is
 /// always `*`, so both have to match.
-pub(super) fn is_on(cron: &Cron, day: NaiveDate) -> bool {
+fn is_on(cron: &Cron, day: NaiveDate) -> bool {
     let pattern = &cron.pattern;
     let names = |values: Vec<u16>, number| values.into_iter().any(|it| u32::from(it) == number);
     names(pattern.days.values(), day.day())

@@ -31,10 +31,8 @@ pub(super) struct Kept {
 impl Kept {
     /// Reads a call, or returns its fault.
     pub(super) fn read(destination: &str, call: &Call) -> Result<Self, &'static str> {
-        if !["http://", "https://"]
-            .iter()
-            .any(|scheme| destination.starts_with(scheme))
-        {
+        let mut schemes = ["http://", "https://"].iter();
+        if !schemes.any(|scheme| destination.starts_with(scheme)) {
             return Err("invalid destination url: endpoint has invalid scheme");
         }
         let cron = call.header("upstash-cron").unwrap_or_default().trim();
