@@ -77,10 +77,8 @@ pub(super) async fn reports(settings: &Settings, database: &str) -> anyhow::Resu
             year,
             week: week.cast_unsigned(),
         };
-        if let Some(link) = links
-            .as_ref()
-            .and_then(|links| to_report(links, &slug, week, expires))
-        {
+        let links = links.as_ref();
+        if let Some(link) = links.and_then(|links| to_report(links, &slug, week, expires)) {
             println!("  {link}");
         }
     }

@@ -69,40 +69,51 @@ pub enum Unreadable {
 /// A failure callback as QStash writes it:
 /// <https://upstash.com/docs/qstash/features/callbacks>. What is not listed is
 /// skipped, and a value of another type is unknown.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct FailureCallback {
     /// The last answer's status.
+    #[serde(default)]
     #[schema(value_type = i64)]
     status: Value,
     /// The last answer, in Base64; may be cut off.
+    #[serde(default)]
     #[schema(value_type = String)]
     body: Value,
     /// Deliveries after the first.
+    #[serde(default)]
     #[schema(value_type = i64)]
     retried: Value,
     /// The most there could have been.
+    #[serde(default)]
     #[schema(value_type = i64)]
     max_retries: Value,
     /// Its place among the dead letters.
+    #[serde(default)]
     #[schema(value_type = String)]
     dlq_id: Value,
     /// The message that was given up on.
+    #[serde(default)]
     #[schema(value_type = String, required)]
     source_message_id: Value,
     /// What was called.
+    #[serde(default)]
     #[schema(value_type = String)]
     url: Value,
     /// What was delivered, in Base64.
+    #[serde(default)]
     #[schema(value_type = String)]
     source_body: Value,
     /// When it was to be delivered first, in milliseconds since 1970.
+    #[serde(default)]
     #[schema(value_type = i64)]
     not_before: Value,
     /// When it was published, in milliseconds since 1970.
+    #[serde(default)]
     #[schema(value_type = i64)]
     created_at: Value,
     /// Which schedule the message came from, if any.
+    #[serde(default)]
     #[schema(value_type = String)]
     schedule_id: Value,
 }

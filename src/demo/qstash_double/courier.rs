@@ -88,8 +88,7 @@ impl Dispatcher {
             drop(slot);
             let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
             let fate = fate_of(&attempt, retried, message.most_retries());
-            let (tried, now) = (attempt.clone(), fate.clone());
-            state.lock().messages.note(id, tried, now);
+            state.lock().messages.note(id, &attempt, &fate);
             match &fate {
                 Fate::Waiting => {
                     let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);

@@ -125,10 +125,10 @@ impl Messages {
     }
 
     /// Notes a delivery and what came of it.
-    pub(super) fn note(&mut self, id: &str, attempt: Attempt, fate: Fate) {
+    pub(super) fn note(&mut self, id: &str, attempt: &Attempt, fate: &Fate) {
         if let Some(message) = self.waiting(id) {
-            message.attempts.push(attempt);
-            message.fate = fate;
+            message.attempts.push(attempt.clone());
+            message.fate = fate.clone();
         }
     }
 
