@@ -1,11 +1,23 @@
 //! How this process calls others over HTTP: one TLS stack, no redirects, no
-//! proxies from the environment, and a limit on every wait.
+//! proxies from the environment, a limit on every wait, and so many tries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use backon::ExponentialBuilder;
 use url::{Host, Url};
+
+/// How long one call to an API may take.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest pause between tries; a longer `Retry-After` is left to a
+/// later run.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// How often one call is made at the most.
+const TRIES: usize = 3;
+
+/// Whether a new call may begin: jobs pass their budget.
+pub type MayBegin<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// A client whose calls end within `timeout`.
 ///
@@ -31,6 +43,30 @@ pub fn client(timeout: Duration) -> anyhow::Result<reqwest::Client> {
         .user_agent(concat!("jarvis-cron/", env!("CARGO_PKG_VERSION")))
         .build()
         .context("set up the HTTP client")
+}
+
+/// The pauses between the tries of one call.
+#[must_use]
+pub fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(LONGEST_PAUSE)
+        .with_max_times(TRIES - 1)
+        .with_jitter()
+}
+
+/// An error of the network in a few words, without the address: its innermost
+/// cause, such as a name, a refused connection or a certificate.
+#[must_use]
+pub fn in_words(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// Whether a secret may travel to `url`: https, or plain http to this machine.

@@ -58,10 +58,8 @@ impl SignedLinks {
         (expires, signature): (&str, &str),
         now: DateTime<Utc>,
     ) -> bool {
-        let Ok(until) = expires.parse::<i64>() else {
-            return false;
-        };
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
+        let signature = URL_SAFE_NO_PAD.decode(signature);
+        let (Ok(until), Ok(signature)) = (expires.parse::<i64>(), signature) else {
             return false;
         };
         let is_ours = self.signed(subject, until).verify_slice(&signature);

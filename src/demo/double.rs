@@ -7,14 +7,17 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, rejection::BytesRejection};
-use axum::http::{HeaderMap, Method, Response};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::response::IntoResponse;
+use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -27,18 +30,17 @@ pub(super) struct Double<S> {
 }
 
 impl<S: Default> Double<S> {
-    /// Serves `router` on this port of 127.0.0.1, or on a free one for 0.
+    /// Serves `router` on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When there is none.
     pub(super) async fn start(
         name: &'static str,
-        port: u16,
         router: impl FnOnce(Shared<S>) -> Router,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
-            .with_context(|| format!("bind the {name} double to 127.0.0.1:{port}"))?;
+            .with_context(|| format!("bind the {name} double to a port of 127.0.0.1"))?;
         let address = listener.local_addr()?;
         let state = Shared::default();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -72,22 +74,9 @@ impl<S: Default> Double<S> {
     }
 }
 
-/// The state of a double, shared by its owner and all connections.
-#[derive(Debug, Default)]
-pub(super) struct Shared<S>(Arc<Mutex<S>>);
-
-impl<S> Shared<S> {
-    /// The state; a test that failed while holding it has not harmed it.
-    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S> Clone for Shared<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+/// The state of a double, shared by its owner and all connections. A test that
+/// fails while holding it does not harm it.
+pub(super) type Shared<S> = Arc<Mutex<S>>;
 
 /// A call as it arrived.
 #[derive(Debug, Clone)]
@@ -170,13 +159,37 @@ impl<K: PartialEq, F: Clone> Faults<K, F> {
 
     /// The fault of a call that these keys concern.
     pub(super) fn take(&mut self, concerns: impl Fn(&K) -> bool) -> Option<F> {
+        self.take_if(concerns, |_| true)
+    }
+
+    /// The same, if it `strikes` now; else it waits, and no other takes its place.
+    pub(super) fn take_if(
+        &mut self,
+        concerns: impl Fn(&K) -> bool,
+        strikes: impl Fn(&F) -> bool,
+    ) -> Option<F> {
         if let Some(place) = self.queued.iter().position(|(key, _)| concerns(key)) {
-            return Some(self.queued.remove(place).1);
+            return strikes(&self.queued[place].1).then(|| self.queued.remove(place).1);
         }
         let mut standing = self.standing.iter();
-        let standing = standing.find(|(key, _)| concerns(key));
-        standing.map(|(_, fault)| fault.clone())
+        let (_, fault) = standing.find(|(key, _)| concerns(key))?;
+        Some(fault.clone()).filter(strikes)
     }
+}
+
+/// The clock of those that a double stands for: they date what happens by their own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Stripe and QStash have a clock, and so do their doubles"
+)]
+pub(super) fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// A response with this status and this body.
+pub(super) fn response(status: u16, body: impl IntoResponse) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, body).into_response()
 }
 
 /// A response whose body breaks at once: the server drops the connection

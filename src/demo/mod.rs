@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::cli::call::{Delivery, new_message_id};
@@ -86,18 +87,18 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let qstash = QstashDouble::start().await?;
     spinner.finish_and_clear();
 
-    let mut settings = demo_settings(port, &database, &stripe.url(), &resend.url());
-    settings.extend([
-        ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),
-        ("QSTASH_URL", qstash.url()),
-    ]);
+    let settings = demo_settings(port, &database, &stripe.url(), &resend.url(), &qstash.url());
     write_env(&settings)?;
-    let (server, stop) = start(listener, &settings)?;
+    let settings = Settings::none().with(settings);
+    let runner = serve::runner(&settings)?;
+    let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
+    let router = http::router(runner, settings.guard(false)?);
+    let server = tokio::spawn(http::edge::serve(listener, router, stop.clone(), tasks));
     start_deliveries(&qstash, &settings)?;
     let is_success = run_every_job(&settings, port).await?;
     report::reports(&settings, &database).await?;
-    report::print_next_steps(port, once);
     if !once {
+        report::print_next_steps(port);
         std::future::pending::<()>().await;
     }
     stop.cancel();
@@ -106,20 +107,13 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
 }
 
 /// Lets the QStash double sign with the demo's keys, and deliver.
-fn start_deliveries(
-    qstash: &QstashDouble,
-    settings: &[(&'static str, String)],
-) -> anyhow::Result<()> {
-    let value = |name| {
-        let mut settings = settings.iter();
-        let found = settings.find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
-    let current = value("QSTASH_CURRENT_SIGNING_KEY");
-    qstash.set_keys(&current, &value("QSTASH_NEXT_SIGNING_KEY"));
+fn start_deliveries(qstash: &QstashDouble, settings: &Settings) -> anyhow::Result<()> {
+    let ring = settings.key_ring(false)?;
+    let keys = ring.for_region(None);
+    qstash.set_keys(keys.current.expose_secret(), keys.next.expose_secret());
     qstash.deliver(Courier {
-        signing_key: current.into(),
-        public_url: value("PUBLIC_URL"),
+        signing_key: keys.current.clone(),
+        public_url: settings.destination(false)?.public_url,
         replicas: Vec::new(),
         hurry: 10,
         parallelism: 4,
@@ -132,6 +126,7 @@ fn demo_settings(
     database: &str,
     stripe: &str,
     resend: &str,
+    qstash: &str,
 ) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
@@ -140,6 +135,8 @@ fn demo_settings(
         ("OPERATOR_SECRET", secret()),
         ("QSTASH_CURRENT_SIGNING_KEY", format!("sig_{}", secret())),
         ("QSTASH_NEXT_SIGNING_KEY", format!("sig_{}", secret())),
+        ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),
+        ("QSTASH_URL", qstash.to_owned()),
         ("STRIPE_SECRET_KEY", format!("sk_test_{}", secret())),
         ("STRIPE_API_BASE", stripe.to_owned()),
         // The limit of 10 is for the real Stripe.
@@ -155,11 +152,8 @@ fn demo_settings(
 }
 
 fn secret() -> String {
-    format!(
-        "{}{}",
-        uuid::Uuid::new_v4().simple(),
-        uuid::Uuid::new_v4().simple()
-    )
+    let half = || uuid::Uuid::new_v4().simple();
+    format!("{}{}", half(), half())
 }
 
 /// Writes the settings where a shell can source them.
@@ -180,26 +174,10 @@ fn env_file() -> PathBuf {
     Path::new(HOME).join("env")
 }
 
-type Server = (
-    tokio::task::JoinHandle<()>,
-    tokio_util::sync::CancellationToken,
-);
-
-fn start(listener: TcpListener, settings: &[(&'static str, String)]) -> anyhow::Result<Server> {
-    let settings = Settings::none().with(settings.iter().cloned());
-    let runner = serve::runner(&settings)?;
-    let guard = settings.guard(false)?;
-    let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-    let router = http::router(runner, guard);
-    let server = tokio::spawn(http::edge::serve(listener, router, stop.clone(), tasks));
-    Ok((server, stop))
-}
-
 /// Delivers every job once and prints a table; returns whether all succeeded.
-async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow::Result<bool> {
-    let settings = Settings::none().with(settings.iter().cloned());
+async fn run_every_job(settings: &Settings, port: u16) -> anyhow::Result<bool> {
     let url = format!("http://127.0.0.1:{port}");
-    let mut table = report::Table::new();
+    let mut answers = Vec::new();
     for job in jobs::ALL.iter() {
         let delivery = Delivery {
             job,
@@ -213,7 +191,7 @@ async fn run_every_job(settings: &[(&'static str, String)], port: u16) -> anyhow
         let spinner = progress::waiting(job.name);
         let answer = tokio::time::timeout(Duration::from_mins(2), delivery.attempt(0)).await??;
         spinner.finish_and_clear();
-        table.add(job.name, &answer);
+        answers.push((job.name, answer));
     }
-    Ok(table.print())
+    Ok(report::runs(&answers))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, StatusCode, header};
+use axum::http::{Response, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use super::double::Call;
-use super::double::{Double, Faults, Shared, cut};
+use super::double::{Double, Faults, Shared, cut, response};
 
 /// A running double. It stops listening when this value is dropped.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub enum Fault {
 impl ResendDouble {
     /// Starts a double on a free port of 127.0.0.1; fails when there is none.
     pub async fn start() -> anyhow::Result<Self> {
-        Ok(Self(Double::start("Resend", 0, router).await?))
+        Ok(Self(Double::start("Resend", router).await?))
     }
 
     /// The base address to use in place of `https://api.resend.com`.
@@ -180,12 +180,9 @@ impl Mailbox {
 
 /// The mail of a call, or what Resend says is wrong with it.
 fn read(call: &Call) -> Result<Sent, Refusal> {
-    match call.bearer() {
-        None => return Err((401, "missing_api_key", "Missing API key.".to_owned())),
-        Some(key) if !key.starts_with("re_") => {
-            return Err((403, "invalid_api_key", "API key is invalid.".to_owned()));
-        }
-        Some(_) => {}
+    let missing = (401, "missing_api_key", "Missing API key.".to_owned());
+    if !call.bearer().ok_or(missing)?.starts_with("re_") {
+        return Err((403, "invalid_api_key", "API key is invalid.".to_owned()));
     }
     let idempotency_key = call.header("idempotency-key").unwrap_or_default();
     if idempotency_key.len() > 256 {
@@ -221,8 +218,7 @@ fn read(call: &Call) -> Result<Sent, Refusal> {
 
 fn refuse((status, name, message): Refusal, retry_after: Option<u64>) -> Response<Body> {
     let body = json!({ "statusCode": status, "name": name, "message": message });
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Json(body)).into_response();
+    let mut response = response(status, Json(body));
     if let Some(seconds) = retry_after {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, seconds.into());

@@ -25,24 +25,19 @@ pub(super) async fn load(database: &str, scale: u32) -> anyhow::Result<Vec<Inten
         .execute(&mut connection)
         .await
         .context("make sample data")?;
-    let intents: Vec<(String, String, i64, String, Option<String>)> = sqlx::query_as(
-        "select stripe_payment_intent_id, status, amount, currency, checkout_session_id
+    let intents: Vec<(String, String, i64, Option<String>)> = sqlx::query_as(
+        "select stripe_payment_intent_id, status, amount, checkout_session_id
            from demo.demo_stripe_intents",
     )
     .fetch_all(&mut connection)
     .await
     .context("read what Stripe knows")?;
     connection.close().await?;
-    Ok(intents
-        .into_iter()
-        .map(
-            |(id, status, amount, currency, checkout_session_id)| Intent {
-                id,
-                status,
-                amount,
-                currency,
-                checkout_session_id,
-            },
-        )
-        .collect())
+    let intents = intents.into_iter();
+    let intents = intents.map(|(id, status, amount, checkout_session_id)| Intent {
+        amount,
+        checkout_session_id,
+        ..Intent::new(id, status)
+    });
+    Ok(intents.collect())
 }

@@ -25,16 +25,6 @@ returns text
 language sql immutable parallel safe
 as $$ select choices[1 + floor(demo.chance(key) * cardinality(choices))::int] $$;
 
--- What is true at Stripe, one row for each intent that exists there. The Stripe double starts from it.
-create table demo.demo_stripe_intents (
-    stripe_payment_intent_id text primary key,
-    order_id uuid,
-    status text not null,
-    amount bigint not null,
-    currency text not null,
-    checkout_session_id text
-);
-
 
 -- The shop: stock -----------------------------------------------------------------------------------------------------
 
@@ -144,9 +134,7 @@ join orders on orders.id = line.order_id;
 update stock_levels
 set reserved = active.quantity
 from (
-    select
-        stock_level_id,
-        sum(quantity) as quantity
+    select stock_level_id, sum(quantity) as quantity
     from stock_reservations
     where status = 'ACTIVE'
     group by stock_level_id
@@ -217,28 +205,28 @@ select
     end,
     1000 + i * 90,
     case when i in (8, 9) then 'cs_demo_' || lpad(((unit - 1) * 30 + i)::text, 6, '0') end,
+    ours,
     case
-        when i <= 9 then 'requires_payment_method'
-        when i <= 13 then 'requires_confirmation'
-        when i <= 17 then 'requires_action'
-        when i <= 20 then 'processing'
-        when i <= 23 then 'requires_capture'
-        when i <= 29 then 'requires_payment_method'
-        else 'processing'
-    end,
-    case
-        when i <= 9 then 'requires_payment_method'
-        when i <= 13 then 'requires_confirmation'
-        when i <= 17 then 'requires_action'
-        when i <= 20 then 'processing'
-        when i <= 23 then 'requires_capture'
+        when i <= 23 then ours
         when i <= 26 then 'succeeded'
         when i <= 28 then 'canceled'
         when i = 30 then 'succeeded'
     end,
     now() - interval '8 days' - interval '30 days' * demo.chance('stale intent ' || unit || ' ' || i)
 from generate_series(1, current_setting('demo.scale')::int) as unit
-cross join generate_series(1, 30) as i;
+cross join generate_series(1, 30) as i
+cross join lateral (
+    select
+        case
+            when i <= 9 then 'requires_payment_method'
+            when i <= 13 then 'requires_confirmation'
+            when i <= 17 then 'requires_action'
+            when i <= 20 then 'processing'
+            when i <= 23 then 'requires_capture'
+            when i <= 29 then 'requires_payment_method'
+            else 'processing'
+        end as ours
+) as belief;
 
 insert into payment_intents
     (id, order_id, stripe_payment_intent_id, checkout_session_id, status, amount, currency,
@@ -258,14 +246,12 @@ select
     created_at
 from demo.intents;
 
-insert into demo.demo_stripe_intents
-    (stripe_payment_intent_id, order_id, status, amount, currency, checkout_session_id)
+-- What is true at Stripe, one row for each intent that exists there. The Stripe double starts from it.
+create table demo.demo_stripe_intents as
 select
-    'pi_demo_' || lpad(serial::text, 6, '0'),
-    order_id,
-    truth,
+    'pi_demo_' || lpad(serial::text, 6, '0') as stripe_payment_intent_id,
+    truth as status,
     amount,
-    'eur',
     checkout_session_id
 from demo.intents
 where truth is not null;
@@ -618,22 +604,12 @@ select
     beat,
     beat
 from demo.devices
-cross join generate_series(
-    now() - interval '36 days',
-    now() - interval '35 days',
-    interval '5 minutes'
-) as beat
+cross join generate_series(now() - interval '36 days', now() - interval '35 days', interval '5 minutes') as beat
 where k = 1;
 
 update kiosks
 set last_heartbeat_at = heard.at
-from (
-    select
-        kiosk_id,
-        max(received_at) as at
-    from kiosk_heartbeats
-    group by kiosk_id
-) as heard
+from (select kiosk_id, max(received_at) as at from kiosk_heartbeats group by kiosk_id) as heard
 where heard.kiosk_id = kiosks.id
     and kiosks.last_heartbeat_at is null;
 
@@ -879,14 +855,7 @@ cross join lateral (
 
 -- Only what the Stripe double reads is left behind.
 drop table
-    demo.baskets,
-    demo.lines,
-    demo.intents,
-    demo.houses,
-    demo.people,
-    demo.devices,
-    demo.shifts,
-    demo.talks;
+    demo.baskets, demo.lines, demo.intents, demo.houses, demo.people, demo.devices, demo.shifts, demo.talks;
 
 analyze
     orders, order_items, stock_levels, stock_reservations, payment_intents, order_expirations, audit_events,

@@ -183,7 +183,7 @@ fn message(
 /// A later try may pass where there was no answer, or no clear one.
 fn publish_error(failure: Failure) -> JobError {
     match failure {
-        Failure::Unreachable { .. } | Failure::Limited { .. } | Failure::Unclear { .. } => {
+        Failure::Unreachable(_) | Failure::Limited(_) | Failure::Unclear(_) => {
             JobError::Unreachable(failure.into())
         }
         _ => JobError::Failed(failure.into()),

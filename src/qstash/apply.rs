@@ -85,14 +85,15 @@ pub async fn apply(
     let mut applied = Vec::new();
     for planned in &before.schedules {
         let is_to_do = scope.covers(planned);
-        let mut one = Applied::of(planned, is_to_do);
+        let mut one = Applied::of(planned);
         if is_to_do && stop.is_cancelled() {
             one.outcome = Outcome::NotTried;
             one.why = Some("stopped before".to_owned());
         } else if is_to_do {
             let wanted = wanted.iter().find(|wanted| wanted.id == planned.id);
-            if let Err(failure) = carry_out(client, planned, wanted).await {
-                one.fail(failure);
+            match carry_out(client, planned, wanted).await {
+                Ok(()) => one.outcome = Outcome::Done,
+                Err(failure) => one.fail(failure),
             }
         }
         applied.push(one);
@@ -124,15 +125,11 @@ impl Applied {
         self.failure.as_ref()
     }
 
-    fn of(planned: &Planned, is_to_do: bool) -> Self {
+    fn of(planned: &Planned) -> Self {
         Self {
             id: planned.id.clone(),
             action: planned.action,
-            outcome: if is_to_do {
-                Outcome::Done
-            } else {
-                Outcome::Left
-            },
+            outcome: Outcome::Left,
             is_paused: planned.is_paused,
             why: None,
             failure: None,
@@ -144,7 +141,7 @@ impl Applied {
     fn was_lost(&self) -> bool {
         let is_open = matches!(
             self.failure,
-            Some(Failure::Unreachable { .. } | Failure::Unclear { .. })
+            Some(Failure::Unreachable(_) | Failure::Unclear(_))
         );
         is_open && self.action != Action::Unchanged
     }
@@ -218,13 +215,11 @@ fn verify(
         }
         if lost_pause {
             one.outcome = Outcome::Failed;
-            let why = one
-                .why
-                .take()
-                .map_or_else(String::new, |why| format!("{why}; "));
-            one.why = Some(format!(
-                "{why}it was paused and is running now: pause it again"
-            ));
+            let paused = "it was paused and is running now: pause it again";
+            one.why = Some(match one.why.take() {
+                Some(why) => format!("{why}; {paused}"),
+                None => paused.to_owned(),
+            });
         }
     }
 }

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::outbound;
+use crate::outbound::{self, TIMEOUT};
 
 mod answer;
 mod keys;
@@ -30,11 +30,6 @@ mod schedules;
 
 pub use answer::Failure;
 pub use schedules::{HeaderText, Listed};
-
-/// How long one call may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often one call is made at the most.
-const TRIES: usize = 3;
 
 /// What it takes to call QStash.
 #[derive(Debug, Clone)]
@@ -119,7 +114,7 @@ impl Client {
         if answers.len() != messages.len() {
             let (got, sent) = (answers.len(), messages.len());
             let message = format!("{got} answers to {sent} messages");
-            return Err(Failure::Unclear { message });
+            return Err(Failure::Unclear(message));
         }
         Ok(answers.into_iter().map(answer::of_entry).collect())
     }
@@ -135,10 +130,7 @@ impl Client {
         let base = self.settings.base.as_str().trim_end_matches('/');
         // Not a segment of a path: QStash wants the destination as it is.
         let url = format!("{base}/{path}");
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_times(TRIES - 1)
-            .with_jitter();
+        let backoff = outbound::backoff().with_min_delay(Duration::from_millis(100));
         let call = || async {
             let request = self
                 .http
@@ -149,7 +141,7 @@ impl Client {
             answer::receive(request.send().await).await
         };
         call.retry(backoff)
-            .when(|failure| matches!(failure, Failure::Unreachable { .. }))
+            .when(|failure| matches!(failure, Failure::Unreachable(_)))
             .await
             .map_err(|failure| failure.redact(self.settings.token.expose_secret()))
     }

@@ -7,7 +7,7 @@
 //! be compared, is [`Unclear`] instead.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -134,12 +134,8 @@ impl Wanted {
         let delivery = &schedule.delivery;
         let cron = format!("CRON_TZ={} {}", schedules.timezone, schedule.cron.as_str());
         let mut headers = destination.headers(delivery)?;
-        for (name, value) in [
-            ("upstash-cron", &cron),
-            ("upstash-schedule-id", &schedule.id),
-        ] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
-        }
+        headers.insert("upstash-cron", cron.parse()?);
+        headers.insert("upstash-schedule-id", schedule.id.parse()?);
         let callback = delivery.failure_callback.as_ref();
         let bearer = format!("Bearer {}", destination.cron_secret.expose_secret());
         Ok(Self {
@@ -234,19 +230,15 @@ fn planned(wanted: &Wanted, listed: Option<&Listed>, secret: &Secret<'_>) -> Pla
 /// A schedule that the file does not name.
 fn unplanned(listed: &Listed, wanted: &[Wanted]) -> Planned {
     // An id that QStash does not allow must not become a part of an address.
-    let is_ours = is_our_id(&listed.id);
+    let (id, action) = if is_our_id(&listed.id) {
+        (listed.id.clone(), Action::Orphan)
+    } else {
+        (printable(&listed.id), Action::Foreign)
+    };
     let calls = |wanted: &&Wanted| listed.destination.as_ref() == Some(&wanted.destination);
     Planned {
-        id: if is_ours {
-            listed.id.clone()
-        } else {
-            printable(&listed.id)
-        },
-        action: if is_ours {
-            Action::Orphan
-        } else {
-            Action::Foreign
-        },
+        id,
+        action,
         is_paused: listed.is_paused,
         job: wanted.iter().find(calls).map(|wanted| wanted.job.clone()),
         cron: listed.cron.as_deref().map(printable),

@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 
+use super::counts::Topic;
 use super::i18n::Language;
 use super::stored::StoredReport;
 
@@ -87,13 +88,12 @@ fn people_and_topics(report: &StoredReport, language: Language, table: &mut Tabl
     for ((item, count), label) in moods.into_iter().zip(labels.moods) {
         table.value("sentiment", item, label, &count);
     }
-    for topic in &report.metrics.top_topics {
-        table.value(
-            "top_topics",
-            &topic.topic,
-            &topic.topic,
-            &topic.conversations,
-        );
+    for Topic {
+        topic,
+        conversations,
+    } in &report.metrics.top_topics
+    {
+        table.value("top_topics", topic, topic, conversations);
     }
     for member in &report.metrics.at_risk {
         let name = member.member_id.and_then(|id| report.names.get(&id));

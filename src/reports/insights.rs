@@ -24,42 +24,30 @@ const CROWDED: i64 = 5;
 pub enum Insight {
     /// No visit and no conversation.
     EmptyWeek,
-    VisitsUp {
-        change: f64,
-    },
-    VisitsDown {
-        change: f64,
-    },
+    /// More visits than the week before.
+    VisitsUp { change: f64 },
+    /// Fewer visits.
+    VisitsDown { change: f64 },
     /// The busiest hour; `weekday` from 1 for Monday.
     PeakHour {
         weekday: usize,
         hour: usize,
         visits: i64,
     },
-    SentimentPositive {
-        value: f64,
-    },
-    SentimentNegative {
-        value: f64,
-    },
+    /// People are pleased with the assistant.
+    SentimentPositive { value: f64 },
+    /// They are not.
+    SentimentNegative { value: f64 },
     /// More members at level high or critical than the week before.
-    MoreAtRisk {
-        value: i64,
-        previous: i64,
-    },
-    FewerAtRisk {
-        value: i64,
-        previous: i64,
-    },
-    KioskUptimeLow {
-        value: f64,
-    },
-    MembersLost {
-        net: i64,
-    },
-    MembersGained {
-        net: i64,
-    },
+    MoreAtRisk { value: i64, previous: i64 },
+    /// Fewer of them.
+    FewerAtRisk { value: i64, previous: i64 },
+    /// Kiosks were down too long.
+    KioskUptimeLow { value: f64 },
+    /// More members left than joined.
+    MembersLost { net: i64 },
+    /// More members joined than left.
+    MembersGained { net: i64 },
 }
 
 /// Something to do.
@@ -70,32 +58,19 @@ pub enum Recommendation {
     /// Do the badge readers work?
     CheckReaders,
     /// Call the members at risk: so many are listed, of so many in all.
-    CallMembers {
-        listed: usize,
-        total: i64,
-    },
-    CheckKiosks {
-        uptime: f64,
-    },
+    CallMembers { listed: usize, total: i64 },
+    /// Do the kiosks have power and a network?
+    CheckKiosks { uptime: f64 },
     /// Read what members complained of.
-    ReadConversations {
-        negative: i64,
-    },
+    ReadConversations { negative: i64 },
     /// Ask those who left why.
-    AskLeavers {
-        lost: i64,
-    },
+    AskLeavers { lost: i64 },
     /// Win back those who stopped coming.
-    InviteBack {
-        change: f64,
-    },
-    StaffPeak {
-        weekday: usize,
-        hour: usize,
-    },
-    CloseAlerts {
-        open: i64,
-    },
+    InviteBack { change: f64 },
+    /// Have a member of staff there at the busiest hour.
+    StaffPeak { weekday: usize, hour: usize },
+    /// Deal with the alerts that are open.
+    CloseAlerts { open: i64 },
     /// Nothing is wrong.
     KeepGoing,
 }

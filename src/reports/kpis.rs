@@ -24,6 +24,7 @@ pub struct Kpi {
 #[must_use]
 pub fn kpis(report: &StoredReport, language: Language) -> Vec<Kpi> {
     let (metrics, labels) = (&report.metrics, language.labels());
+    let (sentiment, uptime) = (&metrics.avg_sentiment, &metrics.kiosk_uptime);
     let count = |label, figure: &Figure<i64>, is_welcome| {
         let number = |count| language.count(count);
         let change = |change| language.change(change);
@@ -45,20 +46,8 @@ pub fn kpis(report: &StoredReport, language: Language) -> Vec<Kpi> {
         count(labels.churn_high, &metrics.churn_high, false),
         count(labels.churn_critical, &metrics.churn_critical, false),
         count(labels.conversations, &metrics.conversations, true),
-        kpi(
-            labels.avg_sentiment,
-            &metrics.avg_sentiment,
-            mood,
-            mood,
-            true,
-        ),
-        kpi(
-            labels.kiosk_uptime,
-            &metrics.kiosk_uptime,
-            percent,
-            points,
-            true,
-        ),
+        kpi(labels.avg_sentiment, sentiment, mood, mood, true),
+        kpi(labels.kiosk_uptime, uptime, percent, points, true),
         count(labels.open_alerts, &metrics.open_alerts, false),
     ]
 }
@@ -84,17 +73,13 @@ fn kpi<T: Copy>(
 /// The net change is a change already: its own change in percent would help
 /// no reader.
 fn net(language: Language, figure: &Figure<i64>) -> Kpi {
-    let number = |net| language.difference(net);
+    let (label, number) = (language.labels().net_members, |net| {
+        language.difference(net)
+    });
     Kpi {
         change: None,
         tone: tone(real(figure.value.unwrap_or_default()), true),
-        ..kpi(
-            language.labels().net_members,
-            figure,
-            number,
-            |_| String::new(),
-            true,
-        )
+        ..kpi(label, figure, number, |_| String::new(), true)
     }
 }
 

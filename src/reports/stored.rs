@@ -68,12 +68,8 @@ pub async fn find(
     let Some(row) = row else { return Ok(None) };
     let gym_id = row.gym_id;
     let mut report = StoredReport::try_from(row)?;
-    let ids: Vec<Uuid> = report
-        .metrics
-        .at_risk
-        .iter()
-        .filter_map(|member| member.member_id)
-        .collect();
+    let at_risk = report.metrics.at_risk.iter();
+    let ids: Vec<Uuid> = at_risk.filter_map(|member| member.member_id).collect();
     let members = members(Unprepared(db), gym_id, &ids)
         .await
         .map_err(context("read names"))?;
@@ -92,10 +88,8 @@ pub(crate) async fn of(
         .map_err(context("read the reports"))?;
     let read = |row: Row| {
         let id = row.id;
-        (
-            id,
-            row.try_into().map_err(|error: JobError| error.to_string()),
-        )
+        let report = StoredReport::try_from(row);
+        (id, report.map_err(|error| error.to_string()))
     };
     Ok(rows.into_iter().map(read).collect())
 }

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::outbound::in_words;
 
 /// Why no mail was sent, or may not have been, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,11 +24,8 @@ pub enum Failure {
         message: String,
     },
     /// The key, the sender or the quota: every other mail will fail alike.
-    #[error("Resend sends nothing for us: {message}")]
-    Denied {
-        /// Resend's words.
-        message: String,
-    },
+    #[error("Resend sends nothing for us: {0}")]
+    Denied(String),
     /// Too many calls a second; nothing was sent.
     #[error("Resend asks us to slow down: {message}")]
     Limited {
@@ -35,17 +35,11 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// No answer, or one that says nothing: it may have been sent.
-    #[error("unknown whether Resend sent the mail: {message}")]
-    Unclear {
-        /// What came instead.
-        message: String,
-    },
+    #[error("unknown whether Resend sent the mail: {0}")]
+    Unclear(String),
     /// No connection came about: surely nothing was sent.
-    #[error("Resend cannot be reached: {message}")]
-    Unreachable {
-        /// What was in the way.
-        message: String,
-    },
+    #[error("Resend cannot be reached: {0}")]
+    Unreachable(String),
     /// The run may begin no new call.
     #[error("no time was left to send the mail")]
     NoTime,
@@ -55,7 +49,7 @@ impl Failure {
     /// Whether the mail may have been sent.
     #[must_use]
     pub fn is_unsure(&self) -> bool {
-        matches!(self, Self::Unclear { .. })
+        matches!(self, Self::Unclear(_))
     }
 
     /// Whether the same mail may pass within the hour.
@@ -63,7 +57,7 @@ impl Failure {
     pub fn may_pass_later(&self) -> bool {
         matches!(
             self,
-            Self::Limited { .. } | Self::Unclear { .. } | Self::Unreachable { .. }
+            Self::Limited { .. } | Self::Unclear(_) | Self::Unreachable(_)
         )
     }
 
@@ -73,7 +67,7 @@ impl Failure {
             Self::Limited { retry_after, .. } => {
                 retry_after.is_none_or(|pause| pause <= longest_pause)
             }
-            Self::Unclear { .. } | Self::Unreachable { .. } => true,
+            Self::Unclear(_) | Self::Unreachable(_) => true,
             _ => false,
         }
     }
@@ -89,17 +83,10 @@ impl Failure {
     /// The same after a try whose outcome is unknown.
     pub(super) fn unsure(self) -> Self {
         match self {
-            Self::AlreadySent | Self::Unclear { .. } => self,
-            failure => Self::Unclear {
-                message: failure.to_string(),
-            },
+            Self::AlreadySent | Self::Unclear(_) => self,
+            failure => Self::Unclear(failure.to_string()),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Sent {
-    id: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -111,13 +98,10 @@ struct Refusal {
 
 /// Reads an answer, or the lack of one.
 pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
-    let unclear = |error: &reqwest::Error| Failure::Unclear {
-        message: in_words(error),
-    };
+    let unclear = |error: &reqwest::Error| Failure::Unclear(in_words(error));
     let response = answer.map_err(|error| {
         if error.is_connect() {
-            let message = in_words(&error);
-            Failure::Unreachable { message }
+            Failure::Unreachable(in_words(&error))
         } else {
             unclear(&error)
         }
@@ -130,10 +114,9 @@ pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<S
         .map(Duration::from_secs);
     let body = response.text().await.map_err(|error| unclear(&error))?;
     if (200..300).contains(&status) {
-        let sent: Result<Sent, _> = serde_json::from_str(&body);
-        return sent.map(|sent| sent.id).map_err(|_| Failure::Unclear {
-            message: format!("a {status} whose body names no mail"),
-        });
+        let sent: Value = serde_json::from_str(&body).unwrap_or_default();
+        let unclear = || Failure::Unclear(format!("a {status} whose body names no mail"));
+        return sent["id"].as_str().map(str::to_owned).ok_or_else(unclear);
     }
     let refusal: Refusal = serde_json::from_str(&body).unwrap_or_default();
     Err(failure(status, retry_after, refusal))
@@ -144,32 +127,17 @@ fn failure(status: u16, retry_after: Option<Duration>, refusal: Refusal) -> Fail
     match (status, name.as_str()) {
         (409, "invalid_idempotent_request") => Failure::AlreadySent,
         (401 | 403, _) | (429, "daily_quota_exceeded" | "monthly_quota_exceeded") => {
-            let message = format!("{status} {name}: {message}");
-            Failure::Denied { message }
+            Failure::Denied(format!("{status} {name}: {message}"))
         }
         (429, _) => Failure::Limited {
             message,
             retry_after,
         },
-        (409 | 500.., _) => Failure::Unclear {
-            message: format!("{status} {name}: {message}"),
-        },
+        (409 | 500.., _) => Failure::Unclear(format!("{status} {name}: {message}")),
         _ => Failure::Refused {
             status,
             name,
             message,
         },
     }
-}
-
-/// An error of the network in a few words, without the address.
-fn in_words(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

@@ -12,27 +12,18 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
-use crate::outbound;
+use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
 
 pub use answer::Failure;
-
-/// How long one call may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often one call is made at the most.
-const TRIES: usize = 3;
-/// The longest pause between tries; a longer `Retry-After` is left to a
-/// later run.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// The settings for sending mail.
 #[derive(Debug, Clone)]
@@ -70,9 +61,6 @@ pub struct Resend {
     bucket: Arc<DefaultDirectRateLimiter>,
 }
 
-/// Whether a new call may begin: jobs pass their budget.
-pub type MayBegin<'a> = &'a (dyn Fn() -> bool + Sync);
-
 impl Resend {
     /// A client with these settings.
     ///
@@ -99,44 +87,32 @@ impl Resend {
     /// What Resend, or the way to it, said instead; [`Failure::is_unsure`]
     /// says whether it may have been sent all the same.
     pub async fn send(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(LONGEST_PAUSE)
-            .with_max_times(TRIES - 1)
-            .with_jitter();
         let mut was_unsure = false;
         let sent = (|| self.send_once(mail, may_begin))
-            .retry(backoff)
+            .retry(outbound::backoff())
             .when(|failure| failure.may_be_retried(LONGEST_PAUSE) && may_begin())
             .notify(|failure, _| was_unsure |= failure.is_unsure())
             .adjust(|failure, pause| pause.map(|pause| failure.retry_after().unwrap_or(pause)))
             .await;
         // A refusal does not undo an earlier try whose outcome is unknown.
-        sent.map_err(|failure| {
-            if was_unsure {
-                failure.unsure()
-            } else {
-                failure
-            }
-        })
+        if was_unsure {
+            return sent.map_err(Failure::unsure);
+        }
+        sent
     }
 
     async fn send_once(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
         let Some(key) = &self.settings.key else {
-            return Err(Failure::Denied {
-                message: "RESEND_API_KEY is not set".to_owned(),
-            });
+            return Err(Failure::Denied("RESEND_API_KEY is not set".to_owned()));
         };
         self.bucket.until_ready().await;
         if !may_begin() {
             return Err(Failure::NoTime);
         }
+        let base = self.settings.base.as_str().trim_end_matches('/');
         let request = self
             .http
-            .post(format!(
-                "{}/emails",
-                self.settings.base.as_str().trim_end_matches('/')
-            ))
+            .post(format!("{base}/emails"))
             .bearer_auth(key.expose_secret())
             .header("Idempotency-Key", &mail.idempotency_key)
             .json(&json!({

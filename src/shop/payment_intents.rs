@@ -92,7 +92,7 @@ impl IntentState {
     fn read(answer: Result<Intent, Failure>, by_us: bool) -> Self {
         match answer {
             Ok(intent) => Self::of(intent, by_us),
-            Err(Failure::Missing { message }) => Self::Missing(message),
+            Err(Failure::Missing(message)) => Self::Missing(message),
             Err(failure @ Failure::Refused { .. }) => Self::Refused(failure.to_string()),
             Err(failure @ Failure::Denied { .. }) => Self::Denied(failure.to_string()),
             Err(failure) => Self::Unclear(failure.to_string()),

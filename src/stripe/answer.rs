@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A `PaymentIntent`, as far as we look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,11 +27,8 @@ pub struct Intent {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// 404: another account or mode, or deleted test data. Never a cancel.
-    #[error("Stripe does not know it (404): {message}")]
-    Missing {
-        /// Stripe's words.
-        message: String,
-    },
+    #[error("Stripe does not know it (404): {0}")]
+    Missing(String),
     /// 401 or 403: the key is wrong, and every other call will fail alike.
     #[error("Stripe denied the key ({status}): {message}")]
     Denied {
@@ -39,7 +38,7 @@ pub enum Failure {
         message: String,
     },
     /// Any other refusal: the state had moved on, or the call was wrong.
-    #[error("Stripe refused ({status}{}): {message}", code.as_ref().map(|code| format!(" {code}")).unwrap_or_default())]
+    #[error("Stripe refused ({status}{}): {message}", spaced(code.as_deref()))]
     Refused {
         /// 400, 402 or another of the 4xx.
         status: u16,
@@ -62,11 +61,8 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// No answer at all: refused, broken off, or out of time.
-    #[error("Stripe cannot be reached: {message}")]
-    Unreachable {
-        /// What the network said.
-        message: String,
-    },
+    #[error("Stripe cannot be reached: {0}")]
+    Unreachable(&'static str),
     /// The run may begin no new call.
     #[error("no time was left to ask Stripe")]
     NoTime,
@@ -79,7 +75,7 @@ impl Failure {
             Self::Unavailable {
                 retry, retry_after, ..
             } => *retry && retry_after.is_none_or(|pause| pause <= longest_pause),
-            Self::Unreachable { .. } => true,
+            Self::Unreachable(_) => true,
             _ => false,
         }
     }
@@ -106,38 +102,13 @@ pub(super) fn intent(body: &str) -> Result<Intent, Failure> {
 /// page from something in between is no answer of Stripe's.
 pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
     let response = answer.map_err(|error| unreachable(&error))?;
-    let status = response.status().as_u16();
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let should_retry = header("stripe-should-retry");
-    let retry_after = header("retry-after").and_then(|value| value.trim().parse().ok());
-    let request_id = header("request-id").unwrap_or_default();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.text().await.map_err(|error| unreachable(&error))?;
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+    let is_json = serde_json::from_str::<IgnoredAny>(&body).is_ok();
     if (200..300).contains(&status) && is_json {
         return Ok(body);
     }
-    Err(refusal(
-        &Refusal {
-            status,
-            should_retry,
-            retry_after,
-            request_id,
-        },
-        &body,
-    ))
-}
-
-struct Refusal {
-    status: u16,
-    should_retry: Option<String>,
-    retry_after: Option<f64>,
-    request_id: String,
+    Err(refusal(status, &headers, &body))
 }
 
 #[derive(Deserialize, Default)]
@@ -153,56 +124,53 @@ struct Body {
     payment_intent: Option<Box<Intent>>,
 }
 
-fn refusal(answer: &Refusal, body: &str) -> Failure {
+fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
+    let envelope: Envelope = serde_json::from_str(body).unwrap_or_default();
     let Body {
         code,
         message,
-        payment_intent,
-    } = serde_json::from_str::<Envelope>(body)
-        .unwrap_or_default()
-        .error;
-    let status = answer.status;
+        payment_intent: intent,
+    } = envelope.error;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Stripe's own word wins over the status.
-    let told_to_retry = answer.should_retry.as_deref() == Some("true");
-    let message = message.unwrap_or_else(|| "no message".to_owned());
-    let message = match answer.request_id.as_str() {
-        "" => message,
-        id => format!("{message} [{id}]"),
-    };
+    let should_retry = header("stripe-should-retry");
+    let told_to_retry = should_retry == Some("true");
+    let mut message = message.unwrap_or_else(|| "no message".to_owned());
+    if let Some(id) = header("request-id").filter(|id| !id.is_empty()) {
+        message = format!("{message} [{id}]");
+    }
     match status {
         401 | 403 if !told_to_retry => Failure::Denied { status, message },
-        404 if !told_to_retry => Failure::Missing { message },
+        404 if !told_to_retry => Failure::Missing(message),
         400..500 if !told_to_retry && !matches!(status, 408 | 409 | 424 | 429) => {
             Failure::Refused {
                 status,
                 code,
                 message,
-                intent: payment_intent,
+                intent,
             }
         }
         _ => Failure::Unavailable {
-            message: format!(
-                "{status}{}: {message}",
-                code.map(|c| format!(" {c}")).unwrap_or_default()
-            ),
-            retry: told_to_retry
-                || (status >= 400 && answer.should_retry.as_deref() != Some("false")),
-            retry_after: answer
-                .retry_after
+            message: format!("{status}{}: {message}", spaced(code.as_deref())),
+            retry: told_to_retry || (status >= 400 && should_retry != Some("false")),
+            retry_after: header("retry-after")
+                .and_then(|seconds| seconds.trim().parse().ok())
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         },
     }
 }
 
+/// An error code after a space, where there is one.
+fn spaced(code: Option<&str>) -> String {
+    code.map(|code| format!(" {code}")).unwrap_or_default()
+}
+
 fn unreachable(error: &reqwest::Error) -> Failure {
-    let what = if error.is_timeout() {
+    Failure::Unreachable(if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
         "no connection"
     } else {
         "the connection broke off"
-    };
-    Failure::Unreachable {
-        message: what.to_owned(),
-    }
+    })
 }

@@ -14,15 +14,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::outbound;
+use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
 
@@ -31,13 +30,6 @@ pub use answer::{Failure, Intent};
 /// The API version our reading of the answers was written for:
 /// <https://docs.stripe.com/api/versioning>.
 const VERSION: &str = "2026-09-30.endive";
-/// How long one call may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often one call is made at the most.
-const TRIES: usize = 3;
-/// The longest pause between tries; a longer `Retry-After` is left to a
-/// later run.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What it takes to call Stripe.
 #[derive(Debug, Clone)]
@@ -59,9 +51,6 @@ pub struct Stripe {
     settings: Arc<Settings>,
     bucket: Arc<DefaultDirectRateLimiter>,
 }
-
-/// Whether a new call may begin: jobs pass their budget.
-pub type MayBegin<'a> = &'a (dyn Fn() -> bool + Sync);
 
 impl Stripe {
     /// A client with these settings.
@@ -133,13 +122,8 @@ impl Stripe {
         idempotency_key: Option<String>,
         may_begin: MayBegin<'_>,
     ) -> Result<String, Failure> {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(LONGEST_PAUSE)
-            .with_max_times(TRIES - 1)
-            .with_jitter();
         (|| self.call_once(&method, path, idempotency_key.as_deref(), may_begin))
-            .retry(backoff)
+            .retry(outbound::backoff())
             .when(|failure| failure.may_be_retried(LONGEST_PAUSE) && may_begin())
             .adjust(|failure, pause| pause.map(|pause| failure.retry_after().unwrap_or(pause)))
             .await

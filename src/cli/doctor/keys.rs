@@ -93,12 +93,12 @@ fn is(one: &SecretString, other: &SecretString) -> bool {
 
 fn refused(failed: &Failure, host: &str) -> Finding {
     let fix = match failed {
-        Failure::WrongRegion { .. } => {
+        Failure::WrongRegion(_) => {
             "each region has its own tokens; use the token of this one, or set QSTASH_URL to the other: https://qstash-us-east-1.upstash.io or https://qstash-eu-central-1.upstash.io"
         }
         Failure::Denied { .. } => "copy QSTASH_TOKEN from the QStash console",
-        Failure::Unreachable { .. } => "check that this machine can reach QSTASH_URL",
-        Failure::Limited { .. } => return warning(TOKEN, failed.to_string(), "try again later"),
+        Failure::Unreachable(_) => "check that this machine can reach QSTASH_URL",
+        Failure::Limited(_) => return warning(TOKEN, failed.to_string(), "try again later"),
         _ => "check that QSTASH_URL is that of QStash's API",
     };
     failure(TOKEN, format!("at {host}: {failed}"), fix)

@@ -19,7 +19,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let failed = |what: String, fix: &str| Some(vec![failure(CHECK, what, fix)]);
     let listed = match client.schedules().await {
         Ok(listed) => listed,
-        Err(Failure::Denied { .. } | Failure::WrongRegion { .. } | Failure::Unreachable { .. }) => {
+        Err(Failure::Denied { .. } | Failure::WrongRegion(_) | Failure::Unreachable(_)) => {
             return None;
         }
         Err(failure) => {

@@ -110,18 +110,13 @@ fn guard_finding(answer: Answer) -> Finding {
 }
 
 async fn call(method: Method, url: String) -> Answer {
-    let answer = async {
-        let answer = outbound::client(TIMEOUT)?
-            .request(method, url)
-            .send()
-            .await?;
-        let (status, text) = (answer.status().as_u16(), answer.text().await?);
-        anyhow::Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
-    };
-    // The innermost cause: a name, a refused connection, a certificate.
-    answer.await.map_err(|error| match error.downcast_ref() {
-        Some(error) if reqwest::Error::is_timeout(error) => "no answer in time".to_owned(),
-        Some(_) => error.root_cause().to_string(),
-        None => format!("{error:#}"),
-    })
+    let http = outbound::client(TIMEOUT).map_err(|error| format!("{error:#}"))?;
+    let answer = http.request(method, url).send().await;
+    let answer = answer.map_err(|error| outbound::in_words(&error))?;
+    let status = answer.status().as_u16();
+    let text = answer
+        .text()
+        .await
+        .map_err(|error| outbound::in_words(&error))?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }

@@ -34,7 +34,7 @@ async fn finding(settings: crate::stripe::Settings) -> Finding {
         Err(error) => return failure(CHECK, format!("{error:#}"), "fix this machine's TLS"),
     };
     match stripe.retrieve(NO_INTENT, &|| true).await {
-        Ok(_) | Err(Failure::Missing { .. }) => {
+        Ok(_) | Err(Failure::Missing(_)) => {
             ok(CHECK, format!("{mode}; the key is accepted{place}"))
         }
         Err(failed) => failure(CHECK, format!("{mode}; {failed}{place}"), fix(&failed)),
@@ -56,7 +56,7 @@ fn fix(failed: &Failure) -> &'static str {
             "give the restricted key the right to write payment intents and checkout sessions"
         }
         Failure::Denied { .. } => "copy STRIPE_SECRET_KEY from Stripe's dashboard",
-        Failure::Unreachable { .. } | Failure::Unavailable { .. } => {
+        Failure::Unreachable(_) | Failure::Unavailable { .. } => {
             "check status.stripe.com, and whether this machine may call Stripe"
         }
         _ => "look the message up in Stripe's documentation",

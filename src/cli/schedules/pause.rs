@@ -59,9 +59,9 @@ async fn set_one(client: &Client, id: &str, pause: bool) -> Result<bool, Failure
     client.set_paused(id, pause).await?;
     match client.schedule(id).await? {
         Some(listed) if listed.is_paused == pause => Ok(pause),
-        _ => Err(Failure::Unclear {
-            message: "it accepted the change, and lists the schedule as it was".to_owned(),
-        }),
+        _ => Err(Failure::Unclear(
+            "it accepted the change, and lists the schedule as it was".to_owned(),
+        )),
     }
 }
 

@@ -3,34 +3,30 @@
 //! A message of its own, signed like any other, with the original's retries. `sourceHeader`
 //! carries what was forwarded, secrets included: that is how QStash does it.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use std::collections::HashMap;
+
+use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::message::{Attempt, Message, canonical};
-use super::messages::Draft;
+use super::message::{Attempt, Draft, FORWARD, FORWARD_TO_CALLBACK, Message, canonical};
 
 /// The callback of a message that was given up after `last`, when it has one.
 pub(super) fn of(message: &Message, last: &Attempt, dead_letter: &str) -> Option<Draft> {
     let destination = message.header("upstash-failure-callback")?.to_owned();
-    let mut headers = HeaderMap::new();
-    let mut put = |name: String, value: &str| {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            headers.insert(name, value);
-        }
-    };
-    put("content-type".to_owned(), "application/json");
-    put(
-        "upstash-retries".to_owned(),
-        &message.most_retries().to_string(),
-    );
-    for (name, value) in message.forwarded_to_callback() {
-        put(format!("upstash-forward-{name}"), &value);
-    }
+    let mut headers = HashMap::from([
+        ("content-type".to_owned(), "application/json".to_owned()),
+        (
+            "upstash-retries".to_owned(),
+            message.most_retries().to_string(),
+        ),
+    ]);
+    let forwarded = message.below(FORWARD_TO_CALLBACK);
+    headers.extend(forwarded.map(|(name, value)| (format!("{FORWARD}{name}"), value.to_owned())));
     Some(Draft {
         destination,
-        headers,
+        headers: HeaderMap::try_from(&headers).ok()?,
         body: body(message, last, dead_letter).to_string(),
         schedule_id: None,
     })
@@ -46,9 +42,8 @@ fn body(message: &Message, last: &Attempt, dead_letter: &str) -> Value {
         }
     }
     let mut source: Map<String, Value> = message
-        .forwarded()
-        .into_iter()
-        .map(|(name, value)| (canonical(&name), value.into()))
+        .below(FORWARD)
+        .map(|(name, value)| (canonical(name), value.into()))
         .collect();
     if let Some(kind) = message.header("content-type") {
         source.insert("Content-Type".to_owned(), kind.into());
@@ -63,7 +58,7 @@ fn body(message: &Message, last: &Attempt, dead_letter: &str) -> Value {
         "dlqId": dead_letter,
         "sourceMessageId": message.id,
         "url": message.destination,
-        "method": message.header("upstash-method").unwrap_or("POST"),
+        "method": message.method(),
         "sourceHeader": source,
         "sourceBody": STANDARD.encode(&message.body),
         "notBefore": created,

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use chrono::{DateTime, Utc};
 use reqwest::Method;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use super::callback;
-use super::message::{Attempt, Fate, Message};
+use super::message::{Attempt, FORWARD, Fate, Message};
 use super::messages;
 use super::service::Shared;
+use crate::demo::double::wall_clock;
 use crate::outbound;
 use crate::qstash::{retry, signature};
 
@@ -58,15 +58,6 @@ pub(super) fn send_out(state: &Shared, id: &str) {
     tokio::spawn(async move { dispatcher.deliver(&state, &id).await });
 }
 
-/// The clock that dates tokens and messages.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it stands in for QStash, which has a clock"
-)]
-pub(super) fn wall_clock() -> DateTime<Utc> {
-    Utc::now()
-}
-
 impl Dispatcher {
     pub(super) fn new(courier: Courier) -> anyhow::Result<Self> {
         Ok(Self {
@@ -89,23 +80,25 @@ impl Dispatcher {
         let Some(message) = waiting(state) else {
             return;
         };
-        self.pause(message.delay()).await;
+        let delay = message.duration("upstash-delay");
+        self.pause(delay.unwrap_or_default()).await;
         // Deleted while it waited: nothing arrives.
         while let (Ok(slot), Some(message)) = (self.slots.acquire().await, waiting(state)) {
             let attempt = self.attempt(&message).await;
             drop(slot);
             let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
             let fate = fate_of(&attempt, retried, message.most_retries());
-            state
-                .lock()
-                .messages
-                .note(id, attempt.clone(), fate.clone());
+            state.lock().messages.note(id, &attempt, &fate);
             match &fate {
                 Fate::Waiting => {
                     let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);
                     self.pause(wait).await;
                 }
-                Fate::Failed(dead_letter) => call_back(state, &message, &attempt, dead_letter),
+                Fate::Failed(dead_letter) => {
+                    if let Some(draft) = callback::of(&message, &attempt, dead_letter) {
+                        messages::publish(state, draft);
+                    }
+                }
                 _ => {}
             }
         }
@@ -118,48 +111,46 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, message: &Message) -> Attempt {
-        let (status, headers, body) = match self.post(message).await {
-            Ok(answer) => answer,
-            Err(error) => (0, HeaderMap::new(), format!("{error:#}")),
-        };
-        Attempt {
-            status,
-            headers,
-            body,
-        }
+        let answer = self.post(message).await;
+        answer.unwrap_or_else(|error| Attempt {
+            status: 0,
+            headers: HeaderMap::new(),
+            body: format!("{error:#}"),
+        })
     }
 
     /// One delivery, with the headers of <https://upstash.com/docs/qstash/howto/receiving>.
-    async fn post(&self, message: &Message) -> anyhow::Result<(u16, HeaderMap, String)> {
-        let destination = &message.destination;
+    async fn post(&self, message: &Message) -> anyhow::Result<Attempt> {
+        let (destination, body) = (&message.destination, message.body.clone());
         let key = &self.courier.signing_key;
-        let body = message.body.clone();
         let token = signature::sign(key, destination, body.as_bytes(), wall_clock())?;
-        let method = message.header("upstash-method").unwrap_or("POST");
+        let method = Method::from_bytes(message.method().as_bytes())?;
+        let timeout = message.duration("upstash-timeout").unwrap_or(TIMEOUT);
+        let optional = [
+            ("content-type", message.header("content-type")),
+            ("upstash-schedule-id", message.schedule_id.as_deref()),
+        ];
+        let optional = optional
+            .into_iter()
+            .filter_map(|(name, it)| Some((name, it?)));
         let mut request = self
             .http
-            .request(
-                Method::from_bytes(method.as_bytes())?,
-                self.address(destination),
-            )
+            .request(method, self.address(destination))
             .header("user-agent", "Upstash-QStash")
             .header("upstash-message-id", &message.id)
             .header("upstash-retried", message.attempts.len().to_string())
             .header("upstash-caller-ip", "127.0.0.1")
             .header("upstash-signature", token)
-            .timeout(message.timeout().map_or(TIMEOUT, |it| it.min(TIMEOUT)));
-        if let Some(kind) = message.header("content-type") {
-            request = request.header("content-type", kind);
-        }
-        if let Some(schedule) = &message.schedule_id {
-            request = request.header("upstash-schedule-id", schedule);
-        }
-        for (name, value) in message.forwarded() {
+            .timeout(timeout.min(TIMEOUT));
+        for (name, value) in optional.chain(message.below(FORWARD)) {
             request = request.header(name, value);
         }
         let response = request.body(body).send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok((status, headers, response.text().await?))
+        Ok(Attempt {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.text().await?,
+        })
     }
 
     /// Where the destination is reached: the next replica's turn.
@@ -181,12 +172,5 @@ fn fate_of(attempt: &Attempt, retried: u32, most_retries: u32) -> Fate {
         Fate::Failed(format!("dlq_{}", uuid::Uuid::now_v7().simple()))
     } else {
         Fate::Waiting
-    }
-}
-
-/// Publishes the failure callback, when the message has one.
-fn call_back(state: &Shared, message: &Message, last: &Attempt, dead_letter: &str) {
-    if let Some(draft) = callback::of(message, last, dead_letter) {
-        messages::publish(state, draft);
     }
 }

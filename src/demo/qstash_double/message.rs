@@ -1,6 +1,6 @@
 //! A message: its content, its destination, its attempts and its state.
 
-use std::fmt::Write as _;
+use std::ops::Deref;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -8,16 +8,18 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::demo::double::Call;
+
 /// Deliveries after the first when the publisher names no number.
 const RETRIES: u32 = 3;
-const FORWARD: &str = "upstash-forward-";
-const CALLBACK_FORWARD: &str = "upstash-failure-callback-forward-";
+/// What the names of headers for the destination begin with.
+pub(super) const FORWARD: &str = "upstash-forward-";
+/// The same for the failure callback.
+pub(super) const FORWARD_TO_CALLBACK: &str = "upstash-failure-callback-forward-";
 
-/// A message as the double keeps it, also after its end.
+/// What was published: by a call, by an entry of a batch, or by the tick of a schedule.
 #[derive(Debug, Clone)]
-pub struct Message {
-    /// `msg_…`, the same over all retries.
-    pub id: String,
+pub struct Draft {
     /// Its destination, byte for byte.
     pub destination: String,
     /// What it was published with, names in lower case, in clear.
@@ -26,12 +28,29 @@ pub struct Message {
     pub body: String,
     /// The schedule whose tick it is.
     pub schedule_id: Option<String>,
+}
+
+/// A message as the double keeps it, also after its end.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// `msg_…`, the same over all retries.
+    pub id: String,
+    pub(super) draft: Draft,
     /// When it was published.
     pub created_at: DateTime<Utc>,
     /// Its deliveries so far.
     pub attempts: Vec<Attempt>,
     /// Its state.
     pub fate: Fate,
+}
+
+/// A message is what was published.
+impl Deref for Message {
+    type Target = Draft;
+
+    fn deref(&self) -> &Draft {
+        &self.draft
+    }
 }
 
 /// The state of a message.
@@ -58,7 +77,17 @@ pub struct Attempt {
     pub body: String,
 }
 
-impl Message {
+impl Draft {
+    /// What this call publishes to `destination`.
+    pub(super) fn of(call: &Call, destination: String) -> Self {
+        Self {
+            destination,
+            headers: call.headers.clone(),
+            body: call.body.clone(),
+            schedule_id: None,
+        }
+    }
+
     /// The value of a header it was published with.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -72,68 +101,64 @@ impl Message {
         retries.map_or(RETRIES, |n| n.parse().unwrap_or(RETRIES))
     }
 
-    /// How long the double waits for an answer.
-    pub(super) fn timeout(&self) -> Option<Duration> {
-        humantime::parse_duration(self.header("upstash-timeout")?).ok()
+    pub(super) fn method(&self) -> &str {
+        self.header("upstash-method").unwrap_or("POST")
     }
 
-    /// How long it waits before its first delivery.
-    pub(super) fn delay(&self) -> Duration {
-        let delay = self.header("upstash-delay");
-        delay
-            .and_then(|delay| humantime::parse_duration(delay).ok())
-            .unwrap_or_default()
+    /// A header that is a duration, such as how long the double waits for an answer.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        humantime::parse_duration(self.header(name)?).ok()
     }
 
-    /// The headers that travel to the destination, without their prefix.
-    pub(super) fn forwarded(&self) -> Vec<(String, String)> {
-        self.below(FORWARD)
+    /// The headers whose name begins with `prefix`, without it: those that travel to the
+    /// destination ([`FORWARD`]) or to the failure callback ([`FORWARD_TO_CALLBACK`]).
+    pub(super) fn below(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().filter_map(move |(name, value)| {
+            let name = name.as_str().strip_prefix(prefix)?;
+            Some((name, value.to_str().ok()?))
+        })
     }
 
-    /// The headers that travel to the failure callback.
-    pub(super) fn forwarded_to_callback(&self) -> Vec<(String, String)> {
-        self.below(CALLBACK_FORWARD)
+    /// The same as QStash lists them.
+    pub(super) fn listed_headers(&self, prefix: &str, salt: &str) -> Map<String, Value> {
+        let listed = self.below(prefix).map(|(name, value)| {
+            let name = canonical(name);
+            let fields = ["header".to_owned(), format!("header[{name}]")];
+            (name, json!([self.listed(&fields, value, salt)]))
+        });
+        listed.collect()
     }
 
-    fn below(&self, prefix: &str) -> Vec<(String, String)> {
-        let pairs = self.headers.iter();
-        pairs
-            .filter_map(|(name, value)| {
-                let name = name.as_str().strip_prefix(prefix)?;
-                Some((name.to_owned(), value.to_str().ok()?.to_owned()))
-            })
-            .collect()
+    /// The body as QStash lists it.
+    pub(super) fn listed_body(&self, salt: &str) -> String {
+        self.listed(&["body".to_owned()], &self.body, salt)
     }
 
-    /// As `GET /v2/messages/{id}` returns it; the fields its publisher names are redacted:
+    /// A value, hashed with `salt` before it where one of its fields is to be redacted:
     /// <https://upstash.com/docs/qstash/howto/redact-fields>.
-    pub(super) fn render(&self) -> Value {
-        let fields = self.header("upstash-redact-fields").unwrap_or_default();
-        let hides = |name: &str| fields.to_ascii_lowercase().contains(&format!("[{name}]"));
-        let header: Map<String, Value> = self
-            .forwarded()
-            .into_iter()
-            .map(|(name, value)| {
-                let value = if hides(&name) {
-                    redacted(&value, "")
-                } else {
-                    value
-                };
-                (canonical(&name), json!([value]))
-            })
-            .collect();
-        let hides_body = fields.split(',').any(|field| field.trim() == "body");
-        let body = if hides_body {
-            redacted(&self.body, "")
-        } else {
-            self.body.clone()
+    fn listed(&self, fields: &[String], value: &str, salt: &str) -> String {
+        let redacted = self.header("upstash-redact-fields").unwrap_or_default();
+        let hides = |field: &String| {
+            let mut redacted = redacted.split(',').map(str::trim);
+            redacted.any(|it| it.eq_ignore_ascii_case(field))
         };
+        if !fields.iter().any(hides) {
+            return value.to_owned();
+        }
+        let hash = Sha256::digest(format!("{salt}{value}"));
+        format!("REDACTED:{}", hex::encode(hash))
+    }
+}
+
+impl Message {
+    /// As `GET /v2/messages/{id}` returns it.
+    pub(super) fn render(&self) -> Value {
         json!({
             "messageId": self.id,
             "url": self.destination,
-            "method": self.header("upstash-method").unwrap_or("POST"),
-            "header": header,
-            "body": body,
+            "method": self.method(),
+            "header": self.listed_headers(FORWARD, ""),
+            "body": self.listed_body(""),
             "maxRetries": self.most_retries(),
             "createdAt": self.created_at.timestamp_millis(),
             "failureCallback": self.header("upstash-failure-callback"),
@@ -149,14 +174,4 @@ pub(super) fn canonical(name: &str) -> String {
         format!("{}{rest}", first.to_ascii_uppercase())
     });
     words.collect::<Vec<_>>().join("-")
-}
-
-/// A redacted value, hashed with `salt` before it.
-pub(super) fn redacted(value: &str, salt: &str) -> String {
-    let mut redacted = "REDACTED:".to_owned();
-    for byte in Sha256::digest(format!("{salt}{value}")) {
-        // Writing to a string cannot fail.
-        let _ = write!(redacted, "{byte:02x}");
-    }
-    redacted
 }

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::courier;
-use super::message::{Attempt, Fate, Message};
+use super::message::{Attempt, Draft, Fate, Message};
 use super::service::{Answer, Shared, refuse};
-use crate::demo::double::Call;
+use crate::demo::double::{Call, wall_clock};
 
 /// How long a deduplication id is remembered.
 const REMEMBERED: Duration = Duration::from_mins(10);
@@ -25,16 +25,6 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 pub(super) struct Messages {
     all: Vec<Message>,
     by_deduplication: HashMap<String, (Instant, String)>,
-}
-
-/// A message in the making.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) destination: String,
-    /// Names in lower case.
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
-    pub(super) schedule_id: Option<String>,
 }
 
 /// Answers a call about messages; `None` when it is about something else. `failing` are the
@@ -50,15 +40,8 @@ pub(super) fn answer(state: &Shared, call: &Call, failing: &[usize]) -> Option<A
             "" => String::new(),
             query => format!("?{query}"),
         };
-        return Some(publish(
-            state,
-            Draft {
-                destination: format!("{destination}{query}"),
-                headers: call.headers.clone(),
-                body: call.body.clone(),
-                schedule_id: None,
-            },
-        ));
+        let draft = Draft::of(call, format!("{destination}{query}"));
+        return Some(publish(state, draft));
     }
     let id = call.path.strip_prefix("/v2/messages/")?;
     let mut state = state.lock();
@@ -89,14 +72,11 @@ fn batch(state: &Shared, call: &Call, failing: &[usize]) -> Answer {
 
 fn of_entry(entry: &Value) -> Draft {
     let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    let headers = entry["headers"].as_object().into_iter().flatten();
-    let headers = headers.filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name.to_ascii_lowercase()).ok()?;
-        Some((name, HeaderValue::from_str(value.as_str()?).ok()?))
-    });
+    let headers = serde_json::from_value(entry["headers"].clone());
+    let headers: HashMap<String, String> = headers.unwrap_or_default();
     Draft {
         destination: text("destination"),
-        headers: headers.collect(),
+        headers: HeaderMap::try_from(&headers).unwrap_or_default(),
         body: text("body"),
         schedule_id: None,
     }
@@ -117,7 +97,7 @@ pub(super) fn publish(state: &Shared, draft: Draft) -> Answer {
 
 /// Why QStash would refuse it.
 fn fault_of(draft: &Draft) -> Option<String> {
-    let header = |name: &str| draft.headers.get(name).and_then(|it| it.to_str().ok());
+    let header = |name: &str| draft.header(name);
     let destination = &draft.destination;
     if !(destination.starts_with("https://") || destination.starts_with("http://")) {
         return Some(format!(
@@ -133,32 +113,22 @@ fn fault_of(draft: &Draft) -> Option<String> {
         }
     }
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-    let method = header("upstash-method").unwrap_or("POST");
+    let method = draft.method();
     (!methods.contains(&method)).then(|| format!("invalid Upstash-Method {method:?}"))
 }
 
 impl Messages {
-    /// Every message, in the order they came.
-    pub(super) fn all(&self) -> &[Message] {
-        &self.all
-    }
-
     /// The message of that id, while it has not come to an end.
     pub(super) fn waiting(&mut self, id: &str) -> Option<&mut Message> {
         let mut waiting = self.all.iter_mut();
         waiting.find(|message| message.id == id && message.fate == Fate::Waiting)
     }
 
-    /// Forgets every deduplication id, as ten minutes would.
-    pub(super) fn forget(&mut self) {
-        self.by_deduplication.clear();
-    }
-
     /// Notes a delivery and what came of it.
-    pub(super) fn note(&mut self, id: &str, attempt: Attempt, fate: Fate) {
+    pub(super) fn note(&mut self, id: &str, attempt: &Attempt, fate: &Fate) {
         if let Some(message) = self.waiting(id) {
-            message.attempts.push(attempt);
-            message.fate = fate;
+            message.attempts.push(attempt.clone());
+            message.fate = fate.clone();
         }
     }
 
@@ -178,11 +148,8 @@ impl Messages {
         }
         self.all.push(Message {
             id: id.clone(),
-            destination: draft.destination,
-            headers: draft.headers,
-            body: draft.body,
-            schedule_id: draft.schedule_id,
-            created_at: courier::wall_clock(),
+            draft,
+            created_at: wall_clock(),
             attempts: Vec::new(),
             fate: Fate::Waiting,
         });
@@ -194,7 +161,7 @@ impl super::QstashDouble {
     /// Every message so far, failure callbacks included, in the order they were accepted.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        self.0.state().messages.all().to_vec()
+        self.0.state().messages.all.clone()
     }
 
     /// Fires a schedule, as its cron expression would: a message of its own each time. The id of
@@ -207,7 +174,7 @@ impl super::QstashDouble {
 
     /// Forgets every deduplication id, as ten minutes would.
     pub fn ten_minutes_pass(&self) {
-        self.0.state().messages.forget();
+        self.0.state().messages.by_deduplication.clear();
     }
 
     /// Delivers from now on, waiting messages included.
@@ -219,7 +186,7 @@ impl super::QstashDouble {
         let waiting: Vec<String> = {
             let mut state = self.0.state();
             state.dispatcher = Some(dispatcher);
-            let all = state.messages.all().iter();
+            let all = state.messages.all.iter();
             let waiting = all.filter(|message| message.fate == Fate::Waiting);
             waiting.map(|message| message.id.clone()).collect()
         };
@@ -227,10 +194,5 @@ impl super::QstashDouble {
             courier::send_out(self.0.shared(), &id);
         }
         Ok(())
-    }
-
-    /// Stops delivering; attempts in flight arrive.
-    pub fn hold_deliveries(&self) {
-        self.0.state().dispatcher = None;
     }
 }

@@ -23,7 +23,7 @@ pub use super::double::Call;
 use super::double::{Double, Faults};
 pub use courier::Courier;
 pub use keys::Keys;
-pub use message::{Attempt, Fate, Message};
+pub use message::{Attempt, Draft, Fate, Message};
 use service::State;
 
 /// The token that may do everything.
@@ -59,7 +59,7 @@ pub enum Fault {
 impl QstashDouble {
     /// Starts a double on a free port of 127.0.0.1; fails when there is none.
     pub async fn start() -> anyhow::Result<Self> {
-        Ok(Self(Double::start("QStash", 0, service::router).await?))
+        Ok(Self(Double::start("QStash", service::router).await?))
     }
 
     /// The base address to use in place of `https://qstash.upstash.io`.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::messages::Draft;
+use super::message::Draft;
 use super::service::{Answer, refuse};
 use crate::demo::double::Call;
 

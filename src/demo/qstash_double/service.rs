@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::http::{Method, Response};
 use axum::{Json, Router, extract};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(super) fn router(state: Shared) -> Router {
     Router::new().fallback(handle).with_state(state)
 }
 
-async fn handle(extract::State(state): extract::State<Shared>, call: Call) -> Response {
+async fn handle(extract::State(state): extract::State<Shared>, call: Call) -> Response<Body> {
     let fault = {
         let mut state = state.lock();
         state.calls.push(call.clone());
@@ -66,30 +66,23 @@ fn scripted(status: u16) -> Answer {
     refuse(status, "scripted by the double")
 }
 
-fn response((status, body): Answer) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+fn response((status, body): Answer) -> Response<Body> {
     // QStash answers a pause with a status only.
     if body.is_null() {
-        return status.into_response();
+        return double::response(status, ());
     }
-    (status, Json(body)).into_response()
+    double::response(status, Json(body))
 }
 
 /// Hands the call to the module of its path; `failing` are the entries of a batch that fail.
 fn dispatch(state: &Shared, call: &Call, failing: &[usize]) -> Answer {
-    if let Some(answer) = keys::answer(state, call) {
-        return answer;
-    }
-    if let Some(answer) = messages::answer(state, call, failing) {
-        return answer;
-    }
-    if let Some(answer) = state.lock().schedules.answer(call) {
-        return answer;
-    }
-    refuse(
-        404,
-        &format!("no such route: {} {}", call.method, call.path),
-    )
+    keys::answer(state, call)
+        .or_else(|| messages::answer(state, call, failing))
+        .or_else(|| state.lock().schedules.answer(call))
+        .unwrap_or_else(|| {
+            let Call { method, path, .. } = call;
+            refuse(404, &format!("no such route: {method} {path}"))
+        })
 }
 
 /// A token may be missing, of another region, or read-only.

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::form;
+use super::call::form;
 use super::service::Shared;
 
 /// All statuses there are (<https://docs.stripe.com/payments/intents>).
@@ -41,21 +41,17 @@ pub(super) async fn set_status(
     body: String,
 ) -> (StatusCode, Json<Value>) {
     let fields = form(&body).unwrap_or_default();
-    let status = fields
-        .iter()
-        .find(|(name, _)| name == "status")
-        .map(|(_, value)| value.as_str());
+    let status = fields.iter().find(|(name, _)| name == "status");
+    let status = status.map(|(_, value)| value.as_str());
     let Some(status) = status.filter(|status| STATUSES.contains(status)) else {
         let error = json!({ "error": format!("status must be one of {}", STATUSES.join(", ")) });
         return (StatusCode::BAD_REQUEST, Json(error));
     };
     let mut state = state.lock();
     state.intents.set_status(&id, status);
-    match state.intents.body(&id) {
-        Some(intent) => (StatusCode::OK, Json(intent)),
-        None => (
-            StatusCode::NOT_FOUND,
-            Json(json!({ "error": format!("no intent {id}") })),
-        ),
+    if let Some(intent) = state.intents.body(&id) {
+        return (StatusCode::OK, Json(intent));
     }
+    let error = json!({ "error": format!("no intent {id}") });
+    (StatusCode::NOT_FOUND, Json(error))
 }

@@ -1,18 +1,21 @@
 //! Scripted faults: which call fails, and how.
 //!
-//! A call meets the first fault queued for its intent, else the first queued for any, else the
-//! standing one, and never more than one. Faults that strike before a request is executed are met
-//! by retries too; the others wait for a call that is executed, not replayed from its key.
+//! A call meets the first fault queued for its intent, else the standing one of its operation, and
+//! never more than one. Faults that strike before a request is executed are met by retries too; the
+//! others wait for a call that is executed, not replayed from its key.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Reply};
+use crate::demo::double;
+
+/// The scripted faults: of one intent or session, or of any.
+pub(super) type Faults = double::Faults<(Operation, Option<String>), Fault>;
 
 /// The calls that the double knows, and that can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// `GET /v1/payment_intents/{id}`, <https://docs.stripe.com/api/payment_intents/retrieve>.
     Retrieve,
@@ -47,12 +50,8 @@ pub enum Fault {
     Disconnect,
     /// The call takes effect, then the connection is closed without an answer.
     DisconnectAfterEffect,
-    /// The customer pays just before the call is handled: the intent is `succeeded`.
-    PaidMeanwhile,
-    /// The intent turns `processing` just before the call is handled.
-    BecomesProcessing,
-    /// 400 with neither `code` nor `payment_intent`, as older API versions and other fakes answer.
-    ErrorWithoutCode,
+    /// The intent gets this status just before the call is handled: the customer pays, say.
+    Becomes(&'static str),
     /// 429 `lock_timeout`: something else is working on this object
     /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>).
     LockTimeout,
@@ -61,7 +60,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A bare [`Fault::Status`], without headers.
+    /// A bare [`Fault::Status`], without headers; 400 has neither `code` nor `payment_intent` then,
+    /// as older API versions and other fakes answer.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::Status {
@@ -84,6 +84,14 @@ impl Fault {
         }
     }
 
+    /// What a call gets that it strikes first.
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::GarbledBody => Reply::Garbled,
+            _ => self.answer(None).map_or(Reply::Cut, Reply::Answer),
+        }
+    }
+
     /// The answer it has written down, if any; an unexpected state comes with the real intent.
     pub(super) fn answer(&self, intent: Option<Value>) -> Option<Answer> {
         let (status, code, should_retry, retry_after) = match self {
@@ -94,8 +102,6 @@ impl Fault {
                 retry_after,
             } => (*status, code.as_deref(), *should_retry, *retry_after),
             Self::LockTimeout => (429, Some("lock_timeout"), None, None),
-            Self::ErrorWithoutCode => (400, None, None, None),
-            Self::GarbledBody => return Some(Answer::garbled()),
             _ => return None,
         };
         let usual = match status {
@@ -104,68 +110,14 @@ impl Fault {
             _ => None,
         };
         let message = format!("Scripted by the double: {status}.");
-        let mut problem = Problem::new(status, code.or(usual), &message);
+        let mut answer = Answer::error(status, code.or(usual), &message);
         if let Some(intent) = intent.filter(|_| code == Some("payment_intent_unexpected_state")) {
-            problem = problem.with("payment_intent", intent);
+            answer = answer.with("payment_intent", intent);
         }
-        Some(Answer::from(problem).retry(should_retry, retry_after))
-    }
-}
-
-/// All scripted faults.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    by_intent: HashMap<(Operation, String), VecDeque<Fault>>,
-    by_operation: HashMap<Operation, VecDeque<Fault>>,
-    standing: HashMap<Operation, Fault>,
-}
-
-impl Faults {
-    pub(super) fn queue(&mut self, operation: Operation, id: &str, fault: Fault) {
-        self.by_intent
-            .entry((operation, id.to_owned()))
-            .or_default()
-            .push_back(fault);
-    }
-
-    pub(super) fn queue_for_any(&mut self, operation: Operation, fault: Fault) {
-        self.by_operation
-            .entry(operation)
-            .or_default()
-            .push_back(fault);
-    }
-
-    pub(super) fn always(&mut self, operation: Operation, fault: Fault) {
-        self.standing.insert(operation, fault);
-    }
-
-    /// Takes the next fault for a call with these ids, if it is wanted now.
-    pub(super) fn take(
-        &mut self,
-        operation: Operation,
-        ids: &[Option<&String>],
-        wanted: impl Fn(&Fault) -> bool,
-    ) -> Option<Fault> {
-        let mut own = ids.iter().flatten().map(|id| (operation, (*id).clone()));
-        if let Some(key) = own.find(|key| self.by_intent.contains_key(key)) {
-            let queue = self.by_intent.get_mut(&key)?;
-            let fault = queue.pop_front_if(|fault| wanted(fault));
-            if queue.is_empty() {
-                self.by_intent.remove(&key);
-            }
-            return fault;
-        }
-        match self
-            .by_operation
-            .get_mut(&operation)
-            .filter(|queue| !queue.is_empty())
-        {
-            Some(queue) => queue.pop_front_if(|fault| wanted(fault)),
-            None => self
-                .standing
-                .get(&operation)
-                .filter(|fault| wanted(fault))
-                .cloned(),
-        }
+        Some(Answer {
+            should_retry,
+            retry_after,
+            ..answer
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Problem};
+use super::answer::Answer;
 use super::object::{Intent, Record, charged};
 
 #[derive(Debug)]
@@ -55,23 +55,11 @@ impl Intents {
             .map(|session| session.intent.as_str())
     }
 
-    pub(super) fn cancels(&self, id: &str) -> usize {
-        self.records.get(id).map_or(0, |record| record.cancels)
-    }
-
     pub(super) fn cancel_effects(&self) -> HashMap<String, usize> {
         let canceled = self.records.iter().filter(|(_, record)| record.cancels > 0);
         canceled
             .map(|(id, record)| (id.clone(), record.cancels))
             .collect()
-    }
-
-    pub(super) fn max_cancels(&self) -> usize {
-        self.records
-            .values()
-            .map(|record| record.cancels)
-            .max()
-            .unwrap_or(0)
     }
 
     /// All intents of a status, or all, by id.
@@ -106,10 +94,8 @@ impl Intents {
 
     /// <https://docs.stripe.com/api/payment_intents/retrieve>
     pub(super) fn retrieve(&self, id: &str) -> Answer {
-        self.body(id).map_or_else(
-            || missing("payment_intent", "intent", id),
-            |body| Answer::ok(&body),
-        )
+        let body = self.body(id).map(Answer::ok);
+        body.unwrap_or_else(|| missing("payment_intent", "intent", id))
     }
 
     /// <https://docs.stripe.com/api/payment_intents/cancel>: not when it is over, and one that
@@ -133,9 +119,8 @@ impl Intents {
             self.take_back(id, reason);
             return self.retrieve(id);
         };
-        Problem::new(400, Some("payment_intent_unexpected_state"), &message)
+        Answer::error(400, Some("payment_intent_unexpected_state"), &message)
             .with("payment_intent", record.body())
-            .into()
     }
 
     /// <https://docs.stripe.com/api/checkout/sessions/expire>: an open session only, and its
@@ -148,12 +133,12 @@ impl Intents {
             let status = session.status;
             let message =
                 format!("Only an open Checkout Session can be expired; this is {status}.");
-            return Problem::new(400, None, &message).into();
+            return Answer::error(400, None, &message);
         }
         let intent = session.intent.clone();
         self.take_back(&intent, None);
         let record = self.records.get(&intent).map(|record| &record.intent);
-        Answer::ok(&json!({
+        Answer::ok(json!({
             "id": id,
             "object": "checkout.session",
             "status": "expired",
@@ -180,11 +165,6 @@ impl Intents {
 
 /// 404 for an unknown id (<https://docs.stripe.com/error-codes/resource-missing>).
 fn missing(object: &str, param: &str, id: &str) -> Answer {
-    Problem::new(
-        404,
-        Some("resource_missing"),
-        &format!("No such {object}: '{id}'"),
-    )
-    .with("param", json!(param))
-    .into()
+    let message = format!("No such {object}: '{id}'");
+    Answer::error(404, Some("resource_missing"), &message).with("param", param)
 }

@@ -8,19 +8,18 @@
 //! and expands no `expand[]`; what Stripe does beyond its documentation it cannot know.
 
 mod answer;
-mod calls;
+mod call;
 mod control;
 mod faults;
 mod idempotency;
 mod intents;
 mod object;
-mod request;
 mod service;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub use calls::Call;
+pub use call::Call;
 pub use faults::{Fault, Operation};
 pub use object::Intent;
 use service::State;
@@ -34,12 +33,7 @@ pub struct StripeDouble(Double<State>);
 impl StripeDouble {
     /// Starts a double on a free port of 127.0.0.1; fails when there is none.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_on(0).await
-    }
-
-    /// Starts a double on this port of 127.0.0.1; fails when it is taken.
-    pub async fn start_on(port: u16) -> anyhow::Result<Self> {
-        Ok(Self(Double::start("Stripe", port, service::router).await?))
+        Ok(Self(Double::start("Stripe", service::router).await?))
     }
 
     /// The base address to use in place of `https://api.stripe.com`, without a slash at the end.
@@ -102,17 +96,14 @@ impl StripeDouble {
     /// Queues a fault for this operation on this intent; each is for one call, first in, first out.
     /// A session is named by its own id or by its intent's.
     pub fn fault(&self, operation: Operation, id: &str, fault: Fault) {
-        self.0.state().faults.queue(operation, id, fault);
-    }
-
-    /// Queues a fault for this operation on whatever intent comes next, unless that has its own.
-    pub fn fault_next(&self, operation: Operation, fault: Fault) {
-        self.0.state().faults.queue_for_any(operation, fault);
+        let key = (operation, Some(id.to_owned()));
+        self.0.state().faults.queue(key, fault);
     }
 
     /// A fault for every later call of this operation that has no queued one.
     pub fn always(&self, operation: Operation, fault: Fault) {
-        self.0.state().faults.always(operation, fault);
+        let mut state = self.0.state();
+        state.faults.stand((operation, None), Some(fault));
     }
 
     /// Forgets all scripted faults; calls that already met theirs are not rescued.
@@ -126,17 +117,11 @@ impl StripeDouble {
         self.0.state().calls.clone()
     }
 
-    /// The most calls that arrived within any span of this length.
-    #[must_use]
-    pub fn most_calls_within(&self, span: Duration) -> usize {
-        calls::most_within(&self.0.state().calls, span)
-    }
-
     /// How many times a call canceled this intent, directly or by expiring its session. More than
     /// one would be the double's own fault, or a test re-opened it with [`Self::set_status`].
     #[must_use]
     pub fn effective_cancels(&self, id: &str) -> usize {
-        self.0.state().intents.cancels(id)
+        self.cancel_effects().get(id).copied().unwrap_or(0)
     }
 
     /// The intents that were canceled by a call, and how many times.
@@ -148,6 +133,6 @@ impl StripeDouble {
     /// The highest number in [`Self::cancel_effects`], 0 when nothing was canceled.
     #[must_use]
     pub fn max_effective_cancels(&self) -> usize {
-        self.0.state().intents.max_cancels()
+        self.cancel_effects().into_values().max().unwrap_or(0)
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! It knows the fields that this service reads, not all of Stripe's, and no rules.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
+use crate::demo::double::wall_clock;
+
 /// A payment intent to put into the double.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Intent {
     /// Its id, `pi_…`.
     pub id: String,
@@ -25,23 +25,22 @@ impl Intent {
     /// An intent over 10.00 EUR that belongs to no session.
     #[must_use]
     pub fn new(id: impl Into<String>, status: impl Into<String>) -> Self {
-        let currency = "eur".to_owned();
         Self {
             id: id.into(),
             status: status.into(),
             amount: 1000,
-            currency,
-            checkout_session_id: None,
+            currency: "eur".to_owned(),
+            ..Self::default()
         }
     }
 }
 
 /// An intent and what has become of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) intent: Intent,
-    created: u64,
-    canceled_at: Option<u64>,
+    created: i64,
+    canceled_at: Option<i64>,
     pub(super) cancellation_reason: Option<String>,
     manual_capture: bool,
     charged: bool,
@@ -53,12 +52,8 @@ impl Record {
     pub(super) fn new(intent: Intent) -> Self {
         Self {
             intent,
-            created: unix_now(),
-            canceled_at: None,
-            cancellation_reason: None,
-            manual_capture: false,
-            charged: false,
-            cancels: 0,
+            created: wall_clock().timestamp(),
+            ..Self::default()
         }
     }
 
@@ -67,7 +62,7 @@ impl Record {
         status.clone_into(&mut self.intent.status);
         self.manual_capture |= status == "requires_capture";
         self.charged |= charged(status);
-        self.canceled_at = (status == "canceled").then(unix_now);
+        self.canceled_at = (status == "canceled").then(|| wall_clock().timestamp());
         self.cancellation_reason = None;
     }
 
@@ -104,14 +99,4 @@ impl Record {
 /// (<https://docs.stripe.com/api/checkout/sessions/object>).
 pub(super) fn charged(status: &str) -> bool {
     matches!(status, "processing" | "requires_capture" | "succeeded")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Stripe dates what happens by its own clock, and so does its double"
-)]
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

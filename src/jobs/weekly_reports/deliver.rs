@@ -122,7 +122,7 @@ impl Mailed {
         for outcome in outcomes {
             match &outcome.answer {
                 Ok(_) => self.sent += 1,
-                Err(DeliveryError::Mail(Failure::Denied { .. })) => self.is_denied = true,
+                Err(DeliveryError::Mail(Failure::Denied(_))) => self.is_denied = true,
                 Err(DeliveryError::Mail(failure)) if failure.may_pass_later() => unanswered += 1,
                 Err(_) => {}
             }

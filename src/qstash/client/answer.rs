@@ -10,11 +10,8 @@ use super::Published;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No answer; it may have been done.
-    #[error("QStash cannot be reached: {message}")]
-    Unreachable {
-        /// What came instead.
-        message: String,
-    },
+    #[error("QStash cannot be reached: {0}")]
+    Unreachable(String),
     /// The token is wrong, or may only read.
     #[error("QStash refuses the token ({status}): {message}")]
     Denied {
@@ -24,23 +21,14 @@ pub enum Failure {
         message: String,
     },
     /// The token belongs to another region.
-    #[error("QStash does not know this token here: {message}")]
-    WrongRegion {
-        /// QStash's message.
-        message: String,
-    },
+    #[error("QStash does not know this token here: {0}")]
+    WrongRegion(String),
     /// It does not exist.
-    #[error("QStash does not know it: {message}")]
-    NotFound {
-        /// QStash's message.
-        message: String,
-    },
+    #[error("QStash does not know it: {0}")]
+    NotFound(String),
     /// Too many calls, today or this second.
-    #[error("QStash asks us to slow down: {message}")]
-    Limited {
-        /// QStash's message.
-        message: String,
-    },
+    #[error("QStash asks us to slow down: {0}")]
+    Limited(String),
     /// QStash will not do it.
     #[error("QStash refused ({status}): {message}")]
     Refused {
@@ -50,11 +38,8 @@ pub enum Failure {
         message: String,
     },
     /// An answer that says nothing: 5xx, or no JSON. It may have been done.
-    #[error("QStash's answer is unclear: {message}")]
-    Unclear {
-        /// What came instead.
-        message: String,
-    },
+    #[error("QStash's answer is unclear: {0}")]
+    Unclear(String),
 }
 
 /// The longest message of QStash that is kept, in characters.
@@ -63,13 +48,13 @@ const LONGEST: usize = 300;
 impl Failure {
     /// The same without a secret that QStash's message may repeat.
     pub(super) fn redact(mut self, secret: &str) -> Self {
-        let (Self::Unreachable { message }
+        let (Self::Unreachable(message)
         | Self::Denied { message, .. }
-        | Self::WrongRegion { message }
-        | Self::NotFound { message }
-        | Self::Limited { message }
+        | Self::WrongRegion(message)
+        | Self::NotFound(message)
+        | Self::Limited(message)
         | Self::Refused { message, .. }
-        | Self::Unclear { message }) = &mut self;
+        | Self::Unclear(message)) = &mut self;
         *message = message.replace(secret, "***");
         self
     }
@@ -84,7 +69,7 @@ impl Failure {
             Self::Denied { .. } => {
                 Some("QSTASH_TOKEN is not one of this account; copy it from the QStash console")
             }
-            Self::WrongRegion { .. } => Some(
+            Self::WrongRegion(_) => Some(
                 "each region has tokens of its own: set QSTASH_REGION to the token's (EU_CENTRAL_1 or US_EAST_1) with <REGION>_QSTASH_TOKEN, or QSTASH_URL to that region's address, such as https://qstash-us-east-1.upstash.io",
             ),
             Self::Refused { status: 412, .. } => Some(
@@ -97,9 +82,7 @@ impl Failure {
 
 /// Reads an answer, or the lack of one; an empty body is JSON's null.
 pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
-    let unreachable = |error: &reqwest::Error| Failure::Unreachable {
-        message: describe(error),
-    };
+    let unreachable = |error: &reqwest::Error| Failure::Unreachable(describe(error));
     let response = answer.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
     let body = response.text().await.map_err(|error| unreachable(&error))?;
@@ -109,16 +92,13 @@ pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Resul
     if body.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(&body).map_err(|_| Failure::Unclear {
-        message: format!("a {status} whose body is not JSON"),
-    })
+    serde_json::from_str(&body)
+        .map_err(|_| Failure::Unclear(format!("a {status} whose body is not JSON")))
 }
 
 /// Reads what a call answers with.
 pub(super) fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|error| Failure::Unclear {
-        message: error.to_string(),
-    })
+    serde_json::from_value(answer).map_err(|error| Failure::Unclear(error.to_string()))
 }
 
 /// Reads one entry of a batch's answer.
@@ -139,12 +119,10 @@ fn failure(status: u16, body: &str) -> Failure {
         .unwrap_or_else(|| format!("a {status} without a reason"));
     match status {
         401 | 403 => Failure::Denied { status, message },
-        404 if message.contains("region") => Failure::WrongRegion { message },
-        404 => Failure::NotFound { message },
-        429 => Failure::Limited { message },
-        500.. => Failure::Unclear {
-            message: format!("{status}: {message}"),
-        },
+        404 if message.contains("region") => Failure::WrongRegion(message),
+        404 => Failure::NotFound(message),
+        429 => Failure::Limited(message),
+        500.. => Failure::Unclear(format!("{status}: {message}")),
         _ => Failure::Refused { status, message },
     }
 }

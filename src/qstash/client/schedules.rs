@@ -27,7 +27,7 @@ impl Client {
             Value::Array(entries) => entries.iter().map(read).collect(),
             // An account without any.
             Value::Null => Ok(Vec::new()),
-            _ => Err(unclear("no list of schedules")),
+            _ => Err(Failure::Unclear("no list of schedules".to_owned())),
         }
     }
 
@@ -38,7 +38,7 @@ impl Client {
     pub async fn schedule(&self, id: &str) -> Result<Option<Listed>, Failure> {
         match self.ask(Method::GET, &path(id, "")).await {
             Ok(entry) => read(&entry).map(Some),
-            Err(Failure::NotFound { .. }) => Ok(None),
+            Err(Failure::NotFound(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -67,7 +67,7 @@ impl Client {
     /// What QStash, or the way to it, said instead.
     pub async fn delete_schedule(&self, id: &str) -> Result<(), Failure> {
         match self.ask(Method::DELETE, &path(id, "")).await {
-            Ok(_) | Err(Failure::NotFound { .. }) => Ok(()),
+            Ok(_) | Err(Failure::NotFound(_)) => Ok(()),
             Err(failure) => Err(failure),
         }
     }
@@ -83,7 +83,8 @@ impl Client {
         Ok(())
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<Value, Failure> {
+    /// A call that says all in its path.
+    pub(super) async fn ask(&self, method: Method, path: &str) -> Result<Value, Failure> {
         self.call(method, path, HeaderMap::new(), String::new())
             .await
     }
@@ -94,11 +95,5 @@ fn path(id: &str, verb: &str) -> String {
 }
 
 fn read(entry: &Value) -> Result<Listed, Failure> {
-    Listed::read(entry).ok_or_else(|| unclear("a schedule without an id"))
-}
-
-fn unclear(message: &str) -> Failure {
-    Failure::Unclear {
-        message: message.to_owned(),
-    }
+    Listed::read(entry).ok_or_else(|| Failure::Unclear("a schedule without an id".to_owned()))
 }

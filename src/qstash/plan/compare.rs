@@ -40,32 +40,21 @@ pub(super) fn all_fields(wanted: &Wanted) -> Compared {
 /// Everything that differs.
 pub(super) fn compare(wanted: &Wanted, listed: &Listed, secret: &Secret<'_>) -> Compared {
     let mut compared = Compared::default();
-    let mut exact = |field: &str, was: Option<&String>, will_be: Option<&String>| {
+    let mut exact = |field: &str, was: Option<&str>, will_be: Option<&str>| {
         if was != will_be {
-            compared.differs(field, was.map(|was| printable(was)), will_be.cloned());
+            compared.differs(field, was.map(printable), will_be.map(str::to_owned));
         }
     };
-    exact(
-        "destination",
-        listed.destination.as_ref(),
-        Some(&wanted.destination),
-    );
+    let (was, will_be) = (listed.destination.as_deref(), &*wanted.destination);
+    exact("destination", was, Some(will_be));
     // QStash trims the expression, and other programs may space it otherwise.
     let cron = listed.cron.as_deref();
     let cron = cron.map(|cron| cron.split_whitespace().collect::<Vec<_>>().join(" "));
-    exact("cron", cron.as_ref(), Some(&wanted.cron));
-    let callback = listed.failure_callback.as_ref();
-    exact(
-        "failure callback",
-        callback,
-        wanted.failure_callback.as_ref(),
-    );
-    let post = "POST".to_owned();
-    exact(
-        "method",
-        Some(listed.method.as_ref().unwrap_or(&post)),
-        Some(&post),
-    );
+    exact("cron", cron.as_deref(), Some(&wanted.cron));
+    let (was, will_be) = (&listed.failure_callback, &wanted.failure_callback);
+    exact("failure callback", was.as_deref(), will_be.as_deref());
+    let method = listed.method.as_deref().unwrap_or("POST");
+    exact("method", Some(method), Some("POST"));
     for (name, value) in &listed.others {
         exact(name, Some(value), None);
     }

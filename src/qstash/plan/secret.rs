@@ -103,7 +103,5 @@ fn bearer(secret: &SecretString) -> String {
 
 /// The SHA-256 of a text, in hex.
 pub(super) fn hash(text: &str) -> String {
-    let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
-    let digest = Sha256::digest(text);
-    digest.into_iter().flat_map(digits).flatten().collect()
+    hex::encode(Sha256::digest(text))
 }

@@ -33,7 +33,8 @@ pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
         .iter()
         .zip(FIELDS)
         .filter_map(|(field, (name, low, high))| {
-            let why = fault(field, low, high)?;
+            let mut items = field.split(',');
+            let why = items.find_map(|item| fault(item, low, high))?;
             Some(format!("the field for the {name}, {field:?}: {why}"))
         })
         .collect();
@@ -53,37 +54,30 @@ pub(super) fn read(text: &str) -> Result<Cron, Vec<String>> {
         .map_err(|error| vec![format!("{text:?}: {error}")])
 }
 
-/// How many times a day the expression comes, on a day it comes on.
-pub(super) fn times_a_day(cron: &Cron) -> usize {
+/// How many times the expression comes on this day, if its clock is not
+/// changed.
+pub(super) fn ticks_on(cron: &Cron, day: NaiveDate) -> usize {
+    if !is_on(cron, day) {
+        return 0;
+    }
     cron.pattern.minutes.values().len() * cron.pattern.hours.values().len()
 }
 
 /// Whether the expression comes on this day: one of the two kinds of days is
 /// always `*`, so both have to match.
-pub(super) fn is_on(cron: &Cron, day: NaiveDate) -> bool {
+fn is_on(cron: &Cron, day: NaiveDate) -> bool {
     let pattern = &cron.pattern;
-    [
-        (&pattern.days, day.day()),
-        (&pattern.months, day.month()),
-        (&pattern.days_of_week, day.weekday().num_days_from_sunday()),
-    ]
-    .iter()
-    .all(|(field, number)| {
-        field
-            .values()
-            .iter()
-            .any(|value| u32::from(*value) == *number)
-    })
+    let names = |values: Vec<u16>, number| values.into_iter().any(|it| u32::from(it) == number);
+    names(pattern.days.values(), day.day())
+        && names(pattern.months.values(), day.month())
+        && names(
+            pattern.days_of_week.values(),
+            day.weekday().num_days_from_sunday(),
+        )
 }
 
-/// What is wrong with a field.
-fn fault(field: &str, low: u32, high: u32) -> Option<String> {
-    field
-        .split(',')
-        .find_map(|item| fault_of_item(item, low, high))
-}
-
-fn fault_of_item(item: &str, low: u32, high: u32) -> Option<String> {
+/// What is wrong with an item of a field.
+fn fault(item: &str, low: u32, high: u32) -> Option<String> {
     let (range, step) = match item.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (item, None),

@@ -41,8 +41,8 @@ impl Schedules {
         };
         for day in days {
             let counts = self.schedules.iter().zip(&extra).map(|(schedule, extra)| {
-                let usual = schedule.usual(day);
-                let changed: i64 = extra
+                let usual = cron::ticks_on(&schedule.cron, day).cast_signed();
+                let changed: isize = extra
                     .iter()
                     .filter(|(on, _)| *on == day)
                     .map(|(_, ticks)| ticks)
@@ -63,7 +63,7 @@ impl Schedules {
 
     /// For each schedule, the days of a changed clock and the ticks they have
     /// more, or fewer.
-    fn extra(&self, now: DateTime<Utc>) -> Vec<Vec<(NaiveDate, i64)>> {
+    fn extra(&self, now: DateTime<Utc>) -> Vec<Vec<(NaiveDate, isize)>> {
         let changes: Vec<_> = changes(self.timezone, now).take(4).collect();
         let ticks = |schedule: &Schedule| {
             let ticks = changes.iter().flat_map(|change| {
@@ -83,15 +83,6 @@ impl Schedules {
 }
 
 impl Schedule {
-    /// Ticks on a day whose clock is not changed.
-    fn usual(&self, day: NaiveDate) -> i64 {
-        let is_on = cron::is_on(&self.cron, day);
-        let ticks = is_on.then(|| cron::times_a_day(&self.cron));
-        ticks
-            .and_then(|ticks| i64::try_from(ticks).ok())
-            .unwrap_or(0)
-    }
-
     /// Messages of one delivery that fails for good. The failure callback has
     /// as many retries: <https://upstash.com/docs/qstash/features/callbacks>.
     fn messages_of_a_failure(&self) -> u32 {

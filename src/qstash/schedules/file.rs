@@ -84,22 +84,15 @@ impl File {
             self.timezone
         );
         faults.unless(timezone.is_some(), "timezone", &unknown);
-        let Delivery {
-            retries, timeout, ..
-        } = &self.defaults;
-        let callback = self.defaults.failure_callback.as_deref();
-        check_delivery(
-            "defaults",
-            Some(*retries),
-            Some(timeout),
-            callback,
-            &mut faults,
-        );
+        let defaults = &self.defaults;
+        let (retries, timeout) = (Some(defaults.retries), Some(&*defaults.timeout));
+        let callback = defaults.failure_callback.as_deref();
+        check_delivery("defaults", retries, timeout, callback, &mut faults);
         let entries = self.schedules.iter().enumerate();
         let schedules: Vec<Schedule> = entries
             .filter_map(|(number, entry)| {
                 let place = format!("schedules[{number}]");
-                entry.validate(&place, &self.defaults, jobs, &mut faults)
+                entry.validate(&place, defaults, jobs, &mut faults)
             })
             .collect();
         faults.repeated("id", self.schedules.iter().map(|entry| &*entry.id));
@@ -141,14 +134,8 @@ impl Entry {
         if let Some(jobs) = jobs {
             self.check_job(jobs, place, faults);
         }
-        let callback = self.failure_callback.as_deref();
-        check_delivery(
-            place,
-            self.retries,
-            self.timeout.as_deref(),
-            callback,
-            faults,
-        );
+        let (timeout, callback) = (self.timeout.as_deref(), self.failure_callback.as_deref());
+        check_delivery(place, self.retries, timeout, callback, faults);
         Some(Schedule {
             id: self.id.clone(),
             job: self.job.clone(),
@@ -158,7 +145,7 @@ impl Entry {
             body: Value::Object(self.body.clone()),
             delivery: Delivery {
                 retries: self.retries.unwrap_or(defaults.retries),
-                timeout: self.timeout.as_ref().unwrap_or(&defaults.timeout).clone(),
+                timeout: timeout.unwrap_or(&defaults.timeout).to_owned(),
                 failure_callback: callback
                     .or(defaults.failure_callback.as_deref())
                     .map(str::to_owned),
@@ -188,12 +175,9 @@ impl Faults {
         let mut seen = BTreeMap::new();
         for (number, value) in values.enumerate() {
             let first = *seen.entry(value).or_insert(number);
+            let place = format!("schedules[{number}].{field}");
             let why = format!("{value:?} is the {field} of schedules[{first}] already");
-            self.unless(
-                first == number,
-                &format!("schedules[{number}].{field}"),
-                &why,
-            );
+            self.unless(first == number, &place, &why);
         }
     }
 }

@@ -4,17 +4,19 @@
 //! not there. The comparison of tags is constant in time (`hmac` promises it).
 
 use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature::{Error, Signer, Verifier};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use sha2::Sha256;
 
 /// Makes HS256 the algorithm of this process; calling it again does nothing.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
-        signer_factory: signer,
-        verifier_factory: verifier,
+        signer_factory: |algorithm, key| Ok(Box::new(Hs256::new(key.as_bytes(), *algorithm)?)),
+        verifier_factory: |algorithm, key| {
+            Ok(Box::new(Hs256::new(key.try_get_as_bytes()?, *algorithm)?))
+        },
         key_utils: KeyUtils::new_unimplemented(),
     };
     // The error only says that it is installed already.
@@ -36,23 +38,15 @@ impl Hs256 {
 
 impl Signer<Vec<u8>> for Hs256 {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
-        Ok(self
-            .0
-            .clone()
-            .chain_update(message)
-            .finalize()
-            .into_bytes()
-            .to_vec())
+        let mac = self.0.clone().chain_update(message).finalize();
+        Ok(mac.into_bytes().to_vec())
     }
 }
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], tag: &Vec<u8>) -> std::result::Result<(), Error> {
-        self.0
-            .clone()
-            .chain_update(message)
-            .verify_slice(tag)
-            .map_err(|_| Error::new())
+        let mac = self.0.clone().chain_update(message);
+        mac.verify_slice(tag).map_err(|_| Error::new())
     }
 }
 
@@ -66,20 +60,4 @@ impl JwtVerifier for Hs256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the shape jsonwebtoken asks for"
-)]
-fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
-    Ok(Box::new(Hs256::new(key.as_bytes(), *algorithm)?))
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the shape jsonwebtoken asks for"
-)]
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    Ok(Box::new(Hs256::new(key.try_get_as_bytes()?, *algorithm)?))
 }

@@ -63,11 +63,9 @@ impl Breaker {
         }
         let (denied, unreachable) = match answer {
             Err(Failure::NoTime) => return,
-            Err(Failure::Missing { .. }) if self.is_proven.load(Ordering::Relaxed) => {
-                (false, false)
-            }
-            Err(Failure::Denied { .. } | Failure::Missing { .. }) => (true, false),
-            Err(Failure::Unreachable { .. }) => (false, true),
+            Err(Failure::Missing(_)) if self.is_proven.load(Ordering::Relaxed) => (false, false),
+            Err(Failure::Denied { .. } | Failure::Missing(_)) => (true, false),
+            Err(Failure::Unreachable(_)) => (false, true),
             _ => (false, false),
         };
         let step = |counter: &AtomicU32, failed| {

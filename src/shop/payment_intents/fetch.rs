@@ -56,7 +56,7 @@ pub async fn end(ctx: &JobContext, report: &mut IntentReport, breaker: &Breaker)
         Ok(Some(truth)) => outcome(&report.state, Ok(truth), None),
         Err(failure @ Failure::Denied { .. }) => IntentState::read(Err(failure), false),
         // An unknown session says nothing of the intent.
-        Err(failure @ Failure::Missing { .. }) if session.is_none() => {
+        Err(failure @ Failure::Missing(_)) if session.is_none() => {
             IntentState::read(Err(failure), false)
         }
         unclear => {
@@ -92,7 +92,7 @@ fn outcome(
         return state;
     }
     match failure {
-        Some(failure @ (Failure::Refused { .. } | Failure::Missing { .. })) => {
+        Some(failure @ (Failure::Refused { .. } | Failure::Missing(_))) => {
             IntentState::Refused(failure.to_string())
         }
         Some(failure) => IntentState::Unclear(failure.to_string()),

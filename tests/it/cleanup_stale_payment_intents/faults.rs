@@ -30,9 +30,9 @@ fn to_both() -> Vec<(&'static str, Fault)> {
         ("503", status(503)),
         ("no JSON", Fault::GarbledBody),
         ("no answer", Fault::Disconnect),
-        ("400 without a code", Fault::ErrorWithoutCode),
-        ("paid meanwhile", Fault::PaidMeanwhile),
-        ("processing meanwhile", Fault::BecomesProcessing),
+        ("400 without a code", Fault::status(400)),
+        ("paid meanwhile", Fault::Becomes("succeeded")),
+        ("processing meanwhile", Fault::Becomes("processing")),
         ("done, answer lost", Fault::DisconnectAfterEffect),
     ]
 }

@@ -76,7 +76,7 @@ const MISSING: &str =
 #[case::unavailable(status(503), DEFERRED)]
 #[case::no_json(Fault::GarbledBody, DEFERRED)]
 #[case::no_answer(Fault::Disconnect, DEFERRED)]
-#[case::no_code(Fault::ErrorWithoutCode, ERROR)]
+#[case::no_code(Fault::status(400), ERROR)]
 #[tokio::test]
 async fn an_error_when_asked_never_expires_the_order(#[case] fault: Fault, #[case] story: &str) {
     let app = App::new().await;
@@ -106,14 +106,14 @@ async fn an_error_when_asked_never_expires_the_order(#[case] fault: Fault, #[cas
 #[case::unavailable(status(503), DEFERRED)]
 #[case::no_json(Fault::GarbledBody, DEFERRED)]
 #[case::no_answer(Fault::Disconnect, DEFERRED)]
-#[case::no_code_and_still_open(Fault::ErrorWithoutCode, ERROR)]
+#[case::no_code_and_still_open(Fault::status(400), ERROR)]
 #[case::paid_while_the_cancel_was_in_flight(
-    Fault::PaidMeanwhile,
+    Fault::Becomes("succeeded"),
     "PENDING; reserved 3, ACTIVE; intent succeeded; paid; alert order_paid_unsettled; \
      events local.order.paid_at_expiry"
 )]
 #[case::processing_while_the_cancel_was_in_flight(
-    Fault::BecomesProcessing,
+    Fault::Becomes("processing"),
     "PENDING; reserved 3, ACTIVE; intent processing; processing"
 )]
 #[case::done_but_the_answer_was_lost(Fault::DisconnectAfterEffect, EXPIRED)]

@@ -123,7 +123,7 @@ async fn each_attempt_to_cancel_has_an_idempotency_key_of_its_own() {
         .stale_order_with_intent("requires_action", Some("requires_action"))
         .await;
     app.stripe
-        .fault(Operation::Cancel, &intent, Fault::ErrorWithoutCode);
+        .fault(Operation::Cancel, &intent, Fault::status(400));
     app.deliver(JOB).await;
     app.execute("update order_expirations set next_attempt_at = now()")
         .await;
