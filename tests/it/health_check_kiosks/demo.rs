@@ -4,6 +4,15 @@ use rstest::rstest;
 
 use crate::app::App;
 
+/// The parts of the sample that this job reads, and what they build on.
+const KIOSKS: [&str; 5] = [
+    include_str!("../../../src/demo/sample/setup.sql"),
+    include_str!("../../../src/demo/sample/gyms.sql"),
+    include_str!("../../../src/demo/sample/members.sql"),
+    include_str!("../../../src/demo/sample/kiosks.sql"),
+    include_str!("../../../src/demo/sample/alerts.sql"),
+];
+
 #[rstest]
 #[case::thursday_noon("2026-01-15T11:00:00Z")]
 #[case::in_the_night("2026-01-15T02:00:00Z")]
@@ -19,7 +28,8 @@ use crate::app::App;
 #[tokio::test]
 async fn the_demo_has_work(#[case] now: &str) {
     let app = App::new().await;
-    let sample = include_str!("../../../src/demo/sample.sql")
+    let sample = KIOSKS
+        .concat()
         .replace("now()", &format!("timestamptz '{now}'"));
     app.execute(&format!(
         "select set_config('demo.scale', '1', false); {sample}"
