@@ -1,8 +1,8 @@
 -- Only Stripe's word may end an order. A final status in our table may be of the shop, of an older system, or of a hand; it
 -- counts where our own sync wrote exactly this status. So each row keeps what that sync wrote last. Rows from before have
 -- nothing there, and are asked about once more. A Checkout session has no intent until its customer pays, and is payable
--- all the same, so a row may name a session alone. And an order that waits for its next attempt comes up sooner when a row
--- of its intents has changed: `seen` is what they looked like.
+-- all the same, so a row may name a session alone. And an order that waits for its next attempt comes up sooner when its
+-- row or one of its intents has changed: `seen` is what they looked like.
 -- The checks are validated in a migration of their own, which blocks no writer.
 
 alter table payment_intents
@@ -27,15 +27,23 @@ alter table order_expirations
             last_outcome in ('paid', 'authorized', 'partly_paid', 'processing', 'deferred', 'missing', 'error')
         ) not valid;
 
--- What the intents of an order look like, also when it has none.
-create function order_intents_seen(of_order uuid)
+-- What an order and its intents look like, also when it has none.
+create function order_seen(of_order uuid)
 returns text
 language sql
 stable
 parallel safe
 return (
-    select count(*) || ' ' || md5(coalesce(string_agg(
-        p.id || ' ' || p.status || ' ' || extract(epoch from p.updated_at), ',' order by p.id), ''))
-    from payment_intents as p
-    where p.order_id = of_order
+    select md5(concat_ws(
+        ' ', o.status, extract(epoch from o.expires_at), extract(epoch from o.updated_at),
+        string_agg(
+            concat_ws(' ', p.id, p.status, extract(epoch from p.updated_at), p.stripe_payment_intent_id,
+                p.checkout_session_id),
+            ',' order by p.id
+        )
+    ))
+    from orders as o
+    left join payment_intents as p on p.order_id = o.id
+    where o.id = of_order
+    group by o.id
 );

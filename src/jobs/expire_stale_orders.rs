@@ -3,8 +3,8 @@
 //! - What: orders in `PENDING` or `REQUIRES_PAYMENT` whose `expires_at` has come.
 //! - Which rows: by keyset over (`expires_at`, `id`), so that an order that
 //!   cannot be expired is passed once and delays no other; while it waits for
-//!   its next attempt (`order_expirations`) it is picked only when a row of its
-//!   intents has changed.
+//!   its next attempt (`order_expirations`) it is picked only when its row or one of
+//!   its intents has changed.
 //! - Twice is harmless: Stripe is asked first, with no lock held, and then
 //!   one transaction re-checks every order under its lock; a reservation is
 //!   flipped once, and only what was flipped is subtracted.

@@ -144,7 +144,9 @@ fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
 /// Stripe knows the object, but not under a key of this mode, test or live.
 fn is_of_the_other_mode(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["live", "test"].iter().any(|mode| message.contains(&format!("exists in {mode} mode")))
+    ["live", "test"]
+        .iter()
+        .any(|mode| message.contains(&format!("exists in {mode} mode")))
 }
 
 /// An error code after a space, where there is one.

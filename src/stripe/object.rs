@@ -52,7 +52,9 @@ impl Intent {
                 .pointer("/display_bank_transfer_instructions/amount_remaining")?
                 .as_i64()
         });
-        let is_funded = remaining.zip(self.amount).is_some_and(|(left, all)| left < all);
+        let is_funded = remaining
+            .zip(self.amount)
+            .is_some_and(|(left, all)| left < all);
         is_funded || self.amount_received > Some(0) || self.amount_capturable > Some(0)
     }
 }

@@ -41,7 +41,9 @@ pub const ORDER_STAYS_OPEN: Kind = Kind::new(
     "order_expiry_stuck",
     "high",
     "An unpaid order cannot be expired: many attempts brought no final answer of Stripe's",
-    &["Read the error in the details, and look the order's payment intents up in Stripe's dashboard."],
+    &[
+        "Read the error in the details, and look the order's payment intents up in Stripe's dashboard.",
+    ],
 );
 
 /// expire-stale-orders: many orders at once.

@@ -63,7 +63,7 @@ fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
         "previous_status": row.old_status,
         "error": error,
     });
-    row.has_turned()
+    row.has_turned
         .then(|| INTENT_MISSING.about(&row.id.to_string(), &[], details))
 }
 

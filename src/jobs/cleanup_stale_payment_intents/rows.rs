@@ -10,9 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Results, alerts};
+use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
-use crate::alerts::Alert;
 use crate::shop::payment_intents::health::Matter;
 use crate::shop::payment_intents::verdict::may_end_stale;
 use crate::shop::payment_intents::{self, IntentReport, IntentState, LocalIntent, Synced};
@@ -79,11 +79,11 @@ pub(super) async fn apply(
 /// had ended here in the meantime.
 fn count(ctx: &JobContext, report: &IntentReport, row: Option<&Synced>, sum: &mut Results) {
     let (action, counter) = match (row, &report.state) {
-        (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned() => (
+        (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned => (
             "payment_intents_canceled",
             &mut sum.payment_intents_canceled,
         ),
-        (Some(row), _) if row.has_turned() => ("payments_updated", &mut sum.payments_updated),
+        (Some(row), _) if row.has_turned => ("payments_updated", &mut sum.payments_updated),
         (
             Some(_),
             IntentState::Unclear(why) | IntentState::Refused(why) | IntentState::Denied(why),

@@ -30,7 +30,7 @@ pub(super) fn at_the_end(order: &Judged) -> Option<(Matter, Alert)> {
     let (matter, kind) = match order.outcome {
         _ if order.is_stuck => return None,
         Outcome::Missing => (Matter::OrdersMissing, ORDER_INTENT_MISSING),
-        Outcome::Error => (Matter::OrdersStuck, ORDER_CANCEL_REFUSED),
+        Outcome::Error | Outcome::Denied => (Matter::OrdersStuck, ORDER_CANCEL_REFUSED),
         outcome if outcome.is_stuck(order.attempts) => (Matter::OrdersStuck, ORDER_STAYS_OPEN),
         _ => return None,
     };

@@ -102,8 +102,8 @@ async fn is_as_read(
 }
 
 /// Due orders after `after`, oldest first, of this run's shard, with those of
-/// their intents that our own sync has not found canceled. An order whose
-/// intents have changed does not wait for its next attempt.
+/// their intents that our own sync has not found canceled. An order that has
+/// changed, or whose intents have, does not wait for its next attempt.
 pub(super) async fn read(
     db: Unprepared<'_>,
     ctx: &JobContext,
@@ -135,7 +135,7 @@ pub(super) async fn read(
                      select from order_expirations x
                       where x.order_id = o.id
                         and x.next_attempt_at > $1
-                        and x.seen = order_intents_seen(o.id)
+                        and x.seen = order_seen(o.id)
                  )
                order by o.expires_at, o.id
                limit $4

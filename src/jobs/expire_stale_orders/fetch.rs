@@ -72,10 +72,10 @@ async fn fetch_order(ctx: &JobContext, order: DueOrder, breaker: &Breaker) -> Op
 }
 
 impl Inquiry {
-    /// Reads every intent, but for those of a large order that were open a short
-    /// while ago.
+    /// Reads every intent; of an order whose intents a run cannot read and end,
+    /// only those that were not open a short while ago.
     async fn read(&mut self, ctx: &JobContext, breaker: &Breaker) {
-        let is_large = self.order.intents.len() > MOST_CALLS;
+        let is_large = 2 * self.order.intents.len() > MOST_CALLS;
         for intent in std::mem::take(&mut self.order.intents) {
             if is_large && intent.is_known_open {
                 self.reports.push(IntentReport::known_open(intent));
@@ -100,7 +100,7 @@ impl Inquiry {
     async fn end(&mut self, ctx: &JobContext, breaker: &Breaker) {
         let order = self.order.id;
         for report in self.reports.iter_mut().filter(|it| it.state.is_open()) {
-            if self.calls + 2 > MOST_CALLS {
+            if self.calls + 1 + usize::from(!report.was_asked) > MOST_CALLS {
                 return;
             }
             if !report.was_asked {

@@ -38,7 +38,9 @@ pub(super) async fn apply(
         .await
         .map_err(context("write what Stripe said"))?;
     let mut at_the_end: Vec<_> = synced.iter().filter_map(Synced::correction).collect();
-    let canceled = synced.into_iter().filter(|row| row.has_turned() && row.status == "canceled");
+    let canceled = synced
+        .into_iter()
+        .filter(|row| row.has_turned && row.status == "canceled");
     let canceled: Vec<String> = canceled.map(|row| row.stripe_id).collect();
     sum.payment_intents_canceled += sum.samples.add(ctx, "payment_intents_canceled", &canceled);
     let expired = expire_judged(ctx, batch, judged, &unpaid, sum).await?;
@@ -153,7 +155,11 @@ async fn still_due(
     locked: &HashSet<Uuid>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Uuid>> {
-    let left: Vec<Uuid> = orders.iter().filter(|id| !locked.contains(id)).copied().collect();
+    let left: Vec<Uuid> = orders
+        .iter()
+        .filter(|id| !locked.contains(id))
+        .copied()
+        .collect();
     sqlx::query_scalar!(
         "select id
            from orders
@@ -210,7 +216,7 @@ async fn expire(db: Unprepared<'_>, orders: &[Uuid], ctx: &JobContext) -> sqlx::
 }
 
 /// Notes when orders that stay come up again, later at each attempt, and what
-/// their intents look like now.
+/// they look like now.
 async fn postpone(db: Unprepared<'_>, orders: &[Judged], ctx: &JobContext) -> sqlx::Result<()> {
     let kept = orders.iter().map(|order| {
         let (first, longest) = order.outcome.pause(order.attempts);
@@ -230,7 +236,7 @@ async fn postpone(db: Unprepared<'_>, orders: &[Judged], ctx: &JobContext) -> sq
         select kept.id, coalesce(old.attempts, 0) + 1,
                $2::timestamptz + make_interval(mins =>
                    least(longest, first * power(2, least(coalesce(old.attempts, 0), 12)))::int),
-               outcome, error, case when not at_once then order_intents_seen(kept.id) end, $2
+               outcome, error, case when not at_once then order_seen(kept.id) end, $2
           from jsonb_to_recordset($1)
                as kept (id uuid, outcome text, error text, first int, longest int, at_once bool)
           left join order_expirations old on old.order_id = kept.id

@@ -63,13 +63,18 @@ impl Tally {
                 self.good[kind] += 1;
                 false
             }
-            Err(Failure::Denied { .. }) => {
-                self.denied[kind] += 1;
-                true
-            }
+            // Under a good key a 404 is a matter of its intent, whichever mode that is of.
             Err(Failure::Missing(_)) => {
                 self.missing += 1;
                 !self.is_proven()
+            }
+            Err(Failure::Denied { status: 404, .. }) if self.is_proven() => {
+                self.missing += 1;
+                false
+            }
+            Err(Failure::Denied { .. }) => {
+                self.denied[kind] += 1;
+                true
             }
             Err(Failure::Refused { status, code, .. }) => {
                 self.refused += 1;
@@ -90,7 +95,11 @@ impl Tally {
         let is_silent = matches!(answer, Err(Failure::Unreachable(_)));
         let in_a_row = &mut self.denied_in_a_row[kind];
         *in_a_row = if is_denial { *in_a_row + 1 } else { 0 };
-        self.silent_in_a_row = if is_silent { self.silent_in_a_row + 1 } else { 0 };
+        self.silent_in_a_row = if is_silent {
+            self.silent_in_a_row + 1
+        } else {
+            0
+        };
         if let Err(failure) = answer
             && (self.why.is_empty() || self.health() != before)
         {

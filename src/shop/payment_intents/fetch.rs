@@ -169,7 +169,8 @@ async fn retrieve(ctx: &JobContext, id: &str, breaker: &Breaker) -> Result<Inten
     counted(ctx, breaker, Call::Read, call).await
 }
 
-/// Counts the answer of a call. The first 404 has the key proven before.
+/// Counts the answer of a call. Before the first that may be of the key and not of
+/// the intent, the key is proven.
 async fn counted<T>(
     ctx: &JobContext,
     breaker: &Breaker,
@@ -180,7 +181,8 @@ async fn counted<T>(
         answer = call => answer,
         () = ctx.budget.grace_ends() => Err(Failure::NoTime),
     };
-    if let Err(Failure::Missing(_)) = answer
+    if let Err(Failure::Missing(_) | Failure::Refused { .. } | Failure::Denied { status: 404, .. }) =
+        answer
         && !breaker.is_proven()
     {
         let prove = || proof::prove(ctx, breaker);

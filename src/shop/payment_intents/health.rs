@@ -44,6 +44,15 @@ impl Matter {
         Self::IntentsCorrected,
     ];
 
+    /// Whether this is no matter of its own, because of how Stripe is.
+    fn is_of_stripe(self, health: Health) -> bool {
+        match health {
+            Health::Well | Health::Unreachable => false,
+            Health::WritesDenied => self == Self::OrdersStuck,
+            Health::Denied | Health::RefusesAll => self != Self::IntentsCorrected,
+        }
+    }
+
     fn kind(self) -> (&'static Kind, &'static str) {
         match self {
             Self::OrdersMissing => (&ORDERS_INTENT_MISSING, "orders"),
@@ -85,14 +94,13 @@ pub async fn report(
     let mut raised = of_stripe(breaker);
     let disproved = disproved(breaker, &raised);
     let held = held.take();
-    let is_one_matter = !raised.is_empty() && breaker.health() != Health::WritesDenied;
     for matter in Matter::ALL {
         let alerts: Vec<Alert> = held
             .iter()
             .filter(|(of, _)| *of == matter)
             .map(|(_, alert)| alert.clone())
             .collect();
-        if alerts.is_empty() || (is_one_matter && matter != Matter::IntentsCorrected) {
+        if alerts.is_empty() || matter.is_of_stripe(breaker.health()) {
             continue;
         }
         let (kind, subject) = matter.kind();
@@ -136,7 +144,9 @@ fn disproved(breaker: &Breaker, raised: &[Alert]) -> Vec<String> {
 }
 
 fn about_many(kind: &Kind, subject: &str, alerts: &[Alert]) -> Alert {
-    let ids = alerts.iter().filter_map(|alert| alert.dedup_key.split_once(':'));
+    let ids = alerts
+        .iter()
+        .filter_map(|alert| alert.dedup_key.split_once(':'));
     let first: Vec<&str> = ids.map(|(_, id)| id).take(MOST_NAMED).collect();
     let details = json!({ "count": alerts.len(), "first": first, "example": alerts[0].details });
     kind.about(subject, &[&alerts.len().to_string()], details)

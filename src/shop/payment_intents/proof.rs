@@ -1,5 +1,5 @@
 //! Whether the key is of the right account, when Stripe does not know an
-//! intent: shown by any other that it does know.
+//! intent or refuses it: shown by any other that it does know.
 
 use super::Breaker;
 use super::breaker::Call;

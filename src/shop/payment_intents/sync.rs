@@ -25,22 +25,20 @@ pub struct Synced {
     pub old_status: String,
     /// Its status now.
     pub status: String,
+    /// Whether this very write changed it, or had to cancel what was canceled here.
+    pub has_turned: bool,
     /// Whether it was final, not by our own sync, and Stripe contradicts it.
     pub was_corrected: bool,
+    /// Its status at Stripe when the run came: `open`, if the run ended it.
+    pub found: String,
 }
 
 impl Synced {
-    /// Whether this very write changed the status.
-    #[must_use]
-    pub fn has_turned(&self) -> bool {
-        self.status != self.old_status
-    }
-
     /// The order that this very write showed to be paid.
     #[must_use]
     pub fn paid_order(&self) -> Option<Uuid> {
         self.order_id
-            .filter(|_| self.has_turned() && self.status == "succeeded")
+            .filter(|_| self.has_turned && self.status == "succeeded")
     }
 
     /// The alert about a final status here that was not Stripe's.
@@ -50,9 +48,9 @@ impl Synced {
             "stripe_payment_intent_id": self.stripe_id,
             "order_id": self.order_id,
             "previous_status": self.old_status,
-            "status": self.status,
+            "status": self.found,
         });
-        let words = [self.stripe_id.as_str(), &self.old_status, &self.status];
+        let words = [self.stripe_id.as_str(), &self.old_status, &self.found];
         let alert = || INTENT_CORRECTED.about(&self.id.to_string(), &words, details);
         self.was_corrected
             .then(|| (Matter::IntentsCorrected, alert()))
@@ -76,7 +74,9 @@ pub async fn sync(
     ctx: &JobContext,
     actor: &str,
 ) -> Result<Vec<Synced>> {
-    let news = reports.iter().filter(|report| report.was_asked || report.tried);
+    let news = reports
+        .iter()
+        .filter(|report| report.was_asked || report.tried);
     let reported: Vec<Value> = news.map(|report| as_json(report)).collect();
     if reported.is_empty() {
         return Ok(Vec::new());

@@ -39,8 +39,10 @@ with reported as (
       join before using (id)
      where p.id = reported.id
     returning p.id, p.stripe_payment_intent_id, p.checkout_session_id, p.order_id, p.status,
-              before.old_status, before.is_claim and before.old_status <> p.status as was_corrected,
-              reported.reason, reported.by_us
+              before.old_status, before.is_claim, reported.reason, reported.by_us,
+              -- One that was canceled here already, and that this run had to cancel, turned all the same.
+              before.old_status <> p.status
+                  or reported.by_us and before.is_claim and before.is_as_read as has_turned
 ), noted as (
     insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
                               occurred_at)
@@ -63,13 +65,15 @@ with reported as (
                     'cancellation_reason', reason,
                     'canceled_by', case when by_us then 'us' else 'found canceled' end) as details
           where status = 'canceled'
-            and old_status <> 'canceled'
          union all
-         select 'local.payment.status_corrected', jsonb_build_object('status', status)
-          where was_corrected
+         select 'local.payment.status_corrected',
+                jsonb_build_object('status', case when by_us then 'open' else status end)
+          where is_claim
      ) event
+     where has_turned
 )
 select id as "id!", coalesce(stripe_payment_intent_id, checkout_session_id) as "stripe_id!",
        order_id as "order_id?", old_status as "old_status!", status as "status!",
-       was_corrected as "was_corrected!"
+       has_turned as "has_turned!", is_claim and has_turned as "was_corrected!",
+       case when by_us then 'open' else status end as "found!"
   from synced

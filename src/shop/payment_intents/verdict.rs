@@ -35,7 +35,11 @@ pub enum Outcome {
 /// that each of its intents is among them.
 #[must_use]
 pub fn outcome<'s>(states: impl IntoIterator<Item = &'s IntentState>, is_whole: bool) -> Outcome {
-    let rest = if is_whole { Outcome::Expire } else { Outcome::Unfinished };
+    let rest = if is_whole {
+        Outcome::Expire
+    } else {
+        Outcome::Unfinished
+    };
     states.into_iter().map(meaning).fold(rest, Ord::min)
 }
 
@@ -110,10 +114,8 @@ impl Outcome {
     #[must_use]
     pub fn is_stuck(self, attempts: i32) -> bool {
         match self {
-            Self::Error => true,
-            Self::Denied | Self::Deferred | Self::Unfinished | Self::Expire => {
-                attempts >= MANY_ATTEMPTS
-            }
+            Self::Error | Self::Denied => true,
+            Self::Deferred | Self::Unfinished | Self::Expire => attempts >= MANY_ATTEMPTS,
             _ => false,
         }
     }
