@@ -22,7 +22,7 @@ pub(super) async fn end_stale(
     let settled = futures::stream::iter(stale)
         .map(|row| settle(ctx, row, breaker))
         .buffer_unordered(AT_ONCE);
-    let mut reports: Vec<IntentReport> = settled.filter_map(async |it| it).collect().await;
+    let mut reports: Vec<IntentReport> = settled.filter_map(std::future::ready).collect().await;
     let health = breaker.health();
     reports
         .iter_mut()

@@ -28,7 +28,7 @@ pub(super) async fn judge(
     let inquiries = futures::stream::iter(due)
         .map(|order| fetch_order(ctx, order, breaker))
         .buffer_unordered(AT_ONCE);
-    let inquiries: Vec<Inquiry> = inquiries.filter_map(async |it| it).collect().await;
+    let inquiries: Vec<Inquiry> = inquiries.filter_map(std::future::ready).collect().await;
     let health = breaker.health();
     inquiries
         .into_iter()
