@@ -57,8 +57,9 @@ pub enum Fault {
     Becomes(&'static str),
     /// 404 in Stripe's words for a key of the other mode, test in place of live.
     OtherMode,
-    /// 200 about the object of this id, not the one that was asked for, as when something in between
-    /// mixes up its answers; nothing happened.
+    /// The answer is about the object of this id, not the one that was asked for, as when something
+    /// in between mixes them up; nothing happened. A cancel is refused with the other intent in
+    /// `error`, unless that is canceled.
     About(String),
     /// 429 `lock_timeout`: something else is working on this object
     /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>).

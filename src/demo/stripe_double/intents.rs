@@ -152,8 +152,7 @@ impl Intents {
             self.take_back(id, reason);
             return self.retrieve(id);
         };
-        Answer::error(400, Some("payment_intent_unexpected_state"), &message)
-            .with("payment_intent", record.body())
+        unexpected_state(&message, record.body())
     }
 
     /// <https://docs.stripe.com/api/checkout/sessions/expire>: an open session only, and its
@@ -177,6 +176,15 @@ impl Intents {
         self.retrieve_session(id, is_expanded)
     }
 
+    /// What a call would be answered that did nothing to this object; `None` when there is none.
+    pub(super) fn about(&self, operation: Operation, id: &str) -> Option<Answer> {
+        let body = self.body(id).or_else(|| self.session_body(id, false))?;
+        Some(match operation {
+            Operation::Cancel if self.status(id) != Some("canceled") => unexpected_state("", body),
+            _ => Answer::ok(body),
+        })
+    }
+
     /// The one place where a call cancels an intent.
     fn take_back(&mut self, id: &str, reason: Option<&str>) {
         self.set_status(id, "canceled");
@@ -196,4 +204,11 @@ pub(super) fn missing(operation: Operation, id: &str, hint: &str) -> Answer {
     };
     let message = format!("No such {object}: '{id}'{hint}");
     Answer::error(404, Some("resource_missing"), &message).with("param", param)
+}
+
+/// 400 for an intent whose state forbids the call
+/// (<https://docs.stripe.com/error-codes/payment-intent-unexpected-state>).
+fn unexpected_state(message: &str, intent: Value) -> Answer {
+    Answer::error(400, Some("payment_intent_unexpected_state"), message)
+        .with("payment_intent", intent)
 }

@@ -150,10 +150,7 @@ impl State {
                 None
             }
             Some(Fault::OtherMode) => Some(in_other_mode(operation, &call.id)),
-            Some(Fault::About(other)) => {
-                let session = self.intents.session_body(other, is_expanded);
-                self.intents.body(other).or(session).map(Answer::ok)
-            }
+            Some(Fault::About(other)) => self.intents.about(operation, other),
             Some(fault) => fault.answer(self.intents.body(intent)),
             None => None,
         };
