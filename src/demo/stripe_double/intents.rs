@@ -102,12 +102,9 @@ impl Intents {
         true
     }
 
-    /// Moves an intent just before a call is handled, unless it is canceled, which can no longer be
-    /// paid. An open session without an intent gets one.
-    pub(super) fn overtake(&mut self, intent: &str, session: &str, status: &str) {
-        if self.status(intent) != Some("canceled") {
-            self.set_status(intent, status);
-        }
+    /// Moves an intent, unless it is canceled, which can no longer be paid; an open session without
+    /// one gets one. False when neither could be.
+    pub(super) fn overtake(&mut self, intent: &str, session: &str, status: &str) -> bool {
         let open = self.sessions.get(session);
         let open = open.filter(|it| it.status == "open" && it.payment_intent.is_none());
         if let Some(amount) = open.map(|session| session.amount) {
@@ -116,7 +113,9 @@ impl Intents {
                 checkout_session_id: Some(session.to_owned()),
                 ..Intent::new(session.replacen("cs_", "pi_", 1), status)
             });
+            return true;
         }
+        self.status(intent) != Some("canceled") && self.set_status(intent, status)
     }
 
     /// <https://docs.stripe.com/api/payment_intents/retrieve>

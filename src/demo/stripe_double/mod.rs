@@ -89,6 +89,13 @@ impl StripeDouble {
         self.0.state().intents.set_status(id, status)
     }
 
+    /// The customer pays through this intent, or this open session that has none yet, and comes as
+    /// far as this status. False when it was canceled or expired before.
+    #[must_use]
+    pub fn pay(&self, id: &str, status: &str) -> bool {
+        self.0.state().intents.overtake(id, id, status)
+    }
+
     /// The status of an intent.
     #[must_use]
     pub fn status(&self, id: &str) -> Option<String> {
