@@ -9,7 +9,7 @@ use super::{CLEANUP, OPEN};
 use crate::app::{App, JOB, Reply};
 
 /// Runs the job; while Stripe thinks about this call, `meanwhile` happens.
-async fn run_and_meanwhile(
+pub(super) async fn run_and_meanwhile(
     app: &App,
     operation: Operation,
     intent: &str,

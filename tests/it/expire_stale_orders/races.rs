@@ -12,7 +12,11 @@ use crate::processes::until;
 const WHILE_STRIPE_THINKS: Duration = Duration::from_millis(600);
 
 /// Runs the job; as soon as Stripe is being asked, `meanwhile` happens.
-async fn run_and_meanwhile(app: &App, intent: &str, meanwhile: impl Future<Output = ()>) {
+pub(super) async fn run_and_meanwhile(
+    app: &App,
+    intent: &str,
+    meanwhile: impl Future<Output = ()>,
+) {
     app.stripe.fault(
         Operation::Retrieve,
         intent,
