@@ -12,6 +12,7 @@ mod dry_run;
 mod held;
 mod last_look;
 mod many_intents;
+mod properties;
 mod races;
 mod sessions;
 mod transfers;
