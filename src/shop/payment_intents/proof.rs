@@ -34,12 +34,24 @@ async fn likely(ctx: &JobContext) -> Result<Vec<String>, JobError> {
     let mut tx = ctx.reading().await?;
     sqlx::query_scalar!(
         r#"
-        select stripe_payment_intent_id as "id!"
-          from payment_intents
-         where stripe_payment_intent_id is not null
-           and status <> 'missing'
-           and synced_status is distinct from 'missing'
-         order by last_synced_at desc nulls last, created_at desc, id
+        select id as "id!"
+          from (
+              (select stripe_payment_intent_id as id
+                 from payment_intents
+                where last_synced_at is not null
+                  and status <> 'missing'
+                  and synced_status is distinct from 'missing'
+                  and stripe_payment_intent_id is not null
+                order by last_synced_at desc
+                limit 3)
+              union all
+              (select stripe_payment_intent_id
+                 from payment_intents
+                where last_synced_at is null
+                  and stripe_payment_intent_id is not null
+                order by created_at desc
+                limit 3)
+          ) likely
          limit 3
         "#
     )
