@@ -45,7 +45,7 @@ async fn an_order_paid_meanwhile_is_not_expired() {
     })
     .await;
 
-    insta::assert_snapshot!(app.story(order).await, @"PAID; reserved 3, ACTIVE; intent canceled; events local.payment.canceled");
+    insta::assert_snapshot!(app.story(order).await, @"PAID; reserved 3, ACTIVE; intent requires_action");
 }
 
 #[tokio::test]
