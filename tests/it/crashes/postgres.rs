@@ -178,9 +178,7 @@ async fn a_crash_after_a_settlement_undoes_nothing_though_its_answer_is_lost(
     work: Work,
 ) {
     let stage = Stage::new(work, Seen::NoAnswer).await;
-    let held = stage
-        .to_postgres
-        .close_at("insert into job_run_totals", 1);
+    let held = stage.to_postgres.close_at("insert into job_run_totals", 1);
     let delivery = stage.delivery();
 
     let (first, undid) = stage.deliver_into_a_crash(&delivery, &held).await;
@@ -274,12 +272,7 @@ fn assert_is_to_come_back(answer: &Reply) {
 
 /// What was answered is so. The same message is delivered again, until it is
 /// taken and answered as `expected`; then all work is done, once.
-async fn finish(
-    stage: &Stage,
-    delivery: &Delivery,
-    first: Reply,
-    expected: &str,
-) {
+async fn finish(stage: &Stage, delivery: &Delivery, first: Reply, expected: &str) {
     assert_all_agree(stage, std::slice::from_ref(&first)).await;
     let mut answers = stage.redeliver(delivery).await;
     let last = answers.last().unwrap();

@@ -44,8 +44,7 @@ impl Stage {
         let to_postgres = Pooler::to(server.port(), seen).await;
         let (resend, qstash) = tokio::join!(ResendDouble::start(), QstashDouble::start());
         let (resend, qstash) = (resend.unwrap(), qstash.unwrap());
-        let (to_stripe, to_resend, to_qstash) =
-            tokio::join!(Gate::new(), Gate::new(), Gate::new());
+        let (to_stripe, to_resend, to_qstash) = tokio::join!(Gate::new(), Gate::new(), Gate::new());
         let database = Database::elsewhere(server.url(), to_postgres.url().to_owned());
         let settings = [
             ("STRIPE_API_BASE", to_stripe.url()),
