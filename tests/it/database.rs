@@ -44,10 +44,9 @@ impl Database {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
-        Self {
-            name: Some(name),
-            ..Self::elsewhere(direct_url, url)
-        }
+        let mut made = Self::elsewhere(direct_url, url);
+        made.name = Some(name);
+        made
     }
 
     /// One on a server of the test's own, which goes with that server.

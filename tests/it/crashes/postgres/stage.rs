@@ -55,7 +55,7 @@ impl Stage {
             ("QSTASH_TOKEN", TOKEN),
             ("QSTASH_URL", to_qstash.url()),
         ];
-        let app = App::on(database, &settings).await;
+        let app = App::with_database(database, &settings).await;
         to_stripe.lead_to(&app.stripe.url());
         to_resend.lead_to(&resend.url());
         to_qstash.lead_to(&qstash.url());
