@@ -31,13 +31,14 @@ use work::Work;
 async fn what_no_commit_waited_for_is_lost_in_a_crash_and_nothing_else() {
     let mut server = Server::start().await;
     let mut connection = PgConnection::connect(&server.url()).await.unwrap();
-    let write = "create table noted (word text);
-                 insert into noted values ('kept');
-                 begin;
-                 set local synchronous_commit = off;
-                 insert into noted values ('lost');
-                 commit";
-    sqlx::raw_sql(write).execute(&mut connection).await.unwrap();
+    // Each text is a transaction of its own.
+    for write in [
+        "create table noted as select 'kept' as word",
+        "set synchronous_commit = off",
+        "insert into noted values ('lost')",
+    ] {
+        sqlx::raw_sql(write).execute(&mut connection).await.unwrap();
+    }
     let words = "select array(select word from noted order by word)";
     let before: Vec<String> = sqlx::query_scalar(words)
         .fetch_one(&mut connection)

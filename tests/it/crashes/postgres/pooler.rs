@@ -94,6 +94,8 @@ impl Way {
                         server = self.connect_again(&hello).await;
                     }
                     0 => return Ok(()),
+                    // Its last words, which nobody asked for.
+                    _ if is_idle && self.seen == Seen::Nothing => {}
                     length => {
                         let answer = &answered[..length];
                         is_idle = answer.ends_with(READY);
