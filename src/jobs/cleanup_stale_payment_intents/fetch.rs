@@ -24,9 +24,9 @@ pub(super) async fn end_stale(
         .buffer_unordered(AT_ONCE);
     let mut reports: Vec<IntentReport> = settled.filter_map(std::future::ready).collect().await;
     let health = breaker.health();
-    reports
-        .iter_mut()
-        .for_each(|report| report.distrust(health));
+    for report in &mut reports {
+        report.distrust(health);
+    }
     reports
 }
 

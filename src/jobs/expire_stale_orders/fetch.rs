@@ -33,8 +33,9 @@ pub(super) async fn judge(
     inquiries
         .into_iter()
         .map(|mut inquiry| {
-            let reports = inquiry.reports.iter_mut();
-            reports.for_each(|report| report.distrust(health));
+            for report in &mut inquiry.reports {
+                report.distrust(health);
+            }
             Judged::new(inquiry)
         })
         .collect()

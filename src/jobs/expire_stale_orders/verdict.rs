@@ -37,9 +37,9 @@ pub(super) struct Judged {
 impl Judged {
     /// The verdict over an order: its most binding intent decides.
     pub(super) fn new(inquiry: Inquiry) -> Self {
-        let states = || inquiry.reports.iter().map(|report| &report.state);
-        let outcome = verdict::outcome(states(), inquiry.is_whole);
-        let reason = states().find(|state| verdict::outcome([*state], true) == outcome);
+        let found = || inquiry.reports.iter().map(|report| &report.state);
+        let outcome = verdict::outcome(found(), inquiry.is_whole);
+        let reason = found().find(|state| verdict::outcome([*state], true) == outcome);
         let error = match reason {
             Some(IntentState::Open(status) | IntentState::PartlyPaid(status)) => {
                 Some(format!("Stripe says {status}"))

@@ -14,7 +14,7 @@ use crate::alerts::kinds::{
     INTENTS_CORRECTED, INTENTS_MISSING, Kind, ORDERS_INTENT_MISSING, ORDERS_STUCK, STRIPE_DENIED,
     STRIPE_REFUSES_ALL, STRIPE_WRITES_DENIED,
 };
-use crate::alerts::{self, Alert};
+use crate::alerts::{self, Alert, OpenAlert};
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobError, context};
 
@@ -104,13 +104,20 @@ pub async fn report(
             continue;
         }
         let (kind, subject) = matter.kind();
-        if alerts.len() > FEW || !open(batch, &[kind.key(subject)]).await?.is_empty() {
+        let open = alerts::open_of_kind(batch.db()?, kind)
+            .await
+            .map_err(context("look for open alerts"))?;
+        let is_told = open.iter().any(|it| it.dedup_key == kind.key(subject));
+        let is_new = |it: &&OpenAlert| alerts.iter().all(|new| new.dedup_key != it.dedup_key);
+        if is_told || alerts.len() + open.iter().filter(is_new).count() > FEW {
             raised.push(about_many(kind, subject, &alerts));
         } else {
             raised.extend(alerts);
         }
     }
-    let over = open(batch, &disproved).await?;
+    let over = open_of(batch.db()?, &disproved)
+        .await
+        .map_err(context("look for alerts about Stripe"))?;
     alerts::resolve(batch.db()?, &over, now)
         .await
         .map_err(context("resolve alerts about Stripe"))?;
@@ -150,15 +157,6 @@ fn about_many(kind: &Kind, subject: &str, alerts: &[Alert]) -> Alert {
     let first: Vec<&str> = ids.map(|(_, id)| id).take(MOST_NAMED).collect();
     let details = json!({ "count": alerts.len(), "first": first, "example": alerts[0].details });
     kind.about(subject, &[&alerts.len().to_string()], details)
-}
-
-async fn open(batch: &mut Batch<'_>, keys: &[String]) -> Result<Vec<Uuid>, JobError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    open_of(batch.db()?, keys)
-        .await
-        .map_err(context("look for open alerts"))
 }
 
 async fn open_of(db: Unprepared<'_>, keys: &[String]) -> sqlx::Result<Vec<Uuid>> {

@@ -29,31 +29,45 @@ pub(super) async fn prove(ctx: &JobContext, breaker: &Breaker) {
     }
 }
 
-/// The intents that Stripe was last known to know, then the newest.
+/// The intents that Stripe was last known to know, the newest, and those at the
+/// end of both jobs' lines: what is of another account or mode stands before.
 async fn likely(ctx: &JobContext) -> Result<Vec<String>, JobError> {
     let mut tx = ctx.reading().await?;
     sqlx::query_scalar!(
         r#"
-        select id as "id!"
+        select distinct id as "id!"
           from (
               (select stripe_payment_intent_id as id
                  from payment_intents
                 where last_synced_at is not null
                   and status <> 'missing'
                   and synced_status is distinct from 'missing'
-                  and stripe_payment_intent_id is not null
                 order by last_synced_at desc
-                limit 3)
+                limit 2)
               union all
               (select stripe_payment_intent_id
                  from payment_intents
-                where last_synced_at is null
-                  and stripe_payment_intent_id is not null
+                where status <> 'missing'
                 order by created_at desc
-                limit 3)
+                limit 2)
+              union all
+              (select p.stripe_payment_intent_id
+                 from orders o
+                 join payment_intents p on p.order_id = o.id
+                where o.status in ('PENDING', 'REQUIRES_PAYMENT')
+                  and o.expires_at <= $1
+                order by o.expires_at desc
+                limit 2)
+              union all
+              (select stripe_payment_intent_id
+                 from payment_intents
+                where not intent_is_settled(status, synced_status, last_synced_at)
+                order by updated_at desc
+                limit 2)
           ) likely
-         limit 3
-        "#
+         where id is not null
+        "#,
+        ctx.now,
     )
     .fetch_all(Unprepared(&mut tx))
     .await

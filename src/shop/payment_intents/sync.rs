@@ -108,6 +108,7 @@ fn as_json(report: &IntentReport) -> Value {
         "id": report.intent.id,
         "read_status": report.intent.status,
         "read_at": report.intent.updated_at,
+        "attempts": report.intent.cancel_attempts,
         "status": state.status(),
         "synced": synced,
         "error": state.error(),

@@ -4,12 +4,14 @@
 with reported as (
     select *
       from jsonb_to_recordset($1)
-           as reported (id uuid, read_status text, read_at timestamptz, status text, synced text, error text,
+           as reported (id uuid, read_status text, read_at timestamptz, attempts int, status text, synced text, error text,
                         definite bool, tried bool, reason text, canceled_at timestamptz, by_us bool)
 ), before as materialized (
     select p.id, p.status as old_status,
            p.status in ('succeeded', 'canceled')
                and not intent_is_settled(p.status, p.synced_status, p.last_synced_at) as is_claim,
+           reported.by_us and reported.read_status = 'canceled' and p.cancel_attempts = reported.attempts
+               as was_open,
            p.status = reported.read_status and p.updated_at = reported.read_at as is_as_read
       from payment_intents p
       join reported using (id)
@@ -39,10 +41,10 @@ with reported as (
       join before using (id)
      where p.id = reported.id
     returning p.id, p.stripe_payment_intent_id, p.checkout_session_id, p.order_id, p.status,
-              before.old_status, before.is_claim, reported.reason, reported.by_us,
+              before.old_status, reported.reason, reported.by_us,
               -- One that was canceled here already, and that this run had to cancel, turned all the same.
-              before.old_status <> p.status
-                  or reported.by_us and before.is_claim and before.is_as_read as has_turned
+              before.old_status <> p.status or before.was_open as has_turned,
+              before.old_status <> p.status and before.is_claim or before.was_open as was_corrected
 ), noted as (
     insert into audit_events (event_type, entity_type, entity_id, run_id, actor, payload,
                               occurred_at)
@@ -68,12 +70,12 @@ with reported as (
          union all
          select 'local.payment.status_corrected',
                 jsonb_build_object('status', case when by_us then 'open' else status end)
-          where is_claim
+          where was_corrected
      ) event
      where has_turned
 )
 select id as "id!", coalesce(stripe_payment_intent_id, checkout_session_id) as "stripe_id!",
        order_id as "order_id?", old_status as "old_status!", status as "status!",
-       has_turned as "has_turned!", is_claim and has_turned as "was_corrected!",
+       has_turned as "has_turned!", was_corrected as "was_corrected!",
        case when by_us then 'open' else status end as "found!"
   from synced

@@ -24,6 +24,25 @@ async fn an_intent_that_is_partly_paid_is_left_alone(
     app.assert_another_run_changes_nothing(CLEANUP).await;
 }
 
+#[rstest]
+#[case::expired("EXPIRED", "order_paid_after_end")]
+#[case::canceled("CANCELED", "order_paid_after_end")]
+#[case::refunded("REFUNDED", "")]
+#[tokio::test]
+async fn a_part_that_came_in_for_an_order_that_has_ended_is_kept_and_told_of(
+    #[case] order: &str,
+    #[case] alerts: &str,
+) {
+    let app = App::new().await;
+    let intent = app.intent_of(order, 8, OPEN, None).await;
+    app.partly_transferred(&intent, "requires_action", 400);
+
+    app.deliver(CLEANUP).await;
+
+    assert_eq!(app.ends(), 0);
+    assert_eq!(app.open_alerts().await, alerts);
+}
+
 #[tokio::test]
 async fn an_intent_whose_transfer_was_not_begun_is_canceled() {
     let app = App::new().await;

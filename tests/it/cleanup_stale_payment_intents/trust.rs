@@ -134,6 +134,30 @@ async fn what_the_shop_wrote_over_our_sync_counts_no_longer() {
     assert_eq!(app.stripe.effective_cancels(&intent), 1);
 }
 
+#[tokio::test]
+async fn both_jobs_over_rows_of_another_system_end_each_once() {
+    let app = App::new().await;
+    for here in ["canceled", "succeeded", "missing", OPEN] {
+        for _ in 0..15 {
+            app.intent_of("overdue", 8, here, Some(OPEN)).await;
+        }
+    }
+    app.stripe.latency(std::time::Duration::from_millis(5));
+
+    let (cleanup, expire) = tokio::join!(app.deliver(CLEANUP), app.deliver(crate::app::JOB));
+    app.deliver(crate::app::JOB).await;
+
+    assert_eq!(cleanup.outcome(), (200, "succeeded"), "{cleanup:?}");
+    assert_eq!(expire.outcome(), (200, "succeeded"), "{expire:?}");
+    assert_eq!(app.stripe.cancel_effects().len(), 60);
+    assert_eq!(app.stripe.max_effective_cancels(), 1);
+    let ended = "select count(*) from orders o join payment_intents p on p.order_id = o.id
+                  where o.status = 'EXPIRED' and p.status = 'canceled'";
+    assert_eq!(app.count(ended).await, 60);
+    let events = "select count(*) from audit_events where event_type = 'local.payment.canceled'";
+    assert_eq!(app.count(events).await, 60);
+}
+
 #[rstest]
 #[case::after_more_than_a_week(Some("8 days"), true)]
 #[case::within_the_week(Some("6 days"), false)]

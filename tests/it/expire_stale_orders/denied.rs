@@ -78,6 +78,28 @@ async fn a_run_that_was_only_denied_has_failed_and_one_alert_is_open_until_strip
 }
 
 #[rstest]
+#[case::that_may_not_read(Operation::RetrieveSession, "stripe_denied")]
+#[case::that_may_not_expire(Operation::ExpireSession, "stripe_denied:write")]
+#[tokio::test]
+async fn a_key_without_a_right_to_sessions_is_told_of(
+    #[case] operation: Operation,
+    #[case] alert: &str,
+    #[values(1, 6)] orders: i32,
+) {
+    let app = App::new().await;
+    for order in app.stale_orders(orders, 1).await {
+        app.session_row(Some(order), 0, Some("open")).await;
+    }
+    app.stripe.always(operation, Fault::status(403));
+
+    assert_failed(&app.deliver(JOB).await);
+
+    assert_eq!(app.open_alerts().await, alert);
+    assert_all_held(&app, orders).await;
+    assert_recovers(&app, orders).await;
+}
+
+#[rstest]
 #[case::without_a_code(400, None)]
 #[case::with_a_code(400, Some("account_invalid"))]
 #[case::with_another_status(402, None)]

@@ -132,6 +132,26 @@ async fn a_cancel_that_is_repeated_is_repeated_only_while_the_order_is_due() {
     assert_eq!(app.stripe.status(&intent).as_deref(), Some(OPEN));
 }
 
+#[rstest]
+#[case::the_order("update orders set updated_at = now()")]
+#[case::the_intent("update payment_intents set updated_at = now()")]
+#[case::its_amount("update payment_intents set amount = 2000, updated_at = now()")]
+#[tokio::test]
+async fn an_order_whose_row_was_only_touched_expires_at_the_next_tick_at_the_latest(
+    #[case] change: &str,
+) {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some(OPEN)).await;
+
+    run_and_meanwhile(&app, &intent, app.execute(change)).await;
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    assert_eq!(app.stripe.effective_cancels(&intent), 1);
+    let noted = "select count(*) from order_expirations";
+    assert_eq!(app.count(noted).await, 0);
+}
+
 #[tokio::test]
 async fn an_order_that_was_given_more_time_expires_when_that_is_over() {
     let app = App::new().await;

@@ -123,6 +123,74 @@ async fn money_that_our_row_has_and_stripe_has_not_is_noted_and_alerted_once(
     );
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_session_that_another_system_calls_over_is_asked_about(
+    #[values("canceled", "succeeded", "missing")] here: &str,
+    #[values(None, Some(OPEN), Some("succeeded"), Some("processing"))] customer: Option<&str>,
+) {
+    let app = App::new().await;
+    let order = app.stale_order().await;
+    let session = app.session_row(Some(order), 0, Some("open")).await;
+    app.execute(&format!("update payment_intents set status = '{here}'"))
+        .await;
+    if let Some(status) = customer {
+        app.customer_of(&session, status);
+    }
+
+    app.deliver(JOB).await;
+
+    let story = match customer {
+        Some("succeeded") => PAID,
+        Some("processing") => PROCESSING,
+        _ => EXPIRED,
+    };
+    assert_eq!(ending(&app, order).await, story);
+    assert_ne!(app.stripe.session_status(&session).as_deref(), Some("open"));
+}
+
+#[rstest]
+#[case::canceled_but_open("canceled", OPEN, true)]
+#[case::canceled_but_paid("canceled", "succeeded", true)]
+#[case::canceled_but_processing("canceled", "processing", true)]
+#[case::as_it_says("canceled", "canceled", false)]
+#[case::open_but_paid(OPEN, "succeeded", false)]
+#[case::missing_but_open("missing", OPEN, false)]
+#[tokio::test]
+async fn a_final_status_that_was_wrong_is_alerted_and_an_old_one_is_not(
+    #[case] here: &str,
+    #[case] at_stripe: &str,
+    #[case] is_wrong: bool,
+) {
+    let app = App::new().await;
+    app.stale_order_with_intent(here, Some(at_stripe)).await;
+
+    app.deliver(JOB).await;
+
+    let alerts = "select count(*) from alerts where kind = 'payment_status_corrected'";
+    assert_eq!(app.count(alerts).await, i64::from(is_wrong));
+}
+
+#[rstest]
+#[case::five(5)]
+#[case::six(6)]
+#[case::a_hundred(100)]
+#[tokio::test]
+async fn many_wrong_rows_are_one_matter(#[case] wrong: i32) {
+    let app = App::new().await;
+    app.stale_orders(wrong, 1).await;
+    app.open_intents_for_all().await;
+    app.execute("update payment_intents set status = 'canceled'")
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.results()["orders_expired"], wrong, "{reply:?}");
+    let expected = usize::try_from(if wrong > 5 { 1 } else { wrong }).unwrap();
+    let alerts = app.open_alerts().await;
+    assert_eq!(alerts.split(' ').count(), expected, "{alerts}");
+}
+
 #[tokio::test]
 async fn a_final_status_of_our_own_sync_is_not_asked_about_again() {
     let app = App::new().await;
