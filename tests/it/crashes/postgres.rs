@@ -17,6 +17,7 @@ mod gate;
 mod latch;
 mod pooler;
 mod server;
+mod shop;
 mod stage;
 mod work;
 
