@@ -48,13 +48,16 @@ pub(super) struct Inquiry {
     pub(super) is_whole: bool,
     /// Whether there was no time for all of it.
     pub(super) was_cut: bool,
+    /// Whether a run may not have calls enough to read and end all of them.
+    is_large: bool,
     calls: usize,
 }
 
 /// What Stripe says of one order, after ending its intents where they may be;
-/// `None` when there was no time to ask anything.
+/// `None` when there was no time, and nothing is gained.
 async fn fetch_order(ctx: &JobContext, order: DueOrder, breaker: &Breaker) -> Option<Inquiry> {
     let mut inquiry = Inquiry {
+        is_large: 2 * order.intents.len() > MOST_CALLS,
         reports: Vec::with_capacity(order.intents.len()),
         order,
         is_whole: true,
@@ -62,22 +65,21 @@ async fn fetch_order(ctx: &JobContext, order: DueOrder, breaker: &Breaker) -> Op
         calls: 0,
     };
     inquiry.read(ctx, breaker).await;
-    if inquiry.was_cut && inquiry.calls == 0 {
-        return None;
-    }
     if may_end(inquiry.reports.iter().map(|it| &it.state), inquiry.is_whole) {
         inquiry.end(ctx, breaker).await;
     }
-    Some(inquiry)
+    // What the next run would ask again is not worth a note.
+    let is_lost = !inquiry.is_large && inquiry.reports.iter().all(|report| !report.tried);
+    let is_left_out = inquiry.was_cut && (inquiry.calls == 0 || is_lost);
+    (!is_left_out).then_some(inquiry)
 }
 
 impl Inquiry {
-    /// Reads every intent; of an order whose intents a run cannot read and end,
-    /// only those that were not open a short while ago.
+    /// Reads every intent; of a large order, only those that were not open a
+    /// short while ago.
     async fn read(&mut self, ctx: &JobContext, breaker: &Breaker) {
-        let is_large = 2 * self.order.intents.len() > MOST_CALLS;
         for intent in std::mem::take(&mut self.order.intents) {
-            if is_large && intent.is_known_open {
+            if self.is_large && intent.is_known_open {
                 self.reports.push(IntentReport::known_open(intent));
                 continue;
             }

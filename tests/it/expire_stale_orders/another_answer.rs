@@ -43,11 +43,11 @@ async fn an_answer_about_another_intent_is_none(
     assert_eq!(app.stripe.effective_cancels(&intent), 0);
     assert_eq!(app.stripe.effective_cancels("pi_other"), 0);
     assert_eq!(reply.results()["orders_paid"], 0);
-    // The plan of a dry run is to cancel it, and no cancel is answered.
-    let is_planned = is_dry && operation == Operation::Cancel;
+    // A dry run only asks, and so plans the cancel that would meet this answer.
+    let planned = is_dry && operation == Operation::Cancel;
     assert_eq!(
         reply.results()["payment_intents_canceled"],
-        i32::from(is_planned)
+        usize::from(planned)
     );
 }
 
