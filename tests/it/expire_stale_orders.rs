@@ -10,6 +10,7 @@ mod changed_since;
 mod denied;
 mod dry_run;
 mod held;
+mod held_in_numbers;
 mod last_look;
 mod many_intents;
 mod properties;
