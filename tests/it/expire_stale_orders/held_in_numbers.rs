@@ -72,6 +72,49 @@ async fn orders_of_another_account_are_held_and_the_others_expire_in_the_same_ru
     app.assert_another_run_changes_nothing(JOB).await;
 }
 
+#[rstest]
+#[case::six(6)]
+#[case::five_hundred(500)]
+#[tokio::test]
+async fn orders_of_another_account_are_held_also_when_they_are_the_newest(#[case] unknown: i32) {
+    let app = App::new().await;
+    good_orders(&app, 20).await;
+    app.execute(
+        "update orders set expires_at = now() - interval '1 hour';
+         update payment_intents set created_at = now() - interval '1 day'",
+    )
+    .await;
+    let held = app.stale_orders(unknown, 1).await;
+    sqlx::query("update orders set expires_at = now() - interval '1 day' where id = any($1)")
+        .bind(&held)
+        .execute(&app.db)
+        .await
+        .unwrap();
+    unknown_intents(&app, held).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["orders_expired"], 20, "{reply:?}");
+    assert_eq!(app.open_alerts().await, "payment_intent_missing:orders");
+}
+
+#[tokio::test]
+async fn orders_that_come_up_a_few_at_a_time_are_one_matter_too() {
+    let app = App::new().await;
+    good_orders(&app, 1).await;
+    app.deliver(JOB).await;
+
+    for _ in 0..4 {
+        of_another_account(&app, 3).await;
+        app.deliver(JOB).await;
+    }
+
+    let alerts = app.open_alerts().await;
+    let open = alerts.split(' ').count();
+    assert!(open <= 6, "{open} alerts about 12 orders: {alerts}");
+}
+
 #[tokio::test]
 async fn one_matter_stays_one_alert_when_its_orders_come_up_again() {
     let app = App::new().await;

@@ -166,3 +166,28 @@ async fn an_order_that_was_given_more_time_expires_when_that_is_over() {
     assert_eq!(app.order_status(order).await, "EXPIRED");
     assert_eq!(app.stripe.effective_cancels(&intent), 1);
 }
+
+#[rstest]
+#[case::that_was_open(OPEN)]
+#[case::that_another_system_calls_canceled("canceled")]
+#[case::that_another_system_calls_missing("missing")]
+#[tokio::test]
+async fn a_cancel_of_ours_is_noted_once_although_the_row_was_touched_meanwhile(#[case] here: &str) {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(here, Some(OPEN)).await;
+    let late = Fault::HangAfterEffect(Duration::from_millis(600));
+    app.stripe.fault(Operation::Cancel, &intent, late);
+    let touched = async {
+        until("the cancel", async || app.ends() > 0).await;
+        app.execute("update payment_intents set updated_at = now()")
+            .await;
+    };
+
+    let (reply, ()) = tokio::join!(app.deliver(JOB), touched);
+    app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    let events = "select count(*) from audit_events where event_type = 'local.payment.canceled'";
+    assert_eq!(app.count(events).await, 1);
+}
