@@ -37,19 +37,17 @@ pub(super) struct Server {
 impl Server {
     /// One with the migrated schema in its database `postgres`.
     pub(super) async fn start() -> Self {
-        let (mut server, files) = block_in_place(|| {
-            let template = template();
+        let mut server = block_in_place(|| {
             let server = Self::down();
-            let files = server.keeper.files.clone();
             let mut copy = Account::for_servers().unwrap().command("cp".into());
-            let copied = copy.arg("-Rp").arg(template.join("data")).arg(&files);
-            assert!(copied.status().unwrap().success(), "no copy in {files:?}");
-            (server, files)
+            copy.arg("-Rp").arg(template().join("data"));
+            let copied = copy.arg(&server.keeper.files).status().unwrap();
+            assert!(copied.success(), "cp: {copied}");
+            server
         });
         server.come_back().await;
         let writer = server.wal_writer().await;
         server.keeper.order(&format!("freeze {writer}"));
-        assert!(files.join("data/postmaster.pid").exists());
         server
     }
 
