@@ -142,7 +142,7 @@ impl Way {
             {
                 return server;
             }
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -157,7 +157,7 @@ impl Way {
                     return server;
                 }
             }
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -26,6 +26,9 @@ use tokio::task::block_in_place;
 use crate::database;
 use crate::processes::until;
 
+/// The line of `postmaster.pid` that says what the server is doing.
+const STATUS_LINE: usize = 7;
+
 /// A running server, or one that has crashed.
 pub(super) struct Server {
     keeper: Keeper,
@@ -59,8 +62,12 @@ impl Server {
     /// Starts it again, and waits until it has recovered.
     pub(super) async fn come_back(&mut self) {
         self.keeper.order("start");
-        let url = self.url();
-        let is_up = async || PgConnection::connect(&url).await.is_ok();
+        // Asking the server would cost it a process each time.
+        let note = self.keeper.files.join("data/postmaster.pid");
+        let is_up = async || {
+            let note = std::fs::read_to_string(&note).unwrap_or_default();
+            note.lines().nth(STATUS_LINE).map(str::trim_end) == Some("ready")
+        };
         until("the private server is up", is_up).await;
     }
 
