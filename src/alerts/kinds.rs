@@ -216,6 +216,19 @@ pub const RETENTION_POLICY_FAILING: Kind = Kind::new(
 )
 .hourly();
 
+/// Any job: its lease was written by a clock that has been set back since.
+pub const CLOCK_MOVED: Kind = Kind::new(
+    "clock_moved",
+    "warning",
+    "The database's clock was set back: {} had a lease from the future",
+    &[
+        "Synchronise the clock of the database's machine by NTP, and find out what set it back.",
+        "Compare the clocks: jarvis-cron doctor",
+        "Nothing waits for the clock: the next run in good order resolves this alert.",
+    ],
+)
+.hourly();
+
 /// Any job: QStash has given up on a message. The actions name the job.
 pub const SCHEDULE_FAILING: Kind =
     Kind::new("schedule_failing", "high", "QStash has given up on {}", &[]);

@@ -17,6 +17,7 @@ use crate::config::Settings;
 
 mod clocks;
 mod database;
+mod drift;
 mod finding;
 mod keys;
 mod schedules;
@@ -67,6 +68,7 @@ async fn findings(settings: &Settings) -> Vec<Finding> {
     let checks = [
         with_limit("database", database::check(settings).boxed()),
         with_limit("clock", clocks::check(settings).boxed()),
+        with_limit("database", drift::check(settings).boxed()),
         with_limit("qstash", keys::check(settings).boxed()),
         with_limit("schedules", schedules::check(settings).boxed()),
         with_limit("stripe", stripe::check(settings).boxed()),

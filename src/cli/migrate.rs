@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::progress;
 use crate::config::Settings;
-use crate::database::{MIGRATOR, pooler_safe};
+use crate::database::{MIGRATOR, migrating, pooler_safe};
 
 /// Applies the missing migrations and prints how many.
 ///
@@ -34,6 +34,12 @@ pub async fn apply(options: PgConnectOptions) -> anyhow::Result<usize> {
         .connect()
         .await
         .context("connect to the database")?;
+    migrating::take_turn(&mut connection)
+        .await
+        .context("wait for another migrate")?;
+    migrating::drop_broken_indexes(&mut connection)
+        .await
+        .context("drop the indexes that an earlier try left unfinished")?;
     let before = count(&mut connection).await;
     MIGRATOR.run(&mut connection).await.context(
         "apply the migrations (behind a transaction-mode pooler, set DATABASE_DIRECT_URL to an address past it)",

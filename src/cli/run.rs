@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::options::OptionArgs;
 use super::{Usage, exit_code, progress, serve};
 use crate::config::Settings;
-use crate::engine::{Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
+use crate::engine::{self, Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
 
 /// Which job is run, how, and for whom.
@@ -48,7 +48,8 @@ pub(super) async fn run(settings: &Settings, typed: Arguments) -> anyhow::Result
         ..Caller::default()
     };
     serve::cancel_on_signal(&runner.stop);
-    let (progress, seen) = watch::channel(Value::Null);
+    let progress = engine::progress();
+    let seen = progress.subscribe();
     let shown = tokio::spawn(show(job.name, seen));
     let call = Call {
         job,

@@ -1,9 +1,11 @@
 //! `serve`: puts the parts together and answers until it is stopped.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -55,9 +57,11 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 /// # Errors
 /// When a setting is wrong.
 pub fn local_runner(settings: &Settings) -> anyhow::Result<Runner> {
+    let database = settings.database()?;
     Ok(Runner {
         jobs: jobs::ALL,
-        db: settings.database()?.pool(),
+        dry_runs: Arc::new(Semaphore::new(database.max_connections as usize - 1)),
+        db: database.pool(),
         stripe: Stripe::new(settings.stripe()?)?,
         resend: Resend::new(settings.resend()?)?,
         links: settings.links()?,

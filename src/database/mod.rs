@@ -13,10 +13,14 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Transaction};
 
 pub mod checkup;
+pub mod drift;
 mod fault;
+pub mod migrating;
+mod savepoint;
 mod unprepared;
 
 pub use fault::{Fault, fault, took_too_long};
+pub use savepoint::{begin_part, end_part};
 pub use unprepared::Unprepared;
 
 /// Every table of this service, embedded; applied by `migrate`.
@@ -78,8 +82,9 @@ impl TxLimits {
     ));
 
     /// For a batch. Its commit does not wait for the disk: a crash of Postgres
-    /// may undo the last batches, whole and in order, and they are redone.
-    /// The run's own settlement waits, and with it all that was written before.
+    /// may undo the last batches, whole and in order; their run sees it by the
+    /// count in its lease, and they are redone. Its settlement waits for the
+    /// disk, and with it all that was written before.
     #[must_use]
     pub fn batch(lock_timeout: Duration) -> Self {
         let lock_timeout = lock_timeout.as_millis();

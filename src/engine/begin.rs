@@ -8,8 +8,8 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::lease::{self, Lease, LeaseState, Part};
-use super::{Answer, Call, JobError, Run, Status, Trigger, context, ledger};
+use super::lease::{self, Lease, LeaseState, Part, divisions};
+use super::{Answer, Call, JobError, Run, Status, Trigger, clock, context, ledger};
 use crate::database::{self, Fault, TxLimits, Unprepared};
 
 /// How long all of it may take; a dead connection gives no answer at all.
@@ -74,13 +74,17 @@ async fn decide(
         return Ok(answer(Answer::FutureMoment));
     }
     let now = call.options.as_of.unwrap_or(now);
+    clock::report(tx, call.job, lease).await?;
     if is_paused(Unprepared(tx), call.job.name).await? {
+        if !lease.is_alive {
+            settle_dead_runs(tx, call).await?;
+        }
         return skip(tx, call, attempt, "paused").await;
     }
     let part = Part::of(call);
     if lease.is_alive
-        || lease::is_divided_otherwise(Unprepared(tx), part).await?
-        || !lease::end_other_divisions(Unprepared(tx), part).await?
+        || divisions::is_divided_otherwise(Unprepared(tx), part).await?
+        || !divisions::end_other_divisions(Unprepared(tx), part).await?
     {
         return match blocking_run(tx, call).await? {
             Some(run) => Ok(answer(Answer::StillRunning(run))),
@@ -96,39 +100,38 @@ async fn blocking_run(tx: &mut PgConnection, call: &Call) -> sqlx::Result<Option
     if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
         return Ok(None);
     }
-    let blocking = lease::blocking_run(Unprepared(tx), call).await?;
+    let blocking = divisions::blocking_run(Unprepared(tx), call).await?;
     Run::find(Unprepared(tx), blocking).await
 }
 
 /// Which attempt at its message this call is, or the answer that an earlier
-/// run gives. A spent token never runs twice, whatever the message id says,
-/// because the message id is not signed. A message runs again only after a
-/// failure.
+/// run gives. A token that a run has spent never runs twice, whatever the
+/// message id says, because the message id is not signed. Token and message run
+/// again after a failure only.
 async fn attempt_or_answer(
     tx: &mut PgConnection,
     call: &Call,
     lease: &LeaseState,
 ) -> sqlx::Result<Result<i32, Answer>> {
-    let by_token = match &call.caller.jti {
-        Some(jti) => ledger::by_jti(Unprepared(tx), jti).await?,
-        None => None,
-    };
-    let is_token_spent = by_token.is_some();
-    let earlier = match (by_token, &call.caller.message_id) {
-        (None, Some(id)) => ledger::by_message(Unprepared(tx), call.job.name, id).await?,
-        (by_token, _) => by_token,
-    };
-    let Some(run) = earlier else {
-        return Ok(Ok(1));
-    };
-    if run.status == Status::Running && lease.is_alive && lease.run_id == Some(run.id) {
-        return Ok(Err(Answer::StillRunning(run)));
+    let [by_token, by_message] = ledger::earlier(Unprepared(tx), call).await?;
+    if let Some(run) = &by_token
+        && run.message_id != call.caller.message_id
+    {
+        let (run_id, message_id) = (run.id, call.caller.message_id.as_deref());
+        tracing::warn!(%run_id, message_id, "The token came before with another message id");
     }
-    if is_token_spent || run.status.is_final_for_its_message() {
-        let continuation = None;
-        return Ok(Err(Answer::Replayed { run, continuation }));
+    let mut attempt = 1;
+    for run in [by_token, by_message].into_iter().flatten() {
+        if run.status == Status::Running && lease.is_alive && lease.run_id == Some(run.id) {
+            return Ok(Err(Answer::StillRunning(run)));
+        }
+        if run.status.is_final_for_its_message() {
+            let continuation = None;
+            return Ok(Err(Answer::Replayed { run, continuation }));
+        }
+        attempt = attempt.max(run.attempt + 1);
     }
-    Ok(Ok(run.attempt + 1))
+    Ok(Ok(attempt))
 }
 
 async fn start(
@@ -138,10 +141,8 @@ async fn start(
     now: DateTime<Utc>,
     ttl: Duration,
 ) -> sqlx::Result<Decision> {
+    settle_dead_runs(tx, call).await?;
     let part = Part::of(call);
-    for run_id in ledger::abandon(Unprepared(tx), part).await? {
-        record_end(tx, call, run_id).await?;
-    }
     let id = Uuid::now_v7();
     let lease = lease::take(Unprepared(tx), part, id, ttl).await?;
     ledger::insert(Unprepared(tx), call, id, attempt, Ok(lease.epoch)).await?;
@@ -151,6 +152,14 @@ async fn start(
         now,
         checkpoint,
     }))
+}
+
+/// Settles the runs that this part's lease, or no lease, names any more.
+async fn settle_dead_runs(tx: &mut PgConnection, call: &Call) -> sqlx::Result<()> {
+    for run_id in ledger::abandon(Unprepared(tx), Part::of(call)).await? {
+        record_end(tx, call, run_id).await?;
+    }
+    Ok(())
 }
 
 async fn skip(

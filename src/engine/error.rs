@@ -8,6 +8,10 @@ pub enum JobError {
     /// Another run holds the lease now; nothing of the open batch was kept.
     #[error("another run has taken the lease: see what that run did")]
     Fenced,
+    /// The database crashed and came back without batches that this run had
+    /// committed; nothing of the open one was kept.
+    #[error("the database crashed and lost batches of this run: the next call does them again")]
+    Lost,
     /// The database or Stripe cannot be reached; a later call may pass.
     #[error("unreachable, try again later: {0:#}")]
     Unreachable(anyhow::Error),
@@ -32,7 +36,7 @@ impl JobError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Unreachable(_) => Fault::Unreachable,
-            Self::Fenced => Fault::Other,
+            Self::Fenced | Self::Lost => Fault::Other,
             Self::Failed(error) => error
                 .downcast_ref::<Refused>()
                 .map_or(Fault::Other, |refused| database::fault(&refused.error)),

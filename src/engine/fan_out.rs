@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::begin::Started;
 use super::options::Shard;
@@ -51,7 +50,7 @@ struct Refused {
 impl Runner {
     /// Publishes the shards that `call` asks for.
     pub(super) async fn fan_out(&self, call: &Call, started: &Started, count: u32) -> JobOutcome {
-        let fence = Fence::new(self, &started.lease, false, watch::Sender::default());
+        let fence = Fence::new(self, &started.lease, false, super::progress());
         let mut results = Results::default();
         let published = fence.with_heartbeat(self.publish_all(call, started, count, &mut results));
         let end = published.await.flatten().map(|()| Completion::Done);

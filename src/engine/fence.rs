@@ -4,7 +4,9 @@
 //! lease with its epoch and last notes the results so far in the run's own
 //! row, so that the ledger counts exactly what was committed, whenever the
 //! process dies. A runner whose epoch is no longer the lease's cannot renew,
-//! and so cannot commit. Does not take or free the lease.
+//! and so cannot commit. Nor can one whose earlier batches a crash of Postgres
+//! has undone: a batch does not wait for the disk unless what follows rests on
+//! it ([`Batch::make_durable`]). Does not take or give back the lease.
 //!
 //! In a dry run the same batches are savepoints of one transaction that is
 //! rolled back in the end; the lease is then renewed outside it.
@@ -63,12 +65,13 @@ impl Fence {
     /// Begins a batch, with the lease renewed.
     ///
     /// # Errors
-    /// [`JobError::Fenced`] when another run has taken the lease.
+    /// [`JobError::Fenced`] when another run has taken the lease,
+    /// [`JobError::Lost`] when the database has lost earlier batches.
     pub async fn batch(&self) -> Result<Batch<'_>, JobError> {
         let Some(dry_run) = &self.dry_run else {
             return Ok(Batch {
                 fence: self,
-                tx: BatchTx::Real(self.renewed().await?),
+                tx: self.begin_batch().await?,
             });
         };
         self.renew().await?;
@@ -115,25 +118,22 @@ impl Fence {
     /// # Errors
     /// [`JobError::Fenced`] when another run has taken the lease.
     pub async fn renew(&self) -> Result<(), JobError> {
-        self.renewed()
-            .await?
-            .commit()
-            .await
-            .map_err(context("renew the lease"))
+        let (tx, _) = self.renewed(false).await?;
+        tx.commit().await.map_err(context("renew the lease"))
     }
 
     /// Awaits `work`, renewing the lease meanwhile: for time spent outside
     /// the database, in which no batch renews it.
     ///
     /// # Errors
-    /// [`JobError::Fenced`] as soon as another run has taken the lease; `work` is
+    /// [`JobError::Fenced`] or [`JobError::Lost`] as soon as that is known; `work` is
     /// dropped then. A database that is away is left to the next batch.
     pub async fn with_heartbeat<T>(&self, work: impl Future<Output = T>) -> Result<T, JobError> {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(self.lease.ttl / 3).await;
-                if let Err(JobError::Fenced) = self.renew().await {
-                    return JobError::Fenced;
+                if let Err(error @ (JobError::Fenced | JobError::Lost)) = self.renew().await {
+                    return error;
                 }
             }
         };
@@ -143,16 +143,26 @@ impl Fence {
         }
     }
 
-    async fn renewed(&self) -> Result<Transaction<'static, Postgres>, JobError> {
+    async fn begin_batch(&self) -> Result<BatchTx<'_>, JobError> {
+        let (tx, number) = self.renewed(true).await?;
+        Ok(BatchTx::Real { tx, number })
+    }
+
+    /// A transaction with the lease renewed, and the number of its batch.
+    async fn renewed(
+        &self,
+        begins_batch: bool,
+    ) -> Result<(Transaction<'static, Postgres>, i64), JobError> {
         let mut tx = self.begin().await?;
-        if lease::extend(Unprepared(&mut tx), &self.lease, self.lease.ttl)
+        let batches = lease::renew(Unprepared(&mut tx), &self.lease, begins_batch)
             .await
             .map_err(context("renew the lease"))?
-        {
-            Ok(tx)
-        } else {
-            Err(JobError::Fenced)
+            .ok_or(JobError::Fenced)?;
+        let before = batches - i64::from(begins_batch);
+        if self.lease.has_lost_some(before) {
+            return Err(JobError::Lost);
         }
+        Ok((tx, batches))
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, JobError> {
@@ -172,14 +182,18 @@ pub struct Batch<'f> {
 
 #[derive(Debug)]
 enum BatchTx<'f> {
-    Real(Transaction<'static, Postgres>),
+    /// With its number among the batches of the run.
+    Real {
+        tx: Transaction<'static, Postgres>,
+        number: i64,
+    },
     DryRun(MutexGuard<'f, Option<Transaction<'static, Postgres>>>),
 }
 
 impl BatchTx<'_> {
     fn connection(&mut self) -> Result<&mut PgConnection, JobError> {
         match self {
-            Self::Real(tx) => Ok(tx),
+            Self::Real { tx, .. } => Ok(tx),
             Self::DryRun(tx) => tx.as_deref_mut().ok_or_else(|| {
                 JobError::Failed(anyhow::anyhow!("the transaction of the dry run has ended"))
             }),
@@ -201,6 +215,16 @@ impl Batch<'_> {
         self.tx.connection().map(Unprepared)
     }
 
+    /// Lets the commit wait for the disk, and with it all that was committed
+    /// before: for what leaves this house and cannot be taken back.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn make_durable(&mut self) -> Result<(), JobError> {
+        let sql = "set local synchronous_commit = on";
+        self.tx.execute(sql, "make a batch durable").await
+    }
+
     /// Commits the batch, and with it the run's results so far.
     ///
     /// # Errors
@@ -214,11 +238,12 @@ impl Batch<'_> {
                     .execute("release savepoint batch", "end a batch")
                     .await?;
             }
-            BatchTx::Real(mut tx) => {
+            BatchTx::Real { mut tx, number } => {
                 ledger::note_results(Unprepared(&mut tx), self.fence.run_id(), &results)
                     .await
                     .map_err(context("note results"))?;
                 tx.commit().await.map_err(context("commit a batch"))?;
+                self.fence.lease.note_committed(number);
             }
         }
         self.fence.progress.send_replace(results);
@@ -237,7 +262,7 @@ impl Batch<'_> {
                     .execute("rollback to savepoint batch", "undo a batch")
                     .await
             }
-            BatchTx::Real(tx) => tx.rollback().await.map_err(context("undo a batch")),
+            BatchTx::Real { tx, .. } => tx.rollback().await.map_err(context("undo a batch")),
         }
     }
 }

@@ -7,7 +7,7 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{JobContext, JobError};
 
@@ -92,7 +92,7 @@ pub fn with_json_results<'a, R: Default + Serialize + Send>(
         match serde_json::to_value(results) {
             Ok(results) => JobOutcome { results, end },
             Err(error) => JobOutcome {
-                results: Value::Null,
+                results: json!({}),
                 end: end.and(Err(JobError::failed("write results", error))),
             },
         }

@@ -1,15 +1,21 @@
 //! The lease: who may work on a job, and until when.
 //!
-//! Owns `job_leases`: taking, renewing and freeing. Time is the database's
+//! Owns `job_leases`: taking, renewing and giving back. Time is the database's
 //! clock, so replicas need not agree on theirs. The row stays when the lease is
 //! free: its epoch never starts over.
 //!
-//! Shards of one division work side by side; those of another, and the whole,
-//! have rows in common with them and wait. So that two calls are decided one
-//! after the other whatever they divide by, each first locks the row of shard
-//! -1, which no batch touches, then the row of its own shard, then those of
-//! other divisions; rows of the ledger come after all of them.
+//! A lease is held while it names a run and its end lies ahead, by no more than
+//! its length: further ahead, the clock was set back, and anybody may take it.
+//! The row counts the batches that the run has committed, so that a crash of
+//! Postgres that undoes some of them does not pass unseen.
+//!
+//! So that two calls are decided one after the other whatever they divide their
+//! rows by, each first locks the row of shard -1, which no batch touches, then
+//! the row of its own shard, then those of other divisions ([`divisions`]); rows
+//! of the ledger come after all of them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::Result;
@@ -17,6 +23,8 @@ use uuid::Uuid;
 
 use super::Call;
 use crate::database::Unprepared;
+
+pub(super) mod divisions;
 
 /// The shard of a run that fans out: its own shards may begin beside it.
 const FAN_OUT: i32 = -1;
@@ -34,6 +42,20 @@ pub struct Lease {
     pub run_id: Uuid,
     /// How long it lasts without renewal, on the database's clock.
     pub ttl: Duration,
+    /// How many batches its run has committed, as far as the run knows.
+    committed: Arc<AtomicI64>,
+}
+
+impl Lease {
+    /// Notes that the batch of this number is committed.
+    pub(super) fn note_committed(&self, batch: i64) {
+        self.committed.fetch_max(batch, Ordering::Relaxed);
+    }
+
+    /// Whether some batches are gone, where only so many are there.
+    pub(super) fn has_lost_some(&self, batches: i64) -> bool {
+        batches < self.committed.load(Ordering::Relaxed)
+    }
 }
 
 /// Which part of a job's rows a run works on.
@@ -67,6 +89,8 @@ pub(super) struct LeaseState {
     pub(super) run_id: Option<Uuid>,
     /// Whether that run may still be running.
     pub(super) is_alive: bool,
+    /// Whether the clock was set back since a lease of this job was renewed.
+    pub(super) is_ahead: bool,
 }
 
 /// Locks the lease of a part, so that two calls are decided one after the other.
@@ -98,7 +122,13 @@ pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<LeaseState> {
         LeaseState,
         r#"
         select run_id,
-               expires_at > clock_timestamp() as "is_alive!"
+               lease_is_alive(run_id, expires_at, ttl_seconds) as "is_alive!",
+               exists (
+                   select from job_leases l
+                    where l.job = $1
+                      and l.run_id is not null
+                      and lease_is_ahead(l.expires_at, l.ttl_seconds)
+               ) as "is_ahead!"
           from job_leases
          where job = $1
            and shard = $2
@@ -109,49 +139,6 @@ pub(super) async fn lock(db: Unprepared<'_>, part: Part) -> Result<LeaseState> {
     )
     .fetch_one(Unprepared(connection))
     .await
-}
-
-/// Whether a run may be running that divides the rows in another way.
-pub(super) async fn is_divided_otherwise(db: Unprepared<'_>, part: Part) -> Result<bool> {
-    sqlx::query_scalar!(
-        r#"
-        select exists (
-            select from job_leases
-             where job = $1
-               and shard_count <> $2
-               and shard <> $3
-               and expires_at > clock_timestamp()
-        ) as "is_divided!"
-        "#,
-        part.job,
-        part.count,
-        part.shard,
-    )
-    .fetch_one(db)
-    .await
-}
-
-/// Ends the leases of other divisions that ran out, so that a run that comes
-/// back late cannot renew its own; waits for a batch in flight, which may
-/// just have renewed it. `false` when one did: then it is alive.
-pub(super) async fn end_other_divisions(db: Unprepared<'_>, part: Part) -> Result<bool> {
-    let Unprepared(connection) = db;
-    sqlx::query!(
-        "update job_leases
-            set epoch = epoch + 1,
-                run_id = null
-          where job = $1
-            and shard_count <> $2
-            and shard <> $3
-            and run_id is not null
-            and expires_at <= clock_timestamp()",
-        part.job,
-        part.count,
-        part.shard,
-    )
-    .execute(Unprepared(connection))
-    .await?;
-    Ok(!is_divided_otherwise(Unprepared(connection), part).await?)
 }
 
 /// Takes the lease for `run_id`, with the next epoch. Call it with the lease
@@ -167,6 +154,8 @@ pub(super) async fn take(
             set epoch = epoch + 1,
                 shard_count = $5,
                 run_id = $3,
+                batches = 0,
+                ttl_seconds = $4,
                 expires_at = clock_timestamp() + make_interval(secs => $4)
           where job = $1
             and shard = $2
@@ -185,60 +174,56 @@ pub(super) async fn take(
         epoch,
         run_id,
         ttl,
+        committed: Arc::default(),
     })
 }
 
-/// Lets the lease last `ttl` from now; none at all frees it. `false` when
-/// another run holds it by now.
-pub(super) async fn extend(db: Unprepared<'_>, lease: &Lease, ttl: Duration) -> Result<bool> {
-    let extended = sqlx::query!(
+/// Lets the lease last its length from now, and counts one more batch where one
+/// begins; answers how many batches of its run are there. `None` when another
+/// run holds it by now.
+pub(super) async fn renew(
+    db: Unprepared<'_>,
+    lease: &Lease,
+    begins_batch: bool,
+) -> Result<Option<i64>> {
+    sqlx::query_scalar!(
         "update job_leases
-            set expires_at = clock_timestamp() + make_interval(secs => $5)
+            set expires_at = clock_timestamp() + make_interval(secs => $5),
+                ttl_seconds = $5,
+                batches = batches + $6
           where job = $1
             and shard = $2
             and epoch = $3
-            and run_id = $4",
+            and run_id = $4
+         returning batches",
         lease.job,
         lease.shard,
         lease.epoch,
         lease.run_id,
-        ttl.as_secs_f64(),
-    )
-    .execute(db)
-    .await?;
-    Ok(extended.rows_affected() == 1)
-}
-
-/// The live run that keeps `call` from its rows, where it will not do the work
-/// of `call`: a dry run, a shard, a replay, or a run with a narrower scope.
-pub(super) async fn blocking_run(db: Unprepared<'_>, call: &Call) -> Result<Option<Uuid>> {
-    let part = Part::of(call);
-    let alive = sqlx::query!(
-        r#"
-        select r.id,
-               not r.dry_run
-               and not r.options ?| array['as_of', 'gym_id', 'limit']
-               and (r.options ? 'force' or not $4)
-               and (r.shard_count = 1
-                    or r.shard = -1
-                    or (r.shard = $2 and r.shard_count = $3)) as "covers_call!"
-          from job_runs r
-          join job_leases l
-            on l.job = r.job
-           and l.run_id = r.id
-         where r.job = $1
-           and r.status = 'running'
-           and l.expires_at > clock_timestamp()
-           and (r.shard = $2 or r.shard_count <> $3)
-         order by 2 desc
-         limit 1
-        "#,
-        part.job,
-        part.shard,
-        part.count,
-        call.options.force,
+        lease.ttl.as_secs_f64(),
+        i64::from(begins_batch),
     )
     .fetch_optional(db)
-    .await?;
-    Ok(alive.filter(|run| !run.covers_call).map(|run| run.id))
+    .await
+}
+
+/// Gives the lease back, which makes it free whatever the clock says; answers
+/// how many batches of its run are there. `None` when another run holds it.
+pub(super) async fn release(db: Unprepared<'_>, lease: &Lease) -> Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "update job_leases
+            set expires_at = clock_timestamp(),
+                run_id = null
+          where job = $1
+            and shard = $2
+            and epoch = $3
+            and run_id = $4
+         returning batches",
+        lease.job,
+        lease.shard,
+        lease.epoch,
+        lease.run_id,
+    )
+    .fetch_optional(db)
+    .await
 }

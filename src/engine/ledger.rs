@@ -9,35 +9,30 @@ use uuid::Uuid;
 
 use super::lease::Part;
 use super::{Call, Job, Run, Status, totals};
-use crate::database::Unprepared;
+use crate::database::{self, Unprepared};
 
-/// The run that spent this token.
-pub(super) async fn by_jti(db: Unprepared<'_>, jti: &str) -> Result<Option<Run>> {
-    let id = sqlx::query_scalar!("select id from job_runs where signature_jti = $1", jti)
-        .fetch_optional(Unprepared(db.0))
-        .await?;
-    Run::find(db, id).await
-}
-
-/// The latest run of this message.
-pub(super) async fn by_message(
-    db: Unprepared<'_>,
-    job: &str,
-    message: &str,
-) -> Result<Option<Run>> {
-    let id = sqlx::query_scalar!(
-        "select id
-           from job_runs
-          where message_id = $1
-            and job = $2
-          order by attempt desc, id desc
-          limit 1",
-        message,
-        job,
+/// The latest run of this call's token, and that of its message.
+pub(super) async fn earlier(db: Unprepared<'_>, call: &Call) -> Result<[Option<Run>; 2]> {
+    let ids = sqlx::query!(
+        "select (select id
+                   from job_runs
+                  where signature_jti = $1
+                  order by attempt desc, id desc
+                  limit 1) as by_token,
+                (select id
+                   from job_runs
+                  where message_id = $2
+                    and job = $3
+                  order by attempt desc, id desc
+                  limit 1) as by_message",
+        call.caller.jti,
+        call.caller.message_id,
+        call.job.name,
     )
-    .fetch_optional(Unprepared(db.0))
+    .fetch_one(Unprepared(db.0))
     .await?;
-    Run::find(db, id).await
+    let by_token = Run::find(Unprepared(db.0), ids.by_token).await?;
+    Ok([by_token, Run::find(db, ids.by_message).await?])
 }
 
 /// Writes a new row, dated by the database's clock: with the epoch of its
@@ -155,14 +150,14 @@ pub(super) async fn abandon(db: Unprepared<'_>, part: Part) -> Result<Vec<Uuid>>
     .await
 }
 
-/// Settles a row that is not settled, or was abandoned; `false` when there
-/// was none. Where a run broke off, what its batches noted wins: the answer
-/// to the last commit may have been lost, but not the commit.
+/// Settles a row that is not settled; `false` when there was none. Where a run
+/// broke off, what its batches noted wins: the answer to the last commit may
+/// have been lost, but not the commit. Without `results` it is all that counts.
 pub(super) async fn finish(
     db: Unprepared<'_>,
     id: Uuid,
     status: Status,
-    results: &Value,
+    results: Option<&Value>,
     error: Option<String>,
     checkpoint: Option<Value>,
 ) -> Result<bool> {
@@ -170,6 +165,7 @@ pub(super) async fn finish(
         "update job_runs
             set status = $2,
                 results = case
+                    when $3::jsonb is null then results
                     when $2 in ('failed', 'fenced') and not dry_run then $3 || results
                     else $3
                 end,
@@ -177,7 +173,7 @@ pub(super) async fn finish(
                 place = $5,
                 finished_at = clock_timestamp()
           where id = $1
-            and status in ('running', 'abandoned')",
+            and status = 'running'",
         id,
         status.name(),
         results,
@@ -202,28 +198,37 @@ pub(super) async fn note_results(db: Unprepared<'_>, run_id: Uuid, results: &Val
 }
 
 /// Logs a run that was settled in this transaction, unless it was a dry run,
-/// and adds it to the totals.
+/// and adds it to the totals. What the database refuses of that costs the line,
+/// or leaves the run to the next that is counted, but never the settlement.
 pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
+    let Unprepared(db) = db;
     if !run.dry_run {
-        let details = json!({
-            "job": run.job,
-            "status": run.status.name(),
-            "duration_ms": run.duration_ms,
-            "results": run.results,
-            "error": run.error,
-        });
-        let (level, id) = (run.status.level(), Some(run.id));
-        log(
-            Unprepared(db.0),
-            job.log_type,
-            level,
-            run.message(),
-            details,
-            id,
-        )
-        .await?;
+        database::begin_part(db).await?;
+        let logged = log_end(Unprepared(db), job, run).await;
+        if let Some(error) = database::end_part(db, logged).await? {
+            let error = error.message();
+            tracing::error!(job = job.name, run_id = %run.id, error, "Failed to log the run in system_logs");
+        }
     }
-    totals::count(db, job).await
+    database::begin_part(db).await?;
+    let counted = totals::count(Unprepared(db), job).await;
+    if let Some(error) = database::end_part(db, counted).await? {
+        let error = error.message();
+        tracing::error!(job = job.name, run_id = %run.id, error, "Failed to add the run to the totals: the next one does");
+    }
+    Ok(())
+}
+
+async fn log_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
+    let details = json!({
+        "job": run.job,
+        "status": run.status.name(),
+        "duration_ms": run.duration_ms,
+        "results": run.results,
+        "error": run.error,
+    });
+    let (level, id) = (run.status.level(), Some(run.id));
+    log(db, job.log_type, level, run.message(), details, id).await
 }
 
 /// Writes a line in `system_logs`.

@@ -10,6 +10,7 @@
 pub mod batch;
 mod begin;
 mod call;
+mod clock;
 mod context;
 mod continuation;
 pub mod delivery_failures;
@@ -38,4 +39,4 @@ pub use lease::Lease;
 pub use options::Options;
 pub use publisher::Publisher;
 pub use run::{Run, Status, summary, summary_with};
-pub use runner::{OVERTIME, Runner, Settings};
+pub use runner::{OVERTIME, Runner, Settings, progress};

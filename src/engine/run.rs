@@ -162,6 +162,12 @@ impl Run {
         !self.published.is_empty() || !self.children.is_empty()
     }
 
+    /// Whether its results name something that went wrong.
+    fn has_errors(&self) -> bool {
+        let errors = self.results.get("errors").and_then(Value::as_array);
+        errors.is_some_and(|errors| !errors.is_empty())
+    }
+
     /// The run in one line: its counts that are not zero.
     #[must_use]
     pub fn message(&self) -> String {
@@ -171,7 +177,9 @@ impl Run {
         match self.status {
             Status::Running => format!("{job} is still running{dry_run}"),
             _ if !summary.is_empty() => format!("{job} {status}{dry_run}: {summary}"),
-            _ if self.status.is_failure() => format!("{job} {status}{dry_run}"),
+            _ if self.status.is_failure() || self.has_errors() => {
+                format!("{job} {status}{dry_run}")
+            }
             _ => format!("{job} {status}{dry_run}: nothing to do"),
         }
     }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,8 +16,8 @@ use tracing::Instrument;
 
 use super::begin::{self, Decision, Started};
 use super::{
-    Answer, Budget, Call, Checkpoint, Completion, Fence, JobContext, JobError, JobOutcome,
-    Publisher, Registry, Run, settle,
+    Answer, Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, Publisher, Registry,
+    Run, settle,
 };
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
@@ -44,6 +44,9 @@ pub struct Runner {
     pub publisher: Option<Publisher>,
     /// The bounds of a run.
     pub settings: Settings,
+    /// How many dry runs may be under way, so that there is always a connection
+    /// left: each holds one and renews its lease over another.
+    pub dry_runs: Arc<Semaphore>,
     /// Cancelled when the process is asked to stop.
     pub stop: CancellationToken,
     /// The runs under way.
@@ -70,7 +73,7 @@ impl Runner {
     /// abandoned by the next.
     pub async fn detached(&self, call: Call) -> Result<Answer, JobError> {
         let runner = self.clone();
-        let task = async move { runner.perform(call, &watch::Sender::default()).await };
+        let task = async move { runner.perform(call, &progress()).await };
         self.tasks
             .spawn(task.in_current_span())
             .await
@@ -89,6 +92,7 @@ impl Runner {
         // Counted from the call, not from the begin, which may have to wait.
         let budget = Budget::new(self.settings.budget, self.stop.clone());
         let latest = Instant::now() + self.settings.budget + OVERTIME;
+        let _turn = self.turn(&call).await?;
         let started = match begin::begin(&self.db, &call, self.settings.lease_ttl).await? {
             Decision::Answer(answer) => return Ok(self.replayed(&call, *answer, latest).await),
             Decision::Run(started) => started,
@@ -102,15 +106,28 @@ impl Runner {
             }
         };
         let (outcome, checkpoint): (_, Arc<Checkpoint>) = work.instrument(span).await;
-        let run = settle::settle(&self.db, &call, &started.lease, &outcome, &checkpoint).await?;
-        log(&run, &outcome.end);
-        let unreachable = matches!(outcome.end, Err(JobError::Unreachable(_)));
+        let settled =
+            settle::settle(&self.db, &call, &started.lease, &outcome, &checkpoint).await?;
+        let (run, unreachable) = (settled.run, settled.is_retryable);
+        log(&run);
         let continuation = self.continue_run(&call, &run, latest).await;
         Ok(Answer::Settled {
             run,
             unreachable,
             continuation,
         })
+    }
+
+    /// Waits until a dry run may begin; a real run may at once.
+    async fn turn(&self, call: &Call) -> Result<Option<OwnedSemaphorePermit>, JobError> {
+        if !call.options.dry_run {
+            return Ok(None);
+        }
+        let turn = Arc::clone(&self.dry_runs).acquire_owned();
+        match tokio::time::timeout(self.settings.budget, turn).await {
+            Ok(Ok(turn)) => Ok(Some(turn)),
+            _ => Err(JobError::unreachable("too many dry runs are under way")),
+        }
     }
 
     /// Lets the job work; what its batches noted counts, however it ends. Its
@@ -174,12 +191,18 @@ impl Runner {
     }
 }
 
+/// The results of a run that has committed nothing yet.
+#[must_use]
+pub fn progress() -> watch::Sender<Value> {
+    watch::Sender::new(json!({}))
+}
+
 /// One event per run, with everything to find it by.
-fn log(run: &Run, end: &Result<Completion, JobError>) {
+fn log(run: &Run) {
     let (job, run_id, results) = (&run.job, run.id, &run.results);
     let (status, attempt) = (run.status.name(), run.attempt);
     let (message_id, duration_ms) = (run.message_id.as_deref(), run.duration_ms);
-    if let Err(error) = end {
+    if let Some(error) = &run.error {
         tracing::error!(job, %run_id, message_id, attempt, status, duration_ms, %results, %error, "Failed to finish the run");
     } else {
         tracing::info!(job, %run_id, message_id, attempt, status, duration_ms, %results, "Settled the run");

@@ -1,5 +1,9 @@
 //! The end of a run: outcome, results, log line, totals and lease in one transaction,
 //! durable before the caller gets an answer.
+//!
+//! Promises that a run is settled once, by what is in the database: where a
+//! crash has undone some of its batches, it has failed, and only what the others
+//! noted counts.
 
 use std::time::Duration;
 
@@ -18,6 +22,15 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 /// cannot be settled is found abandoned by the next.
 const TRIES: usize = 3;
 
+/// A run as it was settled.
+pub(super) struct Settled {
+    /// Its row; of a run that was found abandoned before, with what its caller
+    /// has to know: that it is fenced.
+    pub(super) run: Run,
+    /// Whether it failed for a cause that a later call may not meet.
+    pub(super) is_retryable: bool,
+}
+
 /// Settles the run that holds, or held, `lease`.
 pub(super) async fn settle(
     db: &PgPool,
@@ -25,7 +38,7 @@ pub(super) async fn settle(
     lease: &Lease,
     outcome: &JobOutcome,
     checkpoint: &Checkpoint,
-) -> Result<Run, JobError> {
+) -> Result<Settled, JobError> {
     let retries = ConstantBuilder::default()
         .with_delay(Duration::from_secs(1))
         .with_max_times(TRIES - 1);
@@ -46,20 +59,22 @@ async fn settle_once(
     lease: &Lease,
     outcome: &JobOutcome,
     checkpoint: &Checkpoint,
-) -> sqlx::Result<Run> {
+) -> sqlx::Result<Settled> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
-    let is_still_ours = lease::extend(Unprepared(&mut tx), lease, Duration::ZERO).await?;
-    let (status, error) = final_status(outcome, is_still_ours);
+    let batches = lease::release(Unprepared(&mut tx), lease).await?;
+    let end = End::of(outcome, batches, lease);
     let settled = ledger::finish(
         Unprepared(&mut tx),
         lease.run_id,
-        status,
-        &outcome.results,
-        error,
-        checkpoint.latest().filter(|_| status == Status::Partial),
+        end.status,
+        Some(&outcome.results).filter(|_| !end.has_lost_batches),
+        end.error,
+        checkpoint
+            .latest()
+            .filter(|_| end.status == Status::Partial),
     )
     .await?;
-    let run = Run::get(Unprepared(&mut tx), lease.run_id).await?;
+    let mut run = Run::get(Unprepared(&mut tx), lease.run_id).await?;
     // An earlier try whose answer was lost had settled it already.
     if settled {
         ledger::record_end(Unprepared(&mut tx), call.job, &run).await?;
@@ -68,15 +83,37 @@ async fn settle_once(
         }
     }
     tx.commit().await?;
-    Ok(run)
+    if run.status == Status::Abandoned {
+        run.status = Status::Fenced;
+    }
+    let is_retryable = !matches!(outcome.end, Err(JobError::Failed(_))) || end.has_lost_batches;
+    Ok(Settled { run, is_retryable })
 }
 
-fn final_status(outcome: &JobOutcome, is_still_ours: bool) -> (Status, Option<String>) {
-    match &outcome.end {
-        Err(JobError::Fenced) => (Status::Fenced, Some(JobError::Fenced.to_string())),
-        _ if !is_still_ours => (Status::Fenced, Some(JobError::Fenced.to_string())),
-        Err(error) => (Status::Failed, Some(error.to_string())),
-        Ok(Completion::Done) => (Status::Succeeded, None),
-        Ok(Completion::WorkLeft) => (Status::Partial, None),
+/// How a run ended.
+struct End {
+    status: Status,
+    error: Option<String>,
+    has_lost_batches: bool,
+}
+
+impl End {
+    /// By the job's `outcome`, and by how many `batches` of the run are there;
+    /// `None` where another run holds the lease.
+    fn of(outcome: &JobOutcome, batches: Option<i64>, lease: &Lease) -> Self {
+        let has_lost_batches = batches.is_some_and(|batches| lease.has_lost_some(batches));
+        let (status, error) = match &outcome.end {
+            _ if batches.is_none() => (Status::Fenced, Some(&JobError::Fenced)),
+            _ if has_lost_batches => (Status::Failed, Some(&JobError::Lost)),
+            Err(JobError::Fenced) => (Status::Fenced, Some(&JobError::Fenced)),
+            Err(error) => (Status::Failed, Some(error)),
+            Ok(Completion::Done) => (Status::Succeeded, None),
+            Ok(Completion::WorkLeft) => (Status::Partial, None),
+        };
+        Self {
+            status,
+            error: error.map(ToString::to_string),
+            has_lost_batches,
+        }
     }
 }

@@ -4,11 +4,8 @@
 //! anonymised. The same report to the same recipient always gives the same
 //! bytes, link included, because Resend compares them under one key.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
 use maud::{DOCTYPE, Markup, html};
-use sha2::{Digest, Sha256};
 
 use super::i18n::Language;
 use super::kpis::{Kpi, kpis};
@@ -27,6 +24,7 @@ pub(crate) fn compose(
     report: &StoredReport,
     to: &str,
     locale: &str,
+    idempotency_key: String,
     links: Option<&SignedLinks>,
 ) -> Mail {
     let language = Language::of(locale);
@@ -44,16 +42,8 @@ pub(crate) fn compose(
         subject: subject(report, &kpis, language),
         html: html(report, &kpis, link.as_deref(), language).into_string(),
         text: text(report, &kpis, link.as_deref(), language),
-        idempotency_key: key(report, to),
+        idempotency_key,
     }
-}
-
-/// One key for each report and recipient, whatever the mail says: a mail that
-/// was accepted before is not sent again because the report changed since.
-fn key(report: &StoredReport, to: &str) -> String {
-    let digest = Sha256::digest(to);
-    let recipient = URL_SAFE_NO_PAD.encode(digest);
-    format!("weekly-report/{}/{recipient}", report.id)
 }
 
 /// The gym and the week.

@@ -134,6 +134,8 @@ async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>
                    and trigger = 'qstash'
                    and not dry_run
                    and not options ?| array['continuation_of', 'shard']
+                   -- A clock that was set back shows no delivery of the future.
+                   and started_at <= clock_timestamp()
                    -- An operator at a command line played the scheduler.
                    and (message_id is null or message_id not like 'msg\_cli\_%')
                  order by started_at desc

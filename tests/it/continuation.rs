@@ -155,7 +155,7 @@ async fn a_continuation_that_meets_a_live_run_ends_the_chain() {
     let message = connected.qstash.messages().pop().unwrap();
     connected
         .app
-        .execute("update job_leases set expires_at = now() + interval '1 hour', run_id = gen_random_uuid()")
+        .execute("update job_leases set expires_at = now() + interval '50 seconds', run_id = gen_random_uuid()")
         .await;
 
     let reply = connected.hand_over(&message).await;

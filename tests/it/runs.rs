@@ -11,8 +11,11 @@ use serde_json::json;
 
 use crate::app::{App, Delivery, JOB, OPERATOR_SECRET};
 
+mod clock;
+mod dry_runs;
 mod lease;
 mod replay;
+mod settled;
 
 /// Keeps a run of the job at work until Stripe has answered.
 async fn busy(app: &App, long: Duration) -> Delivery {

@@ -2,24 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::{Error, Executor, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::{FailedMessage, LOG_TYPE, Recorded, attribution, lock};
 use crate::alerts::kinds::SCHEDULE_FAILING;
 use crate::alerts::{self, Alert};
-use crate::database::Unprepared;
+use crate::database::{self, Unprepared};
 use crate::engine::{Call, Trigger, ledger};
-
-/// A part of the settlement that may fail alone, and waits for no lock long.
-const SAVEPOINT: &str = "savepoint resolving;
-     set local lock_timeout = '500ms'";
-/// Its end, with the lock time-out of [`crate::database::TxLimits::CONTROL`].
-const RELEASE: &str = "release savepoint resolving;
-     set local lock_timeout = '4s'";
-/// Undoes it; the lock time-out from before comes back by itself.
-const ROLLBACK: &str = "rollback to savepoint resolving;
-     release savepoint resolving";
 
 /// Opens the alert, or counts one more occurrence of the open one.
 pub(super) async fn open(
@@ -69,16 +59,12 @@ pub(in crate::engine) async fn resolve_after_success(
         return Ok(());
     }
     let Unprepared(connection) = db;
-    connection.execute(SAVEPOINT).await?;
-    match resolve_covered(Unprepared(connection), call, run_id).await {
-        Ok(()) => connection.execute(RELEASE).await?,
-        Err(Error::Database(error)) => {
-            let (job, error) = (call.job.name, error.message());
-            tracing::warn!(job, %run_id, error, "Failed to resolve schedule_failing: the next success does");
-            connection.execute(ROLLBACK).await?
-        }
-        Err(error) => return Err(error),
-    };
+    database::begin_part(connection).await?;
+    let resolved = resolve_covered(Unprepared(connection), call, run_id).await;
+    if let Some(error) = database::end_part(connection, resolved).await? {
+        let (job, error) = (call.job.name, error.message());
+        tracing::warn!(job, %run_id, error, "Failed to resolve schedule_failing: the next success does");
+    }
     Ok(())
 }
 

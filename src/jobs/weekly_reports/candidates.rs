@@ -112,7 +112,6 @@ impl Cursor {
         self.at_the_end =
             i64::try_from(read).is_ok_and(|read| read < size) || self.position.left == 0;
         let mut sum = results.clone();
-        sum.total += read;
         let candidates = rows
             .into_iter()
             .filter_map(|gym| gym.sort(ctx.now, &mut sum));
@@ -124,6 +123,8 @@ impl Cursor {
             candidates.retain(|gym| !reported.contains(&gym.gym_id));
             sum.unchanged += reported.len() as u64;
         }
+        // The others are counted when they are settled: a run may end before.
+        sum.total += read - candidates.len() as u64;
         *results = sum;
         Ok(Some(candidates))
     }

@@ -1,6 +1,6 @@
 //! Mails the reports: each to each of its recipients once.
 //!
-//! Every try carries the same idempotency key. A process that dies between
+//! Every try whose outcome is unknown is repeated with the same idempotency key. A process that dies between
 //! sending a mail and recording it leaves the mail unsure: it is tried again
 //! for as long as Resend remembers that key, and then not any more. So a run
 //! that leaves mails without an answer ends as unreachable, and QStash calls
@@ -177,6 +177,7 @@ async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcom
         report,
         &delivery.recipient,
         &delivery.locale,
+        delivery.mail_key.clone(),
         ctx.links.as_ref(),
     );
     let answer = match ctx.resend.send(&mail, &|| !ctx.budget.is_spent()).await {

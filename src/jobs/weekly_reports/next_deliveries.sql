@@ -7,11 +7,20 @@ with next as (
         delivery.report_id,
         delivery.recipient,
         open.locale,
+        concat_ws(
+            '/',
+            'weekly-report',
+            report.gym_id,
+            report.iso_year || '-W' || lpad(report.iso_week::text, 2, '0'),
+            encode(sha256(convert_to(delivery.recipient, 'UTF8')), 'hex'),
+            report.content_hash
+        ) as mail_key,
         delivery.unsure_since is not null as was_unsure
     from open_deliveries as open
     join report_deliveries as delivery
         on delivery.report_id = open.report_id
         and delivery.recipient = open.recipient
+    join weekly_reports as report on report.id = open.report_id
     where open.period_end > $3
         and open.period_end <= $1
         and (open.unsure_since is null or open.unsure_since > $2)
@@ -28,6 +37,11 @@ update report_deliveries as delivery
 set
     attempts = delivery.attempts + 1,
     attempted_at = $1,
+    -- A mail that may have been sent keeps its key, whatever the report says by now.
+    mail_key = case
+        when next.was_unsure then coalesce(delivery.mail_key, next.mail_key)
+        else next.mail_key
+    end,
     unsure_since = coalesce(delivery.unsure_since, $1)
 from next
 where delivery.report_id = next.report_id
@@ -37,4 +51,5 @@ returning
     delivery.report_id as "report_id!",
     delivery.recipient as "recipient!",
     next.locale as "locale!",
+    delivery.mail_key as "mail_key!",
     next.was_unsure as "was_unsure!"

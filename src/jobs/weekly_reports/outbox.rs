@@ -30,6 +30,8 @@ pub(super) struct Delivery {
     pub(super) report_id: Uuid,
     pub(super) recipient: String,
     pub(super) locale: String,
+    /// The idempotency key of the mail.
+    pub(super) mail_key: String,
     /// Whether an earlier try may have sent it.
     pub(super) was_unsure: bool,
 }
@@ -96,12 +98,15 @@ pub(super) async fn enqueue(ctx: &JobContext, results: &mut Results) -> Result<(
     }
 }
 
-/// Marks the next deliveries as begun; none when none is ready.
+/// Marks the next deliveries as begun; none when none is ready. They, their
+/// reports and the keys of their mails survive a crash of the database from
+/// here on, because the mails leave now.
 pub(super) async fn begin(ctx: &JobContext, results: &Results) -> Result<Vec<Delivery>, JobError> {
     let mut batch = ctx.fence.batch().await?;
     let deliveries = next(batch.db()?, ctx)
         .await
         .map_err(context("begin deliveries"))?;
+    batch.make_durable().await?;
     batch.commit(results).await?;
     Ok(deliveries)
 }

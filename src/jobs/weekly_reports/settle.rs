@@ -84,6 +84,7 @@ impl BatchWork for Cursor {
         error: JobError,
         results: &mut Results,
     ) -> Result<(), JobError> {
+        results.total += 1;
         results.gym_failed(gym.gym_id, error.to_string());
         Ok(())
     }
@@ -116,6 +117,7 @@ impl Results {
             .iter()
             .filter(is_generated)
             .filter(|report| report.is_empty);
+        self.total += reports.len() as u64;
         self.empty += empty.count() as u64;
         self.generated += generated.len() as u64;
         self.unchanged += (reports.len() - generated.len()) as u64;

@@ -7,6 +7,7 @@ use jarvis_cron::demo::qstash_double::{ELSEWHERE_TOKEN, QstashDouble, READ_ONLY_
 use super::serving::Service;
 use super::*;
 
+mod drift;
 mod outside;
 mod schedules;
 
@@ -119,6 +120,8 @@ async fn a_good_configuration_is_well() {
         "schedules: all 6 are as they were deployed",
         "clock: agrees with that of the database",
         "clock: agrees with that of QStash",
+        "clock: no lease and no run is dated in the future",
+        "identities: each is ahead of its table",
         "mail: RESEND_API_KEY is not set",
     ] {
         assert!(well.contains(word), "{word} is not in\n{well}");

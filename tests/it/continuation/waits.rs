@@ -14,11 +14,12 @@ async fn another_run_is_alive(app: &App, dry_run: bool, options: &str, shard: i3
              values (gen_random_uuid(), '{JOB}', {shard}, {shards}, 'operator', {dry_run}, '{options}')
              returning id
          )
-         insert into job_leases (job, shard, shard_count, run_id, expires_at)
-         select '{JOB}', {shard}, {shards}, id, now() + interval '1 hour' from alive
+         insert into job_leases (job, shard, shard_count, run_id, ttl_seconds, expires_at)
+         select '{JOB}', {shard}, {shards}, id, 3600, now() + interval '1 hour' from alive
          on conflict (job, shard) do update
             set run_id = excluded.run_id,
                 shard_count = excluded.shard_count,
+                ttl_seconds = excluded.ttl_seconds,
                 expires_at = excluded.expires_at"
     ))
     .await;

@@ -13,8 +13,8 @@ async fn held(app: &App, shard: i32, count: i32, alive: bool) {
     app.execute(&format!(
         "insert into job_runs (id, job, shard, shard_count, trigger, status, epoch)
          values ('{ANOTHER}', '{JOB}', {shard}, {count}, 'qstash', 'running', 7);
-         insert into job_leases (job, shard, shard_count, epoch, run_id, expires_at)
-         values ('{JOB}', {shard}, {count}, 7, '{ANOTHER}', now() + interval '{expires_at}')"
+         insert into job_leases (job, shard, shard_count, epoch, run_id, ttl_seconds, expires_at)
+         values ('{JOB}', {shard}, {count}, 7, '{ANOTHER}', 3600, now() + interval '{expires_at}')"
     ))
     .await;
 }
@@ -85,8 +85,8 @@ async fn a_call_waits_while_another_division_is_being_decided(#[case] body: &str
         "select from job_leases where job = '{JOB}' and shard = -1 for update;
          insert into job_runs (id, job, shard, shard_count, trigger, status, epoch)
          values ('{ANOTHER}', '{JOB}', 3, 4, 'qstash', 'running', 7);
-         insert into job_leases (job, shard, shard_count, epoch, run_id, expires_at)
-         values ('{JOB}', 3, 4, 7, '{ANOTHER}', now() + interval '1 hour')"
+         insert into job_leases (job, shard, shard_count, epoch, run_id, ttl_seconds, expires_at)
+         values ('{JOB}', 3, 4, 7, '{ANOTHER}', 3600, now() + interval '1 hour')"
     )))
     .execute(&mut *other)
     .await

@@ -125,7 +125,7 @@ async fn an_operators_run_and_a_skipped_call_are_told_apart() {
     app.operate(JOB, "dry_run=true").await;
     assert_eq!(of(&health(&app).await.body, JOB)["state"], "overdue");
     app.execute(&format!(
-        "update job_leases set expires_at = now() + interval '1 hour' where job = '{JOB}'"
+        "update job_leases set expires_at = now() + interval '50 seconds', run_id = gen_random_uuid() where job = '{JOB}'"
     ))
     .await;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "skipped"));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use jarvis_cron::demo::stripe_double::{Fault, Operation};
+use rstest::rstest;
+use serde_json::json;
 
 use super::{busy, until_stripe_is_asked};
 use crate::app::{App, Delivery, JOB};
@@ -63,20 +65,107 @@ async fn a_spent_token_never_runs_twice_whatever_the_message_id_says() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_failed_run_is_spent_too() {
+async fn the_token_of_a_failed_run_does_the_work_when_it_comes_again() {
     let app = App::new().await;
+    app.stale_order().await;
     app.execute("alter table order_expirations rename to gone")
         .await;
     let mut delivery = Delivery::of(JOB);
     delivery.token = Some(delivery.sign());
-    delivery.to(&app).await;
+    let failed = delivery.to(&app).await;
     app.execute("alter table gone rename to order_expirations")
         .await;
 
     let again = delivery.to(&app).await;
+    let once_more = delivery.to(&app).await;
 
-    assert_eq!(again.outcome(), (200, "replayed"));
-    assert_eq!(app.count("select count(*) from job_runs").await, 1);
+    assert_eq!(failed.outcome(), (500, "failed"), "{failed:?}");
+    assert_eq!(again.outcome(), (200, "succeeded"), "{again:?}");
+    assert_eq!(again.results()["orders_expired"], 1);
+    assert_eq!(once_more.outcome(), (200, "replayed"), "{once_more:?}");
+    assert_eq!(once_more.body["run_id"], again.body["run_id"]);
+    let runs = app
+        .rows("select attempt, status from job_runs order by attempt")
+        .await;
+    assert_eq!(
+        runs,
+        json!([{ "attempt": 1, "status": "failed" }, { "attempt": 2, "status": "succeeded" }])
+    );
+}
+
+#[rstest]
+#[case::succeeded("succeeded", "replayed")]
+#[case::partial("partial", "replayed")]
+#[case::skipped("skipped", "replayed")]
+#[case::failed("failed", "succeeded")]
+#[case::fenced("fenced", "succeeded")]
+#[case::abandoned("abandoned", "succeeded")]
+#[tokio::test]
+async fn a_token_is_spent_by_a_run_that_ended_well_whatever_the_message_id_says(
+    #[case] ended: &str,
+    #[case] outcome: &str,
+    #[values("msg_the_same", "msg_another")] message: &str,
+) {
+    let app = App::new().await;
+    let mut delivery = Delivery::of(JOB).message("msg_the_same");
+    delivery.token = Some(delivery.sign());
+    delivery.to(&app).await;
+    app.execute(&format!("update job_runs set status = '{ended}'"))
+        .await;
+
+    let again = delivery.message(message).to(&app).await;
+
+    assert_eq!(again.outcome(), (200, outcome), "{again:?}");
+    let attempts = app.count("select max(attempt) from job_runs").await;
+    assert_eq!(attempts, if outcome == "replayed" { 1 } else { 2 });
+}
+
+#[tokio::test]
+async fn the_token_of_a_run_that_died_may_come_again_while_its_job_is_paused() {
+    let app = App::new().await;
+    let mut delivery = Delivery::of(JOB);
+    delivery.token = Some(delivery.sign());
+    delivery.to(&app).await;
+    app.execute(&format!(
+        "update job_runs set status = 'running', finished_at = null;
+         insert into job_pauses (job) values ('{JOB}')"
+    ))
+    .await;
+
+    let again = delivery.to(&app).await;
+
+    assert_eq!(again.outcome(), (200, "skipped"), "{again:?}");
+    let runs = app
+        .rows("select attempt, status from job_runs order by attempt")
+        .await;
+    assert_eq!(
+        runs,
+        json!([{ "attempt": 1, "status": "abandoned" }, { "attempt": 2, "status": "skipped" }])
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_comes_twice_at_once_after_a_failure_runs_once() {
+    let app = App::new().await;
+    let mut delivery = busy(&app, Duration::from_millis(300)).await;
+    delivery.token = Some(delivery.sign());
+    app.execute("alter table order_expirations rename to gone")
+        .await;
+    delivery.to(&app).await;
+    app.execute("alter table gone rename to order_expirations")
+        .await;
+
+    let (one, two) = tokio::join!(delivery.to(&app), delivery.to(&app));
+
+    let mut outcomes = [one.outcome(), two.outcome()];
+    outcomes.sort_unstable();
+    assert!(
+        outcomes == [(200, "succeeded"), (409, "running")]
+            || outcomes == [(200, "replayed"), (200, "succeeded")],
+        "{one:?} {two:?}"
+    );
+    let ran = "select count(*) from job_runs where status = 'succeeded'";
+    assert_eq!(app.count(ran).await, 1);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn the_answers_to_a_call_keep_to_it() {
             .await,
     );
     app.execute(&format!(
-        "update job_leases set expires_at = now() + interval '1 hour' where job = '{JOB}'"
+        "update job_leases set expires_at = now() + interval '50 seconds', run_id = gen_random_uuid() where job = '{JOB}'"
     ))
     .await;
     answers.push(app.operate(JOB, "").await);

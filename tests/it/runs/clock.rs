@@ -1,0 +1,107 @@
+//! A database whose clock was set back: rows as it leaves them.
+
+use axum::http::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::app::{App, Delivery, JOB};
+
+const ALERTS: &str = "select kind, dedup_key, severity, status from alerts order by opened_at";
+
+/// As if a run of this shard had renewed its lease, and an hour had then been
+/// taken back from the clock.
+async fn renewed_in_the_future(app: &App, shard: i32, shards: i32) {
+    app.execute(&format!(
+        "insert into job_runs (id, job, shard, shard_count, trigger, status, epoch, started_at)
+         values ('01900000-0000-7000-8000-000000000001', '{JOB}', {shard}, {shards}, 'qstash',
+                 'running', 7, now() + interval '1 hour');
+         insert into job_leases (job, shard, shard_count, epoch, run_id, expires_at)
+         values ('{JOB}', {shard}, {shards}, 7, '01900000-0000-7000-8000-000000000001',
+                 now() + interval '1 hour 1 minute')"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_is_free_whatever_the_clock_says() {
+    let app = App::new().await;
+    app.deliver(JOB).await;
+    app.execute("update job_leases set expires_at = now() + interval '1 hour'")
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(app.rows(ALERTS).await, json!([]));
+}
+
+#[rstest]
+#[case::the_same_part(0, 1, "")]
+#[case::a_shard_by_the_whole(3, 4, "")]
+#[case::the_whole_by_a_shard(0, 1, r#"{"shard": "1/2"}"#)]
+#[case::a_shard_of_another_division(3, 4, r#"{"shard": "1/2"}"#)]
+#[tokio::test]
+async fn a_lease_from_the_future_is_taken_and_reported(
+    #[case] shard: i32,
+    #[case] shards: i32,
+    #[case] body: &str,
+) {
+    let app = App::new().await;
+    app.stale_order().await;
+    renewed_in_the_future(&app, shard, shards).await;
+    let deliver = async || match body {
+        "" => app.deliver(JOB).await,
+        body => Delivery::of(JOB).body(body).to(&app).await,
+    };
+
+    let reply = deliver().await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    let dead = "select count(*) from job_runs where status = 'abandoned'";
+    assert_eq!(app.count(dead).await, 1);
+    let alert = |status: &str| {
+        json!([{ "kind": "clock_moved", "dedup_key": format!("clock_moved:{JOB}"),
+                 "severity": "warning", "status": status }])
+    };
+    assert_eq!(app.rows(ALERTS).await, alert("open"));
+
+    deliver().await;
+
+    assert_eq!(app.rows(ALERTS).await, alert("resolved"));
+}
+
+#[tokio::test]
+async fn a_lease_within_its_length_is_held() {
+    let app = App::new().await;
+    renewed_in_the_future(&app, 0, 1).await;
+    app.execute("update job_leases set ttl_seconds = 7200")
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "skipped"), "{reply:?}");
+    assert_eq!(app.rows(ALERTS).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_delivery_dated_in_the_future_hides_no_silent_scheduler() {
+    let app = App::new().await;
+    app.execute(&format!(
+        "update _sqlx_migrations set installed_on = now() - interval '40 days';
+         insert into job_runs (id, job, trigger, status, started_at)
+         values (gen_random_uuid(), '{JOB}', 'qstash', 'succeeded', now() + interval '1 hour')"
+    ))
+    .await;
+
+    let body = app
+        .call(Method::GET, "/health/schedules", &[], "")
+        .await
+        .body;
+
+    let jobs = body["jobs"].as_array().unwrap();
+    let job: &Value = jobs.iter().find(|job| job["job"] == JOB).unwrap();
+    assert_eq!(
+        (&job["state"], &job["last_delivery"]),
+        (&json!("overdue"), &Value::Null)
+    );
+}

@@ -1,0 +1,92 @@
+//! What a settled run leaves, whatever the database refuses beside it.
+
+use jarvis_cron::cli::serve;
+use jarvis_cron::config::Settings;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+const RUNS: &str = "select status, results from job_runs order by started_at";
+
+/// Log lines are refused: the identity would give a number that is taken, as
+/// after a logical copy of the table.
+const LOG: &str = "insert into system_logs (id, log_type, message)
+         overriding system value
+         select n, 'copied', 'a row that came with its number' from generate_series(1, 50) n";
+/// No total can be counted up.
+const TOTALS: &str = "alter table job_run_totals add constraint none check (runs < 0) not valid";
+
+#[rstest]
+#[case::the_log_line(LOG)]
+#[case::the_totals(TOTALS)]
+#[tokio::test]
+async fn what_the_database_refuses_beside_it_costs_no_settlement(
+    #[case] refuse: &str,
+    #[values(false, true)] is_paused: bool,
+) {
+    let app = App::new().await;
+    app.stale_order().await;
+    app.execute(refuse).await;
+    if is_paused {
+        app.execute(&format!("insert into job_pauses (job) values ('{JOB}')"))
+            .await;
+    }
+    let status = if is_paused { "skipped" } else { "succeeded" };
+
+    for _ in 0..2 {
+        let reply = app.deliver(JOB).await;
+        assert_eq!(reply.outcome(), (200, status), "{reply:?}");
+    }
+
+    let held = "select count(*) from job_leases where run_id is not null";
+    assert_eq!(app.count(held).await, 0);
+    let of_runs = "select count(*) from system_logs where run_id is not null";
+    let lines = if refuse == LOG { 0 } else { 2 };
+    assert_eq!(app.count(of_runs).await, lines);
+}
+
+#[tokio::test]
+async fn a_run_that_could_not_be_added_to_the_totals_is_added_by_the_next() {
+    let app = App::new().await;
+    app.stale_order().await;
+    app.execute(TOTALS).await;
+    app.deliver(JOB).await;
+    app.execute("alter table job_run_totals drop constraint none")
+        .await;
+
+    app.deliver(JOB).await;
+
+    let runs = app.rows("select status, runs from job_run_totals").await;
+    assert_eq!(runs, json!([{ "status": "succeeded", "runs": 2 }]));
+    let expired = "select total from job_totals where kind = 'orders_expired'";
+    assert_eq!(app.count(expired).await, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_breaks_off_before_its_first_batch_has_empty_results() {
+    const PANICS: Job = Job {
+        name: "panics",
+        log_type: "cron_panics",
+        accepts: &[],
+        totals: &[],
+        run: |_| async { panic!("before the first batch") }.boxed(),
+    };
+    let app = App::new().await;
+    let runner = serve::runner(&Settings::none().with(app.settings.clone())).unwrap();
+    let call = Call {
+        job: &PANICS,
+        options: Options::default(),
+        caller: Caller::default(),
+    };
+
+    let Answer::Settled { run, .. } = runner.detached(call).await.unwrap() else {
+        panic!("it was not run");
+    };
+
+    assert_eq!((run.status, run.results), (Status::Failed, json!({})));
+    assert_eq!(
+        app.rows(RUNS).await,
+        json!([{ "status": "failed", "results": {} }])
+    );
+}
