@@ -5,12 +5,13 @@
 //! what is there, the message is redelivered for as long as it is to come
 //! back, and in the end everything is done once.
 
+use std::time::Duration;
+
 use rstest::rstest;
 use sqlx::{Connection, PgConnection};
 
 use crate::app::{Delivery, Reply};
 use crate::messages::of;
-use crate::processes::until;
 
 mod agreement;
 mod gate;
@@ -72,10 +73,10 @@ async fn a_crash_between_two_batches_is_a_503_and_the_redelivery_does_it_all(
     #[values(Seen::Nothing, Seen::ABreak)] seen: Seen,
 ) {
     let stage = Stage::new(work, seen).await;
-    let held = stage.to_postgres.close_at(work.batch(), 2);
+    let held = stage.to_postgres.close_at(work.batch(), 2, Side::Answer);
     let delivery = stage.delivery();
 
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held).await;
+    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
 
     assert!(undid, "the crash undid nothing");
     assert_is_to_come_back(&first);
@@ -94,8 +95,31 @@ async fn a_crash_while_stripe_is_awaited_is_a_503_and_the_redelivery_does_it_all
     let held = stage.to_stripe.close_at("/cancel", 3, side);
     let delivery = stage.delivery();
 
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held).await;
+    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
 
+    assert!(undid, "the crash undid nothing");
+    assert_is_to_come_back(&first);
+    finish(&stage, &delivery, first, "succeeded").await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_for_stripe_notices_a_crash_before_the_answer_comes(
+    #[values(Work::Orders, Work::Intents)] work: Work,
+) {
+    let mut stage = Stage::new(work, Seen::Nothing).await;
+    stage.app.runner.settings.lease_ttl = Duration::from_millis(300);
+    stage.open_for_calls();
+    let held = stage.to_stripe.close_at("/cancel", 3, Side::Call);
+    let delivery = stage.delivery();
+    let crash = async {
+        held.reached().await;
+        stage.crash().await
+    };
+
+    let (first, undid) = tokio::join!(delivery.to(&stage.app), crash);
+
+    held.open();
     assert!(undid, "the crash undid nothing");
     assert_is_to_come_back(&first);
     finish(&stage, &delivery, first, "succeeded").await;
@@ -113,7 +137,7 @@ async fn a_crash_while_resend_is_awaited_mails_nobody_twice_and_leaves_nobody_ou
     let held = stage.to_resend.close_at("POST /emails", nth, side);
     let delivery = stage.delivery();
 
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held).await;
+    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
 
     if undid || first.status != 200 {
         assert_is_to_come_back(&first);
@@ -137,23 +161,11 @@ async fn a_crash_before_a_settlement_is_kept_is_a_503_and_the_redelivery_does_it
     work: Work,
 ) {
     let stage = Stage::new(work, Seen::ABreak).await;
-    let mut holder = stage.app.db.begin().await.unwrap();
-    sqlx::query("lock table job_run_totals in access exclusive mode")
-        .execute(&mut *holder)
-        .await
-        .unwrap();
+    let totals = stage.to_postgres.close_at(TOTALS, 1, Side::Call);
     let delivery = stage.delivery();
-    let crash = async {
-        until("the settlement waits", async || {
-            stage.app.count(WAITS_FOR_THE_TOTALS).await == 1
-        })
-        .await;
-        stage.crash_at_work().await
-    };
 
-    let (first, undid) = tokio::join!(delivery.to(&stage.app), crash);
+    let (first, undid) = stage.deliver_into_a_crash(&delivery, &totals, 1).await;
 
-    drop(holder);
     if undid {
         assert_is_to_come_back(&first);
         finish(&stage, &delivery, first, "succeeded").await;
@@ -179,10 +191,10 @@ async fn a_crash_after_a_settlement_undoes_nothing_though_its_answer_is_lost(
     work: Work,
 ) {
     let stage = Stage::new(work, Seen::NoAnswer).await;
-    let held = stage.to_postgres.close_at("insert into job_run_totals", 1);
+    let held = stage.to_postgres.close_at(TOTALS, 1, Side::Answer);
     let delivery = stage.delivery();
 
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held).await;
+    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
 
     assert!(!undid, "a crash undid what was settled");
     assert_eq!(first.outcome(), (200, "succeeded"), "{first:?}");
@@ -204,7 +216,7 @@ async fn a_crash_while_a_continuation_is_published_loses_and_doubles_none_of_the
     #[values(Side::Call, Side::Answer)] side: Side,
 ) {
     let mut stage = Stage::new(work, Seen::ABreak).await;
-    let batch = stage.to_postgres.close_at(work.batch(), 1);
+    let batch = stage.to_postgres.close_at(work.batch(), 1, Side::Answer);
     let published = stage.to_qstash.close_at("POST /v2/publish", 1, side);
     let delivery = stage.delivery();
     let stop_after_a_batch = async {
@@ -212,7 +224,7 @@ async fn a_crash_while_a_continuation_is_published_loses_and_doubles_none_of_the
         stage.app.runner.stop.cancel();
         batch.open();
     };
-    let first = stage.deliver_into_a_crash(&delivery, &published);
+    let first = stage.deliver_into_a_crash(&delivery, &published, 0);
 
     let ((first, undid), ()) = tokio::join!(first, stop_after_a_batch);
 
@@ -243,7 +255,7 @@ async fn a_crash_while_shards_are_published_loses_and_doubles_none_of_them(
     let published = stage.to_qstash.close_at("POST /v2/batch", 1, side);
     let delivery = Delivery::of(Work::Orders.job()).body(r#"{"fan_out": 2}"#);
 
-    let (first, _) = stage.deliver_into_a_crash(&delivery, &published).await;
+    let (first, _) = stage.deliver_into_a_crash(&delivery, &published, 0).await;
 
     assert_all_agree(&stage, std::slice::from_ref(&first)).await;
     let mut answers = stage.redeliver(&delivery).await;
@@ -259,11 +271,8 @@ async fn a_crash_while_shards_are_published_loses_and_doubles_none_of_them(
     assert_all_is_done_once(&stage).await;
 }
 
-/// The settlement's statement that comes last.
-const WAITS_FOR_THE_TOTALS: &str = "select count(*)
-       from pg_locks
-      where relation = 'job_run_totals'::regclass
-        and not granted";
+/// The last statement of a settlement.
+const TOTALS: &str = "insert into job_run_totals";
 
 /// The run could not go on, and says so.
 fn assert_is_to_come_back(answer: &Reply) {

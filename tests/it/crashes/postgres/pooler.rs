@@ -1,6 +1,6 @@
 //! A way to the private server that knows where transactions end.
 //!
-//! Holds the answer to one commit, and decides what its client sees of a
+//! Holds one statement, or the answer to one commit, and decides what its client sees of a
 //! crash: as behind a pooler in transaction mode nothing at all, where it was
 //! between two transactions, or as on a straight way a connection that breaks.
 
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::gate::says;
+use super::gate::{Side, says};
 use super::latch::Latch;
 
 /// What a client sees of a crash.
@@ -40,8 +40,13 @@ pub(super) struct Pooler {
 struct Way {
     server: u16,
     seen: Seen,
-    /// A commit is held after these words in its transaction.
-    closing: OnceLock<(&'static str, Arc<Latch>)>,
+    closing: OnceLock<Closing>,
+}
+
+struct Closing {
+    words: &'static str,
+    side: Side,
+    latch: Arc<Latch>,
 }
 
 impl Pooler {
@@ -70,10 +75,15 @@ impl Pooler {
         &self.url
     }
 
-    /// Holds the answer to the nth commit of a transaction with these words.
-    pub(super) fn close_at(&self, words: &'static str, nth: usize) -> Arc<Latch> {
+    /// Holds the nth statement that says these words; or the answer to the nth
+    /// commit of a transaction that said them.
+    pub(super) fn close_at(&self, words: &'static str, nth: usize, side: Side) -> Arc<Latch> {
         let latch = Latch::at(nth);
-        let closing = (words, Arc::clone(&latch));
+        let closing = Closing {
+            words,
+            side,
+            latch: Arc::clone(&latch),
+        };
         assert!(self.way.closing.set(closing).is_ok(), "it closes only once");
         latch
     }
@@ -99,7 +109,7 @@ impl Way {
                     length => {
                         let answer = &answered[..length];
                         is_idle = answer.ends_with(READY);
-                        if is_meant && says(answer, COMMITTED) && self.holds().await {
+                        if is_meant && says(answer, COMMITTED) && self.holds(Side::Answer).await {
                             match self.seen {
                                 Seen::Nothing => server = self.connect_again(&hello).await,
                                 Seen::ABreak => {}
@@ -115,7 +125,10 @@ impl Way {
                     length => {
                         is_idle = false;
                         let closing = self.closing.get();
-                        is_meant |= closing.is_some_and(|it| says(&asked[..length], it.0));
+                        if closing.is_some_and(|it| says(&asked[..length], it.words)) {
+                            is_meant = true;
+                            self.holds(Side::Call).await;
+                        }
                         server.write_all(&asked[..length]).await?;
                     }
                 },
@@ -123,11 +136,11 @@ impl Way {
         }
     }
 
-    /// Waits where this commit is the one; answers whether it was.
-    async fn holds(&self) -> bool {
+    /// Waits where this is the time; answers whether it was.
+    async fn holds(&self, side: Side) -> bool {
         match self.closing.get() {
-            Some((_, latch)) if latch.closes() => {
-                latch.hold().await;
+            Some(it) if it.side == side && it.latch.closes() => {
+                it.latch.hold().await;
                 true
             }
             _ => false,

@@ -83,15 +83,21 @@ impl Stage {
         Delivery::of(self.work.job()).body(&format!("{{\"batch_size\": {batch_size}}}"))
     }
 
-    /// Delivers a message; while its run is held Postgres crashes and comes
-    /// back. The answer, and whether the crash undid something.
+    /// Delivers a message; while its run is held, so many of its transactions
+    /// open, Postgres crashes and comes back. The answer, and whether the crash
+    /// undid something.
     pub(super) async fn deliver_into_a_crash(
         &self,
         delivery: &Delivery,
         held: &Latch,
+        open: i64,
     ) -> (Reply, bool) {
         let crash = async {
             held.reached().await;
+            until("only what is held is under way", async || {
+                self.app.count(AT_WORK).await == open
+            })
+            .await;
             let undid = self.crash().await;
             held.open();
             undid
@@ -99,18 +105,8 @@ impl Stage {
         tokio::join!(delivery.to(&self.app), crash)
     }
 
-    /// Postgres crashes once nothing is asked of it any more, and comes back.
-    /// Whether something is undone.
+    /// Postgres crashes and comes back. Whether something is undone.
     pub(super) async fn crash(&self) -> bool {
-        until("the service asks nothing of Postgres", async || {
-            self.app.count(AT_WORK).await == 0
-        })
-        .await;
-        self.crash_at_work().await
-    }
-
-    /// The same whatever is asked of it.
-    pub(super) async fn crash_at_work(&self) -> bool {
         let before = self.effects().await;
         let mut server = self.server.lock().await;
         server.crash();
@@ -150,6 +146,12 @@ impl Stage {
     pub(super) fn replace_the_process(&mut self) {
         let read = Settings::none().with(self.app.settings.clone());
         self.app.runner = serve::runner(&read).unwrap();
+        self.open_for_calls();
+    }
+
+    /// Calls go to the runner as it is now.
+    pub(super) fn open_for_calls(&mut self) {
+        let read = Settings::none().with(self.app.settings.clone());
         self.app.router = http::router(self.app.runner.clone(), read.guard(false).unwrap());
     }
 }
