@@ -166,15 +166,10 @@ async fn a_crash_before_a_settlement_is_kept_is_a_503_and_the_redelivery_does_it
 
     let (first, undid) = stage.deliver_into_a_crash(&delivery, &totals, 1).await;
 
-    if undid {
-        assert_is_to_come_back(&first);
-        finish(&stage, &delivery, first, "succeeded").await;
-    } else {
-        // What rests on mails was durable before they left.
-        assert_eq!(work, Work::Reports, "the crash undid nothing");
-        assert_eq!(first.outcome(), (200, "succeeded"), "{first:?}");
-        finish(&stage, &delivery, first, "replayed").await;
-    }
+    // Mails are noted before their run ends; what is lost then is their count.
+    assert!(undid || work == Work::Reports, "the crash undid nothing");
+    assert_is_to_come_back(&first);
+    finish(&stage, &delivery, first, "succeeded").await;
 }
 
 #[rstest]
