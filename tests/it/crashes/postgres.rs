@@ -114,11 +114,14 @@ async fn a_run_that_waits_for_stripe_notices_a_crash_before_the_answer_comes(
     let delivery = stage.delivery();
     let crash = async {
         held.reached().await;
-        stage.crash().await
+        let undid = stage.crash().await;
+        (undid, stage.app.stripe.calls().len())
     };
 
-    let (first, undid) = tokio::join!(delivery.to(&stage.app), crash);
+    let (first, (undid, calls)) = tokio::join!(delivery.to(&stage.app), crash);
 
+    // A call that it had waited for in vain would have been tried again.
+    assert_eq!(stage.app.stripe.calls().len(), calls);
     held.open();
     assert!(undid, "the crash undid nothing");
     assert_is_to_come_back(&first);
@@ -139,6 +142,12 @@ async fn a_crash_while_resend_is_awaited_mails_nobody_twice_and_leaves_nobody_ou
 
     let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
 
+    let begun = "select count(*) from report_deliveries where attempts > 0";
+    let begun = usize::try_from(stage.app.count(begun).await).unwrap();
+    assert!(
+        begun >= stage.resend.sent().len(),
+        "a mail rests on nothing"
+    );
     if undid || first.status != 200 {
         assert_is_to_come_back(&first);
         finish(&stage, &delivery, first, "succeeded").await;

@@ -29,7 +29,9 @@ pub(super) enum Seen {
 
 /// The server's word that no transaction is open.
 const READY: &[u8] = b"Z\0\0\0\x05I";
-/// The same of a transaction that was kept.
+/// What a server that goes away tells every client, asked or not.
+const LAST_WORDS: &str = "terminating connection";
+/// The server's word that a transaction is kept.
 const COMMITTED: &str = "COMMIT\0";
 
 pub(super) struct Pooler {
@@ -104,10 +106,11 @@ impl Way {
                         server = self.connect_again(&hello).await;
                     }
                     0 => return Ok(()),
-                    // Its last words, which nobody asked for.
-                    _ if is_idle && self.seen == Seen::Nothing => {}
                     length => {
                         let answer = &answered[..length];
+                        if is_idle && self.seen == Seen::Nothing && says(answer, LAST_WORDS) {
+                            continue;
+                        }
                         is_idle = answer.ends_with(READY);
                         if is_meant && says(answer, COMMITTED) && self.holds(Side::Answer).await {
                             match self.seen {
