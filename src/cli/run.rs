@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::{self, Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
 
-/// Which job is run, how, and for whom.
+/// Which job is run, how, and which operator asks for it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Which job, such as expire-stale-orders; a wrong name lists them all.

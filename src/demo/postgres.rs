@@ -30,7 +30,7 @@ pub struct Programs(PathBuf);
 pub enum Auth {
     /// Those who know a password made for this once.
     Password,
-    /// Everybody on this machine, durability off: for tests.
+    /// Every user of this machine, durability off: for tests.
     Trust,
 }
 

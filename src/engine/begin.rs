@@ -73,8 +73,8 @@ async fn decide(
     if call.options.as_of.is_some_and(|moment| moment > now) {
         return Ok(answer(Answer::FutureMoment));
     }
+    clock::report(tx, call.job, lease, now).await?;
     let now = call.options.as_of.unwrap_or(now);
-    clock::report(tx, call.job, lease).await?;
     if is_paused(Unprepared(tx), call.job.name).await? {
         if !lease.is_alive {
             settle_dead_runs(tx, call).await?;

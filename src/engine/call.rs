@@ -39,7 +39,7 @@ pub struct Call {
     pub job: &'static Job,
     /// What is asked of it.
     pub options: Options,
-    /// By whom.
+    /// The caller.
     pub caller: Caller,
 }
 

@@ -5,6 +5,7 @@
 //! dated then lie in the future until the clock has caught up. Changes nothing
 //! but the alert: who takes such a lease is decided where leases are taken.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, Result};
 
@@ -14,20 +15,41 @@ use crate::alerts::{self, kinds::CLOCK_MOVED};
 use crate::database::{self, Unprepared};
 
 /// Opens the alert of `job` where one of its leases shows that the clock was
-/// set back, and resolves it where none does.
-pub(super) async fn report(db: &mut PgConnection, job: &Job, lease: &LeaseState) -> Result<()> {
-    let now = database::now(Unprepared(db)).await?;
-    if lease.is_ahead {
-        tracing::warn!(job = job.name, "The database's clock was set back");
-        let alert = CLOCK_MOVED.about(job.name, &[job.name], json!({ "job": job.name }));
-        return alerts::open(Unprepared(db), &[alert], now).await.map(drop);
+/// set back, and resolves it where none does. What the database refuses of that
+/// costs the alert and not the run: the next begin reports again.
+pub(super) async fn report(
+    db: &mut PgConnection,
+    job: &Job,
+    lease: &LeaseState,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    database::begin_part(db).await?;
+    let reported = if lease.is_ahead {
+        open(Unprepared(db), job, now).await
+    } else {
+        resolve(db, job, now).await
+    };
+    if let Some(error) = database::end_part(db, reported).await? {
+        let error = error.message();
+        tracing::warn!(
+            job = job.name,
+            error,
+            "Failed to report the database's clock"
+        );
     }
+    Ok(())
+}
+
+async fn open(db: Unprepared<'_>, job: &Job, now: DateTime<Utc>) -> Result<()> {
+    tracing::warn!(job = job.name, "The database's clock was set back");
+    let alert = CLOCK_MOVED.about(job.name, &[job.name], json!({ "job": job.name }));
+    alerts::open(db, &[alert], now).await.map(drop)
+}
+
+async fn resolve(db: &mut PgConnection, job: &Job, now: DateTime<Utc>) -> Result<()> {
     let key = CLOCK_MOVED.key(job.name);
-    let open = alerts::open_of_kind(Unprepared(db), &CLOCK_MOVED).await?;
-    let over: Vec<_> = open
-        .iter()
-        .filter(|alert| alert.dedup_key == key)
-        .map(|alert| alert.id)
-        .collect();
-    alerts::resolve(Unprepared(db), &over, now).await.map(drop)
+    let mut open = alerts::open_of_kind(Unprepared(db), &CLOCK_MOVED).await?;
+    open.retain(|alert| alert.dedup_key == key);
+    let ids: Vec<_> = open.iter().map(|alert| alert.id).collect();
+    alerts::resolve(Unprepared(db), &ids, now).await.map(drop)
 }

@@ -5,7 +5,7 @@
 //! free: its epoch never starts over.
 //!
 //! A lease is held while it names a run and its end lies ahead, by no more than
-//! its length: further ahead, the clock was set back, and anybody may take it.
+//! its length: further ahead, the clock was set back, and the next run may take it.
 //! The row counts the batches that the run has committed, so that a crash of
 //! Postgres that undoes some of them does not pass unseen.
 //!

@@ -15,9 +15,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::begin::{self, Decision, Started};
+use super::settle::{self, Settled};
 use super::{
     Answer, Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, Publisher, Registry,
-    Run, settle,
+    Run,
 };
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
@@ -106,9 +107,8 @@ impl Runner {
             }
         };
         let (outcome, checkpoint): (_, Arc<Checkpoint>) = work.instrument(span).await;
-        let settled =
+        let Settled { run, unreachable } =
             settle::settle(&self.db, &call, &started.lease, &outcome, &checkpoint).await?;
-        let (run, unreachable) = (settled.run, settled.is_retryable);
         log(&run);
         let continuation = self.continue_run(&call, &run, latest).await;
         Ok(Answer::Settled {

@@ -27,8 +27,9 @@ pub(super) struct Settled {
     /// Its row; of a run that was found abandoned before, with what its caller
     /// has to know: that it is fenced.
     pub(super) run: Run,
-    /// Whether it failed for a cause that a later call may not meet.
-    pub(super) is_retryable: bool,
+    /// Whether it failed because the database or Stripe was away, so that a
+    /// later try may pass.
+    pub(super) unreachable: bool,
 }
 
 /// Settles the run that holds, or held, `lease`.
@@ -86,8 +87,10 @@ async fn settle_once(
     if run.status == Status::Abandoned {
         run.status = Status::Fenced;
     }
-    let is_retryable = !matches!(outcome.end, Err(JobError::Failed(_))) || end.has_lost_batches;
-    Ok(Settled { run, is_retryable })
+    let has_failed_itself =
+        matches!(outcome.end, Err(JobError::Failed(_))) && !end.has_lost_batches;
+    let unreachable = run.status == Status::Failed && !has_failed_itself;
+    Ok(Settled { run, unreachable })
 }
 
 /// How a run ended.

@@ -5,7 +5,7 @@ create table demo.talks as
 select
     demo.id('session ' || talk) as session_id,
     house.gym_id,
-    -- A kiosk does not always know whom it talks to; and nobody talks before joining or after the rhythm broke.
+    -- A kiosk does not always recognise the member; a member has no conversation before joining or after the rhythm broke.
     case
         when demo.chance('known ' || talk) < 0.75
             and person.sort not in ('long gone', 'never visited')

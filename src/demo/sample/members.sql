@@ -1,5 +1,5 @@
 -- Sample data: members.
--- 300 in each gym. The place in a hundred says what sort of member somebody is.
+-- 300 in each gym. A member's number modulo 100 decides which kind of member it is.
 
 create table demo.people as
 select
@@ -115,7 +115,7 @@ cross join lateral (
         demo.pick(array['1', '3', '6', '12', '12', '12'], 'contract ' || key)::int as contract_months
 ) as named;
 
--- One who should be forgotten, but about whom a court has not yet decided; and a hold that has ended.
+-- One member is due for anonymisation and under a legal hold, for a court case; another hold has ended.
 insert into legal_holds (id, subject_type, subject_id, reason, until, created_at)
 select demo.id('hold 1'), 'member', demo.id('member 1/97'), 'accident of 2023, case pending', null::timestamptz,
     now() - interval '2 years'

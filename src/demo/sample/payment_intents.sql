@@ -39,7 +39,7 @@ cross join lateral (
 where place > 90
     and ours is not null;
 
--- Thirty more that nobody settled for over a week: two of a checkout session, two of an order that ended long ago.
+-- Thirty more that the shop has left open for over a week: two of a checkout session, two of an order that ended long ago.
 insert into demo.intents (serial, order_id, amount, checkout_session_id, ours, truth, created_at)
 select
     500000 + (unit - 1) * 30 + i,

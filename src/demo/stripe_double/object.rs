@@ -66,7 +66,7 @@ impl Record {
         self.cancellation_reason = None;
     }
 
-    /// <https://docs.stripe.com/api/payment_intents/object>, as far as anybody here reads it.
+    /// <https://docs.stripe.com/api/payment_intents/object>, as far as this service reads it.
     pub(super) fn body(&self) -> Value {
         let Intent {
             id,

@@ -1,4 +1,4 @@
-//! Divisions of a job's rows: who may not work beside whom.
+//! Divisions of a job's rows: which runs may not work side by side.
 //!
 //! Shards of one division work side by side; those of another, and the whole,
 //! have rows in common with them and wait. Writes only the leases of other

@@ -71,6 +71,20 @@ async fn a_lease_from_the_future_is_taken_and_reported(
 }
 
 #[tokio::test]
+async fn an_alert_that_the_database_refuses_stops_no_run() {
+    let app = App::new().await;
+    app.stale_order().await;
+    renewed_in_the_future(&app, 0, 1).await;
+    app.execute("alter table alerts add constraint none check (kind <> 'clock_moved')")
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["orders_expired"], 1);
+}
+
+#[tokio::test]
 async fn a_lease_within_its_length_is_held() {
     let app = App::new().await;
     renewed_in_the_future(&app, 0, 1).await;

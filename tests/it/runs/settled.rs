@@ -6,6 +6,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::processes::until;
 
 const RUNS: &str = "select status, results from job_runs order by started_at";
 
@@ -89,4 +90,48 @@ async fn a_run_that_breaks_off_before_its_first_batch_has_empty_results() {
         app.rows(RUNS).await,
         json!([{ "status": "failed", "results": {} }])
     );
+}
+
+#[tokio::test]
+async fn a_run_whose_batches_a_crash_undid_has_failed_and_counts_what_is_left() {
+    let app = App::new().await;
+    app.stale_order().await;
+    app.execute("update orders set expires_at = expires_at - interval '1 hour'")
+        .await;
+    let delivery = busy(&app, Duration::from_millis(500))
+        .await
+        .body(r#"{"batch_size": 1}"#);
+
+    let crashed = async {
+        until("the first batch is there", async || {
+            app.count("select coalesce(max(batches), 0) from job_leases")
+                .await
+                == 1
+        })
+        .await;
+        // The rows that the batch wrote are as they were.
+        app.execute(
+            "update job_leases set batches = 0;
+             update job_runs set results = '{}';
+             update orders set status = 'PENDING', expired_at = null;
+             update stock_reservations
+                set status = 'ACTIVE', released_at = null, release_reason = null;
+             update stock_levels l
+                set reserved = (select sum(quantity)
+                                  from stock_reservations
+                                 where stock_level_id = l.id);
+             delete from audit_events",
+        )
+        .await;
+    };
+    let (lost, ()) = tokio::join!(delivery.to(&app), crashed);
+
+    assert_eq!(lost.outcome(), (503, "failed"), "{lost:?}");
+    assert!(lost.headers.contains_key("retry-after"), "{lost:?}");
+    assert_eq!(lost.results(), &json!({}));
+    let again = delivery.to(&app).await;
+    assert_eq!(again.outcome(), (200, "succeeded"), "{again:?}");
+    assert_eq!(again.results()["orders_expired"], 2, "{again:?}");
+    let total = "select total from job_totals where kind = 'orders_expired'";
+    assert_eq!(app.count(total).await, 2);
 }
