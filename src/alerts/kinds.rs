@@ -5,6 +5,10 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
+mod shop;
+
+pub use shop::*;
+
 /// A kind of alert.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -65,63 +69,6 @@ impl Kind {
         }
     }
 }
-
-/// expire-stale-orders: a webhook of Stripe was lost.
-pub const ORDER_PAID_UNSETTLED: Kind = Kind::new(
-    "order_paid_unsettled",
-    "high",
-    "An order is paid at Stripe but unpaid here",
-    &["Settle the order in the shop; a webhook of Stripe was lost or failed."],
-);
-
-/// expire-stale-orders: an intent of an unpaid order.
-pub const ORDER_INTENT_MISSING: Kind = Kind::new(
-    "payment_intent_missing",
-    "warning",
-    "A payment intent of an unpaid order is unknown to Stripe",
-    &["Check that STRIPE_SECRET_KEY belongs to the account and mode the order was made in."],
-);
-
-/// expire-stale-orders: the database refuses.
-pub const ORDER_ROWS_REFUSED: Kind = Kind::new(
-    "order_expiry_stuck",
-    "high",
-    "An unpaid order cannot be expired: its rows are refused by the database",
-    &[
-        "Compare stock_levels.reserved with the ACTIVE reservations of this order, and fix the difference.",
-    ],
-);
-
-/// expire-stale-orders: Stripe refuses.
-pub const ORDER_CANCEL_REFUSED: Kind = Kind::new(
-    "order_expiry_stuck",
-    "high",
-    "An unpaid order cannot be expired: Stripe refuses to end its payment intent",
-    &["Read Stripe's words in the details, and look the intent up in Stripe's dashboard."],
-);
-
-/// cleanup-stale-payment-intents: an intent that Stripe does not know.
-pub const INTENT_MISSING: Kind = Kind::new(
-    "payment_intent_missing",
-    "warning",
-    "Stripe does not know a payment intent that is open here",
-    &[
-        "Check that STRIPE_SECRET_KEY belongs to the account and mode the intent was made in.",
-        "If it did not, set the intent's status back to what it was and last_synced_at to null: it will be asked about again.",
-        "If it does, no customer can pay through this intent: dismiss the alert.",
-    ],
-);
-
-/// cleanup-stale-payment-intents: money for an order that has ended.
-pub const ORDER_PAID_AFTER_END: Kind = Kind::new(
-    "order_paid_after_end",
-    "high",
-    "Order {} was paid although it is {}",
-    &[
-        "Find the payment in Stripe's dashboard, by the order's payment intents.",
-        "Refund it and set the order to REFUNDED, or, if the goods are still there, take the order up again.",
-    ],
-);
 
 /// daily-churn-analysis: high risk. The actions depend on the member.
 pub const CHURN_RISK_HIGH: Kind =

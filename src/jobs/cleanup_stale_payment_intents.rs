@@ -1,20 +1,21 @@
 //! Ends payment intents that nothing will settle any more.
 //!
-//! - What: intents that are open here, and a week old or of an order that has
-//!   ended (`EXPIRED`, `CANCELED`, `REFUNDED`); never one of an order that can
-//!   still be paid.
+//! - What: intents that our own sync has not settled, and that are a week old
+//!   or of an order that has ended (`EXPIRED`, `CANCELED`, `REFUNDED`); never
+//!   one of an order that can still be paid.
 //! - Which rows: by keyset over (`updated_at`, `id`), the longest untouched
 //!   first. Whatever is looked at goes to the end of that line, so that one
 //!   that always fails delays no other, in this run or the next.
 //! - Twice is harmless: Stripe is asked before anything is decided, a cancel
-//!   has its idempotency key, a final status is never overwritten, and for an
-//!   hour Stripe is not asked again what it has answered.
+//!   has its idempotency key and a last look at our rows right before it, and
+//!   for an hour Stripe is not asked again what it has answered.
 //! - When: in the night to Sunday, at three o'clock.
 //!
 //! What waits for the customer is canceled. What is succeeded, canceled or
 //! unknown at Stripe becomes so here. What a bank is processing is left alone,
-//! and money that is held for us is given back only when its order has ended.
-//! When Stripe denies every call or cannot be reached, the run stops.
+//! and so is money that is partly in; money that is held for us is given back
+//! only when its order has ended. When Stripe denies every call or cannot be
+//! reached, the run stops.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -23,7 +24,8 @@ use crate::database::{Fault, Unprepared};
 use crate::engine::batch::BatchWork;
 use crate::engine::results::{self, Samples};
 use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
-use crate::shop::payment_intents::{Breaker, IntentReport, IntentState, LocalIntent};
+use crate::shop::payment_intents::health::{self, Held};
+use crate::shop::payment_intents::{Breaker, IntentReport, IntentState};
 use crate::shop::sweep::{self, Due, Key, Sweep};
 
 mod alerts;
@@ -45,8 +47,8 @@ pub(super) const JOB: Job = Job {
     ],
     run: |ctx| {
         with_json_results(ctx, |ctx, results| {
-            let breaker = Breaker::that_can_be_proven();
-            Box::pin(sweep::run(ctx, CleanUp, breaker, results))
+            let sweep = CleanUp::default();
+            Box::pin(sweep::run(ctx, sweep, Breaker::default(), results))
         })
     },
 };
@@ -63,6 +65,9 @@ pub(super) struct Results {
     pub(super) left_alone: usize,
     /// Alerts that are new; one that was open is only repeated.
     pub(super) alerts_opened: usize,
+    /// Intents that something could not be done about.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) failed: usize,
     /// What could not be done, and why; the first fifty.
     pub(super) errors: Vec<IntentError>,
     /// In a dry run, the first fifty Stripe ids of each action.
@@ -73,16 +78,24 @@ pub(super) struct Results {
 /// An intent without a usable answer of Stripe, or whose row was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct IntentError {
-    /// Stripe's id, `pi_…`.
+    /// Stripe's id, `pi_…`, or that of a session without an intent, `cs_…`.
     pub(super) payment_intent_id: String,
     /// What went wrong.
     pub(super) error: String,
 }
 
-struct CleanUp;
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+#[derive(Default)]
+struct CleanUp {
+    alerts: Held,
+}
 
 impl Sweep for CleanUp {
-    type Due = LocalIntent;
+    type Due = StaleRow;
     const BATCH: u32 = 50;
     const BATCHES_AHEAD: i64 = 1;
     const GOES_ON_WITHOUT_STRIPE: bool = false;
@@ -92,22 +105,33 @@ impl Sweep for CleanUp {
         ctx: &JobContext,
         after: Option<Key>,
         size: i64,
-    ) -> Result<Due<LocalIntent>, JobError> {
+    ) -> Result<Due<StaleRow>, JobError> {
         let mut tx = ctx.reading().await?;
         let rows = rows::stale(Unprepared(&mut tx), ctx, after, None, size)
             .await
             .map_err(context("pick stale intents"))?;
         let last = rows.last().map(|row| (row.updated_at, row.id));
-        Ok((rows.into_iter().map(StaleRow::intent).collect(), last))
+        Ok((rows.into(), last))
     }
 
     async fn fetch(
         &self,
         ctx: &JobContext,
-        due: Vec<LocalIntent>,
+        due: Vec<StaleRow>,
         breaker: &Breaker,
     ) -> Result<Vec<IntentReport>, JobError> {
-        fetch::end_stale(ctx, due, breaker).await
+        Ok(fetch::end_stale(ctx, due, breaker).await)
+    }
+
+    async fn finish(
+        &self,
+        ctx: &JobContext,
+        batch: &mut Batch<'_>,
+        breaker: &Breaker,
+        sum: &mut Results,
+    ) -> Result<(), JobError> {
+        sum.alerts_opened += health::report(batch, &self.alerts, breaker, ctx.now).await?;
+        Ok(())
     }
 
     async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
@@ -130,7 +154,8 @@ impl BatchWork for CleanUp {
         let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
             rows::apply(ctx, batch, reports, sum).await
         };
-        ctx.fence.write(results, write).await
+        self.alerts.add(ctx.fence.write(results, write).await?);
+        Ok(())
     }
 
     /// Notes at the row itself that the database refuses what Stripe answered,
@@ -161,9 +186,10 @@ impl BatchWork for CleanUp {
 impl Results {
     fn add_error(&mut self, report: &IntentReport, error: &str) {
         let error = IntentError {
-            payment_intent_id: report.intent.stripe_id.clone(),
+            payment_intent_id: report.intent.name().to_owned(),
             error: error.to_owned(),
         };
+        self.failed += 1;
         results::name(&mut self.errors, [error]);
     }
 }

@@ -3,16 +3,19 @@
 //! - What: orders in `PENDING` or `REQUIRES_PAYMENT` whose `expires_at` has come.
 //! - Which rows: by keyset over (`expires_at`, `id`), so that an order that
 //!   cannot be expired is passed once and delays no other; while it waits for
-//!   its next attempt (`order_expirations`) it is not picked at all.
+//!   its next attempt (`order_expirations`) it is picked only when its row or one of
+//!   its intents has changed.
 //! - Twice is harmless: Stripe is asked first, with no lock held, and then
 //!   one transaction re-checks every order under its lock; a reservation is
 //!   flipped once, and only what was flipped is subtracted.
 //! - When: every five minutes.
 //!
-//! An order that Stripe calls paid or authorised is never expired. Settling
-//! it is the shop's work; this job keeps it, writes one audit event, and
-//! alerts. When Stripe denies every call or cannot be reached, orders without
-//! intents are expired all the same, and then the run fails.
+//! Only Stripe's word ends an order: every intent is asked about that our own
+//! sync has not found canceled, and right before each cancel our rows are looked
+//! at once more. An order that Stripe calls paid or authorised, or that is paid
+//! in part, is never expired. Settling it is the shop's work; this job keeps it
+//! and alerts. When Stripe denies every call or cannot be reached, orders
+//! without intents are expired all the same, and then the run fails.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -22,6 +25,7 @@ use crate::engine::batch::BatchWork;
 use crate::engine::results::{self, Samples};
 use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
 use crate::shop::payment_intents::Breaker;
+use crate::shop::payment_intents::health::{self, Held};
 use crate::shop::sweep::{self, Due, Key, Sweep};
 
 mod alerts;
@@ -47,7 +51,8 @@ pub(super) const JOB: Job = Job {
     ],
     run: |ctx| {
         with_json_results(ctx, |ctx, results| {
-            Box::pin(sweep::run(ctx, Expiry, Breaker::default(), results))
+            let sweep = Expiry::default();
+            Box::pin(sweep::run(ctx, sweep, Breaker::default(), results))
         })
     },
 };
@@ -62,7 +67,8 @@ pub(super) struct Results {
     pub(super) orders_expired: usize,
     /// Orders that Stripe calls paid or authorised; kept as they are.
     pub(super) orders_paid: usize,
-    /// Orders left for later, because Stripe's answer was missing or not final.
+    /// Orders left for later, because Stripe's answer was missing or not final,
+    /// or another transaction held a row.
     pub(super) orders_deferred: usize,
     /// Intents that turned canceled here, also those found canceled at Stripe.
     pub(super) payment_intents_canceled: usize,
@@ -86,7 +92,10 @@ pub(super) struct OrderError {
     pub(super) error: String,
 }
 
-struct Expiry;
+#[derive(Default)]
+struct Expiry {
+    alerts: Held,
+}
 
 impl Sweep for Expiry {
     type Due = DueOrder;
@@ -119,6 +128,21 @@ impl Sweep for Expiry {
         Ok(fetch::judge(ctx, due, breaker).await)
     }
 
+    fn is_whole(order: &Judged) -> bool {
+        !order.was_cut
+    }
+
+    async fn finish(
+        &self,
+        ctx: &JobContext,
+        batch: &mut Batch<'_>,
+        breaker: &Breaker,
+        sum: &mut Results,
+    ) -> Result<(), JobError> {
+        sum.alerts_opened += health::report(batch, &self.alerts, breaker, ctx.now).await?;
+        Ok(())
+    }
+
     async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
         rows::drop_settled(batch.db()?)
             .await
@@ -142,7 +166,8 @@ impl BatchWork for Expiry {
         let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
             rows::apply(ctx, batch, judged, sum).await
         };
-        ctx.fence.write(results, write).await
+        self.alerts.add(ctx.fence.write(results, write).await?);
+        Ok(())
     }
 
     /// Records the order with what Stripe did, because it happened; when that
@@ -170,6 +195,7 @@ impl BatchWork for Expiry {
             order_id: one.order_id,
             error: error.to_string(),
         };
+        results.orders_deferred += 1;
         results::name(&mut results.errors, [error]);
         Ok(())
     }

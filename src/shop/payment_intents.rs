@@ -1,39 +1,52 @@
 //! Payment intents: fetching them from Stripe, ending them, writing the result.
 //!
-//! Owns what every job that settles intents needs: one intent is read and
-//! ended at Stripe ([`fetch()`], [`end`]), the answers become
-//! [`IntentState`]s, and [`sync`] writes them into our rows. Promises that only
-//! an answer of Stripe changes a status, that an error on the way never does,
-//! and that a [`Breaker`] stops a run whose every call fails. Which intents are
-//! fetched, and what becomes of their orders, is each job's business.
+//! Owns what every job that settles intents needs, and the one rule for what
+//! may be trusted: a local status counts where our own sync wrote it
+//! (`intent_is_settled` in the database), anything else is asked about
+//! ([`fetch()`]); what the answers mean is a pure function ([`verdict`]); an
+//! intent is ended after a last look at our own rows ([`end`]); [`sync`] writes
+//! what Stripe said. Promises that only an answer of Stripe changes a status,
+//! that an error on the way never does, and that a [`Breaker`] stops a run
+//! whose every call fails. Which intents are fetched, and what becomes of
+//! their orders, is each job's business.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::stripe::{Failure, Intent};
+use crate::stripe::{Failure, Intent, Session};
 
 /// How many are fetched at the same time; the rate limit is Stripe's own.
 pub const AT_ONCE: usize = 8;
 
-mod breaker;
+pub mod breaker;
 mod fetch;
+pub mod health;
+mod proof;
 mod sync;
+pub mod verdict;
 
-pub use breaker::Breaker;
-pub use fetch::{end, fetch, prove};
+pub use breaker::{Breaker, Health};
+pub use fetch::{End, end, fetch};
 pub use sync::{Synced, sync};
 
-/// An intent as our table has it.
+/// An intent as our table had it when it was read. A Checkout session that has
+/// no intent yet is one too.
 #[derive(Debug, Clone)]
 pub struct LocalIntent {
     /// The id of our row.
     pub id: Uuid,
-    /// Stripe's id, `pi_…`.
-    pub stripe_id: String,
+    /// Stripe's id, `pi_…`, where it is known.
+    pub stripe_id: Option<String>,
     /// The Checkout session that owns it, if any.
     pub checkout_session_id: Option<String>,
     /// How often a cancel was tried before.
     pub cancel_attempts: i32,
+    /// Its status.
+    pub status: String,
+    /// When the row was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Whether our own sync wrote this open status a short while ago.
+    pub is_known_open: bool,
 }
 
 /// What Stripe answered about one intent.
@@ -43,6 +56,8 @@ pub struct IntentReport {
     pub intent: LocalIntent,
     /// Its state at Stripe.
     pub state: IntentState,
+    /// Whether Stripe was asked, and so there is something to write.
+    pub was_asked: bool,
     /// Whether a cancel was tried, so that the next gets a new key.
     pub tried: bool,
 }
@@ -67,6 +82,8 @@ pub enum IntentState {
     Processing,
     /// It waits for the customer, in this status, and so may be ended.
     Open(String),
+    /// The same, but a part of the money has come in.
+    PartlyPaid(String),
     /// No clear answer, and why: a rate limit, an error of Stripe's, silence.
     Unclear(String),
     /// Stripe does not know it.
@@ -77,21 +94,53 @@ pub enum IntentState {
     Denied(String),
 }
 
+/// What Stripe says of an intent, or of a session that has none.
+#[derive(Debug, Clone)]
+enum Truth {
+    Intent(Intent),
+    Session(Session),
+}
+
+impl LocalIntent {
+    /// Stripe's id, or that of the session that has no intent yet.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let session = self.checkout_session_id.as_deref();
+        self.stripe_id.as_deref().or(session).unwrap_or_default()
+    }
+}
+
 impl IntentReport {
-    /// A 404 is believed only while most others are not 404s: a key of the
-    /// wrong account gives it for every intent.
-    pub fn distrust_missing(&mut self) {
-        if let IntentState::Missing(why) = &self.state {
-            self.state = IntentState::Denied(why.clone());
+    /// What a short while ago was open, according to Stripe, and is taken as such.
+    #[must_use]
+    pub fn known_open(intent: LocalIntent) -> Self {
+        Self {
+            state: IntentState::Open(intent.status.clone()),
+            intent,
+            was_asked: false,
+            tried: false,
+        }
+    }
+
+    /// When every answer was a denial, a 404 says nothing of the intent; when
+    /// every answer was the same refusal, neither does that.
+    pub fn distrust(&mut self, health: Health) {
+        match (&self.state, health) {
+            (IntentState::Missing(why), Health::Denied)
+            | (IntentState::Refused(why), Health::RefusesAll) => {
+                self.state = IntentState::Denied(why.clone());
+            }
+            _ => {}
         }
     }
 }
 
 impl IntentState {
     /// Reads an answer; `by_us` says whether we ended an intent that is canceled.
-    fn read(answer: Result<Intent, Failure>, by_us: bool) -> Self {
+    fn read(answer: Result<Truth, Failure>, by_us: bool) -> Self {
         match answer {
-            Ok(intent) => Self::of(intent, by_us),
+            Ok(Truth::Intent(intent)) => Self::of(intent, by_us),
+            Ok(Truth::Session(session)) => Self::of_session(&session, by_us),
             Err(Failure::Missing(message)) => Self::Missing(message),
             Err(failure @ Failure::Refused { .. }) => Self::Refused(failure.to_string()),
             Err(failure @ Failure::Denied { .. }) => Self::Denied(failure.to_string()),
@@ -110,9 +159,31 @@ impl IntentState {
             "requires_capture" => Self::RequiresCapture,
             "processing" => Self::Processing,
             "requires_payment_method" | "requires_confirmation" | "requires_action" => {
-                Self::Open(intent.status)
+                if intent.has_money_in() {
+                    Self::PartlyPaid(intent.status)
+                } else {
+                    Self::Open(intent.status)
+                }
             }
             unknown => Self::Refused(format!("Stripe says {unknown:?}, a status we do not know")),
+        }
+    }
+
+    /// A session without an intent: nobody has begun to pay through it.
+    fn of_session(session: &Session, by_us: bool) -> Self {
+        let status = session.status.as_deref().unwrap_or_default();
+        match (status, session.payment_status.as_deref()) {
+            ("open", _) => Self::Open("requires_payment_method".to_owned()),
+            ("expired", _) => Self::Canceled {
+                reason: None,
+                at: None,
+                by_us,
+            },
+            ("complete", Some("paid" | "no_payment_required")) => Self::Succeeded,
+            ("complete", _) => Self::Processing,
+            _ => Self::Refused(format!(
+                "Stripe says {status:?}, a status of a session that we do not know"
+            )),
         }
     }
 
@@ -156,7 +227,7 @@ impl IntentState {
             Self::RequiresCapture => Some("requires_capture"),
             Self::Processing => Some("processing"),
             Self::Missing(_) => Some("missing"),
-            Self::Open(status) => Some(status),
+            Self::Open(status) | Self::PartlyPaid(status) => Some(status),
             Self::Unclear(_) | Self::Refused(_) | Self::Denied(_) => None,
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! Owns the order of a run: due rows are read by keyset, Stripe is asked about
 //! a batch with no lock held, and one transaction writes the batch. Promises
-//! that a row that cannot be settled is passed once in a run, and that a dry
-//! run asks Stripe about everything before its one transaction begins. What
-//! is due and what is written is each job's business ([`Sweep`]).
+//! that a row that cannot be settled is passed once in a run, that a dry
+//! run asks Stripe about everything before its one transaction begins, and
+//! that a run whose every call failed says so. What is due and what is
+//! written is each job's business ([`Sweep`]).
 
 use std::collections::VecDeque;
 
@@ -70,6 +71,23 @@ pub trait Sweep: BatchWork<Results: Clone + Serialize> {
         breaker: &Breaker,
     ) -> impl Future<Output = Result<Vec<Self::Item>, JobError>> + Send;
 
+    /// Whether there was time for all of this row.
+    fn is_whole(_item: &Self::Item) -> bool {
+        true
+    }
+
+    /// Writes what only a whole run can tell, after its last batch.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn finish(
+        &self,
+        ctx: &JobContext,
+        batch: &mut Batch<'_>,
+        breaker: &Breaker,
+        sum: &mut Self::Results,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+
     /// Deletes what the job keeps about rows that were settled since the last
     /// run; answers their open alerts.
     ///
@@ -104,6 +122,12 @@ pub async fn run<S: Sweep>(
             ctx.looked_at(looked_at);
         }
     }
+    if cursor.breaker.was_used() {
+        let finish = async |batch: &mut Batch<'_>, sum: &mut S::Results| {
+            sweep.finish(ctx, batch, &cursor.breaker, sum).await
+        };
+        unless_held(ctx.fence.write(results, finish).await)?;
+    }
     cursor.breaker.check()?;
     Ok(cursor.completion())
 }
@@ -132,8 +156,6 @@ async fn plan<S: Sweep>(
     Ok(())
 }
 
-/// When another transaction holds one of these alerts, the next run resolves
-/// it: no row waits for that.
 async fn resolve_settled_alerts<S: Sweep>(
     ctx: &JobContext,
     sweep: &S,
@@ -144,9 +166,15 @@ async fn resolve_settled_alerts<S: Sweep>(
         let resolved = alerts::resolve(batch.db()?, &settled, ctx.now).await;
         resolved.map(drop).map_err(context("resolve alerts"))
     };
-    match ctx.fence.write(results, resolve).await {
+    unless_held(ctx.fence.write(results, resolve).await)
+}
+
+/// When another transaction holds one of these alerts, the next run writes
+/// it: no row waits for that.
+fn unless_held(written: Result<(), JobError>) -> Result<(), JobError> {
+    match written {
         Err(error) if error.is_about_rows() => {
-            tracing::warn!(%error, "Failed to resolve the alerts of what was settled; the next run retries");
+            tracing::warn!(%error, "Failed to write the alerts of the run; the next run retries");
             Ok(())
         }
         done => done,
@@ -201,8 +229,7 @@ impl<T: Send> Cursor<T> {
         ctx: &JobContext,
         sweep: &S,
     ) -> Result<Option<Vec<S::Item>>, JobError> {
-        let has_stripe = |breaker: &Breaker| breaker.check().is_ok();
-        if ctx.budget.is_spent() || !(S::GOES_ON_WITHOUT_STRIPE || has_stripe(&self.breaker)) {
+        if ctx.budget.is_spent() || !(S::GOES_ON_WITHOUT_STRIPE || self.breaker.lets_call()) {
             return Ok(None);
         }
         if self.ahead.is_empty() {
@@ -216,7 +243,8 @@ impl<T: Send> Cursor<T> {
         let picked = due.len();
         let fetch = sweep.fetch(ctx, due, &self.breaker);
         let items = ctx.fence.with_heartbeat(fetch).await??;
-        if items.len() < picked && (!S::GOES_ON_WITHOUT_STRIPE || has_stripe(&self.breaker)) {
+        let was_cut = items.len() < picked || !items.iter().all(S::is_whole);
+        if was_cut && (!S::GOES_ON_WITHOUT_STRIPE || self.breaker.lets_call()) {
             self.interrupt();
         }
         Ok(Some(items))

@@ -2,26 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// A `PaymentIntent`, as far as we look at it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Intent {
-    /// Stripe's id, `pi_…`.
-    pub id: String,
-    /// One of the seven statuses of
-    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>, or one
-    /// that Stripe added since.
-    pub status: String,
-    /// Why it was cancelled; Stripe reads back more reasons than it takes.
-    pub cancellation_reason: Option<String>,
-    /// When it was cancelled.
-    #[serde(default, with = "chrono::serde::ts_seconds_option")]
-    pub canceled_at: Option<DateTime<Utc>>,
-}
+use super::Intent;
 
 /// Why a call gave no intent, by what the caller does about it.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +14,11 @@ pub enum Failure {
     /// 404: another account or mode, or deleted test data. Never a cancel.
     #[error("Stripe does not know it (404): {0}")]
     Missing(String),
-    /// 401 or 403: the key is wrong, and every other call will fail alike.
+    /// 401, 403, or a 404 that says the object is of the other mode: the key is
+    /// wrong, and every other call will fail alike.
     #[error("Stripe denied the key ({status}): {message}")]
     Denied {
-        /// 401 or 403.
+        /// 401, 403 or 404.
         status: u16,
         /// Stripe's words.
         message: String,
@@ -66,6 +52,9 @@ pub enum Failure {
     /// The run may begin no new call.
     #[error("no time was left to ask Stripe")]
     NoTime,
+    /// The last look said that the call is no longer to be made.
+    #[error("it was no longer to be asked for")]
+    Withdrawn,
 }
 
 impl Failure {
@@ -87,15 +76,6 @@ impl Failure {
             _ => None,
         }
     }
-}
-
-/// Reads the intent of a 2xx answer.
-pub(super) fn intent(body: &str) -> Result<Intent, Failure> {
-    serde_json::from_str(body).map_err(|_| Failure::Unavailable {
-        message: "a 200 whose body is no PaymentIntent".to_owned(),
-        retry: false,
-        retry_after: None,
-    })
 }
 
 /// Reads an answer, or the lack of one. The body of a 2xx must be JSON: a
@@ -141,6 +121,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
     }
     match status {
         401 | 403 if !told_to_retry => Failure::Denied { status, message },
+        404 if is_of_the_other_mode(&message) => Failure::Denied { status, message },
         404 if !told_to_retry => Failure::Missing(message),
         400..500 if !told_to_retry && !matches!(status, 408 | 409 | 424 | 429) => {
             Failure::Refused {
@@ -158,6 +139,14 @@ fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         },
     }
+}
+
+/// Stripe knows the object, but not under a key of this mode, test or live.
+fn is_of_the_other_mode(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["live", "test"]
+        .iter()
+        .any(|mode| message.contains(&format!("exists in {mode} mode")))
 }
 
 /// An error code after a space, where there is one.

@@ -1,21 +1,25 @@
-//! Stripe: the three calls this service needs, with typed outcomes.
+//! Stripe: the four calls this service needs, with typed outcomes.
 //!
 //! Promises that a secret key travels only over https or to this machine,
 //! that `STRIPE_MAX_RPS` calls a second leave this process, a
 //! quarter of them at once at the most, and
 //! that a call is repeated only when repeating it is safe: with the same
-//! idempotency key, within one attempt. What an answer means for an order is
+//! idempotency key, within one attempt. Each write is preceded by its caller's
+//! [`LastLook`], also when it is repeated. What an answer means for an order is
 //! the jobs' business.
 //!
 //! Sources: <https://docs.stripe.com/api/payment_intents>,
+//! <https://docs.stripe.com/api/checkout/sessions>,
 //! <https://docs.stripe.com/api/errors>,
 //! <https://docs.stripe.com/api/idempotent_requests>,
 //! <https://docs.stripe.com/rate-limits>.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backon::Retryable;
+use futures::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,8 +28,13 @@ use url::Url;
 use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
+mod object;
 
-pub use answer::{Failure, Intent};
+pub use answer::Failure;
+pub use object::{Intent, Session};
+
+/// Whether a write is still wanted, asked when its turn has come.
+pub type LastLook<'a> = &'a (dyn Fn() -> BoxFuture<'a, bool> + Sync);
 
 /// The API version our reading of the answers was written for:
 /// <https://docs.stripe.com/api/versioning>.
@@ -42,6 +51,12 @@ pub struct Settings {
     pub max_rps: NonZeroU32,
     /// The `cancellation_reason` that is sent, if any.
     pub cancellation_reason: Option<String>,
+}
+
+/// What makes a call a write.
+struct Write<'a> {
+    idempotency_key: String,
+    last_look: LastLook<'a>,
 }
 
 /// A client of Stripe; clones share their connections and rate limit.
@@ -73,10 +88,21 @@ impl Stripe {
     /// # Errors
     /// What Stripe, or the way to it, said instead.
     pub async fn retrieve(&self, id: &str, may_begin: MayBegin<'_>) -> Result<Intent, Failure> {
-        let body = self
-            .call(Method::GET, &["payment_intents", id], None, may_begin)
-            .await?;
-        answer::intent(&body)
+        let path = ["payment_intents", id];
+        object::read(self.call(Method::GET, &path, None, may_begin).await, id)
+    }
+
+    /// `GET /v1/checkout/sessions/{id}`: the truth about a session.
+    ///
+    /// # Errors
+    /// What Stripe, or the way to it, said instead.
+    pub async fn retrieve_session(
+        &self,
+        id: &str,
+        may_begin: MayBegin<'_>,
+    ) -> Result<Session, Failure> {
+        let path = ["checkout", "sessions", id];
+        object::read(self.call(Method::GET, &path, None, may_begin).await, id)
     }
 
     /// `POST /v1/payment_intents/{id}/cancel`. `attempt` is the number of
@@ -90,10 +116,15 @@ impl Stripe {
         id: &str,
         attempt: i32,
         may_begin: MayBegin<'_>,
+        last_look: LastLook<'_>,
     ) -> Result<Intent, Failure> {
-        let key = format!("jarvis-cron:cancel:{id}:{attempt}");
+        let write = Write {
+            idempotency_key: format!("jarvis-cron:cancel:{id}:{attempt}"),
+            last_look,
+        };
         let path = ["payment_intents", id, "cancel"];
-        answer::intent(&self.call(Method::POST, &path, Some(key), may_begin).await?)
+        let answer = self.call(Method::POST, &path, Some(write), may_begin).await;
+        object::read(answer, id)
     }
 
     /// `POST /v1/checkout/sessions/{id}/expire`: ends the session, and with
@@ -106,36 +137,56 @@ impl Stripe {
         id: &str,
         attempt: i32,
         may_begin: MayBegin<'_>,
-    ) -> Result<(), Failure> {
-        let key = format!("jarvis-cron:expire:{id}:{attempt}");
+        last_look: LastLook<'_>,
+    ) -> Result<Session, Failure> {
+        let write = Write {
+            idempotency_key: format!("jarvis-cron:expire:{id}:{attempt}"),
+            last_look,
+        };
         let path = ["checkout", "sessions", id, "expire"];
-        self.call(Method::POST, &path, Some(key), may_begin)
-            .await
-            .map(drop)
+        let answer = self.call(Method::POST, &path, Some(write), may_begin).await;
+        object::read(answer, id)
     }
 
-    /// One call and its repetitions; `idempotency_key` marks it as a write.
+    /// One call and its repetitions.
     async fn call(
         &self,
         method: Method,
         path: &[&str],
-        idempotency_key: Option<String>,
+        write: Option<Write<'_>>,
         may_begin: MayBegin<'_>,
     ) -> Result<String, Failure> {
-        (|| self.call_once(&method, path, idempotency_key.as_deref(), may_begin))
-            .retry(outbound::backoff())
+        let was_sent = AtomicBool::new(false);
+        let once = || async {
+            let request = self.turn(&method, path, write.as_ref(), may_begin).await;
+            // What became of a call that was sent before is unknown.
+            let request = request.map_err(|failure| match failure {
+                Failure::NoTime | Failure::Withdrawn if was_sent.load(Ordering::Relaxed) => {
+                    Failure::Unavailable {
+                        message: format!("the call was not repeated: {failure}"),
+                        retry: false,
+                        retry_after: None,
+                    }
+                }
+                failure => failure,
+            })?;
+            was_sent.store(true, Ordering::Relaxed);
+            answer::read(request.send().await).await
+        };
+        once.retry(outbound::backoff())
             .when(|failure| failure.may_be_retried(LONGEST_PAUSE) && may_begin())
             .adjust(|failure, pause| pause.map(|pause| failure.retry_after().unwrap_or(pause)))
             .await
     }
 
-    async fn call_once(
+    /// Waits for the call's turn; then its caller is asked once more.
+    async fn turn(
         &self,
         method: &Method,
         path: &[&str],
-        idempotency_key: Option<&str>,
+        write: Option<&Write<'_>>,
         may_begin: MayBegin<'_>,
-    ) -> Result<String, Failure> {
+    ) -> Result<reqwest::RequestBuilder, Failure> {
         let Some(key) = &self.settings.key else {
             return Err(Failure::Denied {
                 status: 401,
@@ -146,19 +197,23 @@ impl Stripe {
         if !may_begin() {
             return Err(Failure::NoTime);
         }
-        let mut request = self
+        let request = self
             .http
             .request(method.clone(), self.url(path))
             .bearer_auth(key.expose_secret())
             .header("Stripe-Version", VERSION);
-        if let Some(idempotency_key) = idempotency_key {
-            request = request.header("Idempotency-Key", idempotency_key);
-            if let ["payment_intents", ..] = path {
-                let reason = self.settings.cancellation_reason.as_deref();
-                request = request.form(&reason.map(|reason| [("cancellation_reason", reason)]));
-            }
+        let Some(write) = write else {
+            return Ok(request);
+        };
+        if !(write.last_look)().await {
+            return Err(Failure::Withdrawn);
         }
-        answer::read(request.send().await).await
+        let request = request.header("Idempotency-Key", &write.idempotency_key);
+        if path[0] != "payment_intents" {
+            return Ok(request);
+        }
+        let reason = self.settings.cancellation_reason.as_deref();
+        Ok(request.form(&reason.map(|reason| [("cancellation_reason", reason)])))
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -55,7 +55,11 @@ impl App {
 
     /// With these settings added or replaced; an empty value unsets.
     pub(crate) async fn with(changes: &[(&str, &str)]) -> Self {
-        let database = Database::new().await;
+        Self::with_database(Database::new().await, changes).await
+    }
+
+    /// The same on that database.
+    pub(crate) async fn with_database(database: Database, changes: &[(&str, &str)]) -> Self {
         let stripe = StripeDouble::start().await.unwrap();
         let mut settings = settings(&database.url, &stripe.url());
         for (name, value) in changes {

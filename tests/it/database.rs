@@ -24,7 +24,8 @@ pub(crate) struct Database {
     pub(crate) direct_url: String,
     /// What the service is given: through the pooler where there is one.
     pub(crate) url: String,
-    name: String,
+    /// Its name on the server of all tests, which drops it.
+    name: Option<String>,
 }
 
 impl Database {
@@ -43,6 +44,13 @@ impl Database {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
+        let mut made = Self::elsewhere(direct_url, url);
+        made.name = Some(name);
+        made
+    }
+
+    /// One on a server of the test's own, which goes with that server.
+    pub(crate) fn elsewhere(direct_url: String, url: String) -> Self {
         let direct = PgPoolOptions::new()
             .max_connections(4)
             .connect_lazy(&direct_url)
@@ -51,7 +59,7 @@ impl Database {
             direct,
             direct_url,
             url,
-            name,
+            name: None,
         }
     }
 }
@@ -60,14 +68,22 @@ impl Drop for Database {
     /// The next test reuses the memory. A failed test leaves its database to
     /// be looked at, where the server stays.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let statement = format!("drop database if exists {} with (force)", self.name);
+        if let Some(name) = &self.name
+            && !std::thread::panicking()
+        {
+            let statement = format!("drop database if exists {name} with (force)");
             drop(server().dropper.ask(statement));
         }
     }
 }
 
 const PREFIX: &str = "jarvis_cron_test_";
+
+/// Where private servers have their files.
+pub(crate) fn home() -> PathBuf {
+    std::env::var_os("TEST_POSTGRES_HOME")
+        .map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from)
+}
 
 struct Server {
     /// Its files go when this process ends, because its pipe does.
@@ -112,9 +128,7 @@ impl Server {
             (None, url)
         } else {
             let programs = Programs::find(&settings).unwrap();
-            let home = std::env::var_os("TEST_POSTGRES_HOME")
-                .map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
-            let postgres = PrivatePostgres::start(&programs, &home, Auth::Trust)
+            let postgres = PrivatePostgres::start(&programs, &home(), Auth::Trust)
                 .await
                 .unwrap();
             let url = postgres.url("postgres");

@@ -74,7 +74,7 @@ cross join lateral (
 
 insert into payment_intents
     (id, order_id, stripe_payment_intent_id, checkout_session_id, status, amount, currency,
-     cancellation_reason, canceled_at, last_synced_at, created_at, updated_at)
+     cancellation_reason, canceled_at, last_synced_at, synced_status, created_at, updated_at)
 select
     demo.id('intent ' || serial),
     order_id,
@@ -86,6 +86,7 @@ select
     case when ours = 'canceled' then 'abandoned' end,
     case when ours = 'canceled' then created_at + interval '40 minutes' end,
     created_at,
+    ours, -- as our own sync would have written it
     created_at,
     created_at
 from demo.intents;

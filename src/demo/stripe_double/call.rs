@@ -97,7 +97,7 @@ impl Call {
         let known: &[&str] = match operation {
             Operation::Retrieve => &["client_secret"],
             Operation::Cancel => &["cancellation_reason"],
-            Operation::ExpireSession => &[],
+            Operation::RetrieveSession | Operation::ExpireSession => &[],
         };
         let unknown = |name: &str| !known.contains(&name) && !name.starts_with("expand[");
         let (param, code, message) =
@@ -125,6 +125,7 @@ fn operation<'a>(method: &Method, path: &'a str) -> Option<(Operation, &'a str)>
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["v1", "payment_intents", id]) => Some((Operation::Retrieve, id)),
         ("POST", ["v1", "payment_intents", id, "cancel"]) => Some((Operation::Cancel, id)),
+        ("GET", ["v1", "checkout", "sessions", id]) => Some((Operation::RetrieveSession, id)),
         ("POST", ["v1", "checkout", "sessions", id, "expire"]) => {
             Some((Operation::ExpireSession, id))
         }

@@ -21,6 +21,8 @@ pub enum Operation {
     Retrieve,
     /// `POST /v1/payment_intents/{id}/cancel`, <https://docs.stripe.com/api/payment_intents/cancel>.
     Cancel,
+    /// `GET /v1/checkout/sessions/{id}`, <https://docs.stripe.com/api/checkout/sessions/retrieve>.
+    RetrieveSession,
     /// `POST /v1/checkout/sessions/{id}/expire`, <https://docs.stripe.com/api/checkout/sessions/expire>.
     ExpireSession,
 }
@@ -50,8 +52,15 @@ pub enum Fault {
     Disconnect,
     /// The call takes effect, then the connection is closed without an answer.
     DisconnectAfterEffect,
-    /// The intent gets this status just before the call is handled: the customer pays, say.
+    /// The intent gets this status just before the call is handled: the customer pays, say. An open
+    /// session without an intent gets one, `pi_` in place of its `cs_`.
     Becomes(&'static str),
+    /// 404 in Stripe's words for a key of the other mode, test in place of live.
+    OtherMode,
+    /// The answer is about the object of this id, not the one that was asked for, as when something
+    /// in between mixes them up; nothing happened. A cancel is refused with the other intent in
+    /// `error`, unless that is canceled.
+    About(String),
     /// 429 `lock_timeout`: something else is working on this object
     /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>).
     LockTimeout,

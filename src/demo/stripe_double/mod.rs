@@ -1,11 +1,11 @@
 //! A stateful stand-in for the part of Stripe this service talks to, for the demo and the tests.
 //!
-//! It owns payment intents and their Checkout sessions in memory, and answers reading, canceling
+//! It owns payment intents and Checkout sessions in memory, and answers reading, canceling
 //! and expiring them on a loopback port as docs.stripe.com says Stripe does, idempotency keys
 //! included. It promises that nothing happens to an intent unless a call, a scripted [`Fault`] or
 //! its owner made it happen, and that every call is on record.
 //! It creates no payments, sends no webhooks, limits no rates by itself, forgets no idempotency key
-//! and expands no `expand[]`; what Stripe does beyond its documentation it cannot know.
+//! and expands `payment_intent` of a session alone; what Stripe does beyond its documentation it cannot know.
 
 mod answer;
 mod call;
@@ -15,6 +15,7 @@ mod idempotency;
 mod intents;
 mod object;
 mod service;
+mod session;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use call::Call;
 pub use faults::{Fault, Operation};
 pub use object::Intent;
 use service::State;
+pub use session::Session;
 
 use super::double::Double;
 
@@ -71,6 +73,12 @@ impl StripeDouble {
         }
     }
 
+    /// Adds a Checkout session, in place of any other of this id; its intent, if it has one, must be
+    /// there. An intent that names its session brings one along, and needs none added.
+    pub fn add_session(&self, session: Session) {
+        self.0.state().intents.add_session(session);
+    }
+
     /// Moves an intent to a status, as its customer or Stripe itself would; any text is accepted, so
     /// that unknown ones can be tested. False when there is no such intent.
     #[expect(
@@ -79,6 +87,13 @@ impl StripeDouble {
     )]
     pub fn set_status(&self, id: &str, status: &str) -> bool {
         self.0.state().intents.set_status(id, status)
+    }
+
+    /// The customer pays through this intent, or this open session that has none yet, and comes as
+    /// far as this status. False when it was canceled or expired before.
+    #[must_use]
+    pub fn pay(&self, id: &str, status: &str) -> bool {
+        self.0.state().intents.overtake(id, id, status)
     }
 
     /// The status of an intent.

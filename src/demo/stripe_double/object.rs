@@ -19,6 +19,10 @@ pub struct Intent {
     pub currency: String,
     /// The Checkout session that owns it, `cs_…`.
     pub checkout_session_id: Option<String>,
+    /// What has come in of a bank transfer, in minor units; `None` when it is paid otherwise.
+    /// Stripe documents that `amount_remaining` falls, not whether `amount_received` rises too:
+    /// the former alone tells it in `requires_action`, the latter alone in other open statuses.
+    pub transferred: Option<i64>,
 }
 
 impl Intent {
@@ -73,15 +77,21 @@ impl Record {
             status,
             amount,
             currency,
+            transferred,
             ..
         } = &self.intent;
         let amount_if = |wanted: &str| if status == wanted { *amount } else { 0 };
+        let received = match status.as_str() {
+            "succeeded" => *amount,
+            "requires_action" | "canceled" => 0,
+            _ => transferred.unwrap_or_default(),
+        };
         json!({
             "id": id,
             "object": "payment_intent",
             "amount": amount,
             "amount_capturable": amount_if("requires_capture"),
-            "amount_received": amount_if("succeeded"),
+            "amount_received": received,
             "currency": currency,
             "status": status,
             "cancellation_reason": self.cancellation_reason,
@@ -91,7 +101,23 @@ impl Record {
             "latest_charge": self.charged.then(|| id.replacen("pi_", "ch_", 1)),
             "livemode": false,
             "metadata": {},
+            "next_action": self.next_action(),
         })
+    }
+
+    /// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>, for a
+    /// bank transfer that is awaited.
+    fn next_action(&self) -> Option<Value> {
+        let awaited = self.intent.status == "requires_action";
+        let transferred = self.intent.transferred.filter(|_| awaited)?;
+        Some(json!({
+            "type": "display_bank_transfer_instructions",
+            "display_bank_transfer_instructions": {
+                "amount_remaining": self.intent.amount - transferred,
+                "currency": self.intent.currency,
+                "type": "eu_bank_transfer",
+            },
+        }))
     }
 }
 

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::control;
 use super::faults::{Fault, Faults, Operation};
 use super::idempotency::{Hold, Keys};
-use super::intents::Intents;
+use super::intents::{Intents, missing};
 use crate::demo::double;
 
 /// The double's state, shared by its owner and all connections.
@@ -88,7 +88,9 @@ impl State {
     fn record(&mut self, mut call: Call) -> Call {
         call.request_id = format!("req_{:014}", self.calls.len());
         call.intent = match call.operation {
-            Some(Operation::ExpireSession) => self.intents.paid_by(&call.id).map(str::to_owned),
+            Some(Operation::RetrieveSession | Operation::ExpireSession) => {
+                self.intents.paid_by(&call.id).map(str::to_owned)
+            }
             Some(_) => Some(call.id.clone()),
             None => None,
         };
@@ -141,24 +143,36 @@ impl State {
     /// Does what was asked, or what the fault says instead, and stores the result under the key.
     fn execute(&mut self, operation: Operation, call: &Call, fault: Option<&Fault>) -> Answer {
         let intent = call.intent.as_deref().unwrap_or_default();
-        // What is canceled can no longer be paid.
-        if let Some(Fault::Becomes(status)) = fault
-            && self.intents.status(intent) != Some("canceled")
-        {
-            self.intents.set_status(intent, status);
-        }
-        let scripted = fault.and_then(|fault| fault.answer(self.intents.body(intent)));
+        let is_expanded = call.param("expand[]") == Some("payment_intent");
+        let scripted = match fault {
+            Some(Fault::Becomes(status)) => {
+                self.intents.overtake(intent, &call.id, status);
+                None
+            }
+            Some(Fault::OtherMode) => Some(in_other_mode(operation, &call.id)),
+            Some(Fault::About(other)) => self.intents.about(operation, other),
+            Some(fault) => fault.answer(self.intents.body(intent)),
+            None => None,
+        };
         let answer = scripted.unwrap_or_else(|| match operation {
             Operation::Retrieve => self.intents.retrieve(intent),
             Operation::Cancel => {
                 let reason = call.param("cancellation_reason");
                 self.intents.cancel(intent, reason)
             }
-            Operation::ExpireSession => self.intents.expire(&call.id),
+            Operation::RetrieveSession => self.intents.retrieve_session(&call.id, is_expanded),
+            Operation::ExpireSession => self.intents.expire(&call.id, is_expanded),
         });
         if let Some(key) = call.key() {
             self.keys.settle(key, &call.request_id, &answer);
         }
         answer
     }
+}
+
+/// 404 for an id that is known in the other mode than the key's.
+fn in_other_mode(operation: Operation, id: &str) -> Answer {
+    let hint = "; a similar object exists in live mode, but a test mode key was used to make this \
+                request.";
+    missing(operation, id, hint)
 }

@@ -11,26 +11,44 @@ use crate::alerts::Alert;
 use crate::alerts::kinds::{INTENT_MISSING, ORDER_PAID_AFTER_END};
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobError, context};
+use crate::shop::payment_intents::health::Matter;
 use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
 
-/// The alerts about what was just fetched and written.
-pub(super) async fn about(
+/// What is told at the end of the run about what was just fetched and written.
+pub(super) fn at_the_end(
+    reports: &[IntentReport],
+    synced: &HashMap<Uuid, Synced>,
+) -> Vec<(Matter, Alert)> {
+    let missing = reports
+        .iter()
+        .filter_map(|report| missing(report, synced.get(&report.intent.id)?));
+    missing
+        .map(|alert| (Matter::IntentsMissing, alert))
+        .chain(synced.values().filter_map(Synced::correction))
+        .collect()
+}
+
+/// The alerts about money that came in for orders that have ended.
+pub(super) async fn about_money(
     batch: &mut Batch<'_>,
     reports: &[IntentReport],
     synced: &HashMap<Uuid, Synced>,
 ) -> Result<Vec<Alert>, JobError> {
-    let mut alerts: Vec<Alert> = reports
+    let partly = reports
         .iter()
-        .filter_map(|report| missing(report, synced.get(&report.intent.id)?))
+        .filter(|report| matches!(report.state, IntentState::PartlyPaid(_)))
+        .filter_map(|report| synced.get(&report.intent.id)?.order_id);
+    let paid: Vec<Uuid> = synced
+        .values()
+        .filter_map(Synced::paid_order)
+        .chain(partly)
         .collect();
-    let paid: Vec<Uuid> = synced.values().filter_map(Synced::paid_order).collect();
-    if !paid.is_empty() {
-        let ended = paid_after_end(batch.db()?, &paid)
-            .await
-            .map_err(context("read the orders that were paid"))?;
-        alerts.extend(ended);
+    if paid.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(alerts)
+    paid_after_end(batch.db()?, &paid)
+        .await
+        .map_err(context("read the orders that were paid"))
 }
 
 /// The alert about an intent that has just turned out to be missing. It names
@@ -45,7 +63,8 @@ fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
         "previous_status": row.old_status,
         "error": error,
     });
-    Some(INTENT_MISSING.about(&row.id.to_string(), &[], details))
+    row.has_turned
+        .then(|| INTENT_MISSING.about(&row.id.to_string(), &[], details))
 }
 
 /// The alerts about money that was charged for those of these orders that have
@@ -84,6 +103,12 @@ pub(super) async fn settled(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
            and a.order_id is null
            and a.status in ('open', 'acknowledged')
            and p.status <> 'missing'
+        union all
+        select a.id
+          from alerts a
+         where a.dedup_key = 'payment_intent_missing:intents'
+           and a.status in ('open', 'acknowledged')
+           and not exists (select from payment_intents where status = 'missing')
         union all
         select a.id
           from alerts a

@@ -10,8 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Results, alerts};
+use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
+use crate::shop::payment_intents::health::Matter;
+use crate::shop::payment_intents::verdict::may_end_stale;
 use crate::shop::payment_intents::{self, IntentReport, IntentState, LocalIntent, Synced};
 use crate::shop::sweep::Key;
 
@@ -23,34 +26,44 @@ const STALE: TimeDelta = TimeDelta::days(7);
 /// How long Stripe's answer is good.
 const FRESH: TimeDelta = TimeDelta::hours(1);
 
-/// Which of these are still stale, and of each whether its order has ended.
-pub(super) async fn still_stale(
-    ctx: &JobContext,
-    reports: &[IntentReport],
-) -> Result<HashMap<Uuid, bool>, JobError> {
-    let ids: Vec<Uuid> = reports.iter().map(|report| report.intent.id).collect();
-    let mut tx = ctx.reading().await?;
-    let rows = stale(Unprepared(&mut tx), ctx, None, Some(&ids), i64::MAX)
-        .await
-        .map_err(context("read stale intents again"))?;
-    let rows = rows.into_iter().map(|row| (row.id, row.order_has_ended));
-    Ok(rows.collect())
+/// How long a 404 is good: a weekly run asks again.
+const MISSING: TimeDelta = TimeDelta::hours(156);
+
+/// The last look before an intent is ended: whether it still may be, and is as
+/// it was read.
+pub(super) async fn may_still_end(ctx: &JobContext, report: &IntentReport) -> bool {
+    let look = async {
+        let mut tx = ctx.reading().await?;
+        stale(Unprepared(&mut tx), ctx, None, Some(&[report.intent.id]), 1)
+            .await
+            .map_err(context("look at a stale intent again"))
+    };
+    let rows = look.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "Failed to look at an intent before its cancel; it stays");
+        Vec::new()
+    });
+    let intent = &report.intent;
+    rows.iter().any(|row| {
+        row.status == intent.status
+            && row.updated_at == intent.updated_at
+            && may_end_stale(&report.state, row.order_has_ended)
+    })
 }
 
 /// Writes what Stripe answered, all in the one transaction of `batch`, and adds
-/// it to `sum`.
+/// it to `sum`; answers what is told at the end of the run.
 pub(super) async fn apply(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     reports: &[IntentReport],
     sum: &mut Results,
-) -> Result<(), JobError> {
+) -> Result<Vec<(Matter, Alert)>, JobError> {
     let all: Vec<&IntentReport> = reports.iter().collect();
     let synced = payment_intents::sync(batch.db()?, &all, ctx, ACTOR)
         .await
         .map_err(context("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
-    let raised = alerts::about(batch, reports, &synced).await?;
+    let raised = alerts::about_money(batch, reports, &synced).await?;
     let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
         .await
         .map_err(context("open alerts"))?;
@@ -59,18 +72,18 @@ pub(super) async fn apply(
         let row = synced.get(&report.intent.id);
         count(ctx, report, row, sum);
     }
-    Ok(())
+    Ok(alerts::at_the_end(reports, &synced))
 }
 
 /// Counts an intent once. `row` is what was written: nothing, when the intent
 /// had ended here in the meantime.
 fn count(ctx: &JobContext, report: &IntentReport, row: Option<&Synced>, sum: &mut Results) {
     let (action, counter) = match (row, &report.state) {
-        (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned() => (
+        (Some(row), IntentState::Canceled { by_us: true, .. }) if row.has_turned => (
             "payment_intents_canceled",
             &mut sum.payment_intents_canceled,
         ),
-        (Some(row), _) if row.has_turned() => ("payments_updated", &mut sum.payments_updated),
+        (Some(row), _) if row.has_turned => ("payments_updated", &mut sum.payments_updated),
         (
             Some(_),
             IntentState::Unclear(why) | IntentState::Refused(why) | IntentState::Denied(why),
@@ -80,19 +93,19 @@ fn count(ctx: &JobContext, report: &IntentReport, row: Option<&Synced>, sum: &mu
         _ => ("left_alone", &mut sum.left_alone),
     };
     *counter += 1;
-    let stripe_id = std::slice::from_ref(&report.intent.stripe_id);
-    sum.samples.add(ctx, action, stripe_id);
+    sum.samples.add(ctx, action, &[report.intent.name()]);
 }
 
 /// A stale intent, and its place in the line.
 #[derive(Debug)]
 pub(super) struct StaleRow {
     pub(super) id: Uuid,
-    stripe_id: String,
+    stripe_id: Option<String>,
     checkout_session_id: Option<String>,
     cancel_attempts: i32,
+    status: String,
     pub(super) updated_at: DateTime<Utc>,
-    order_has_ended: bool,
+    pub(super) order_has_ended: bool,
 }
 
 impl StaleRow {
@@ -102,6 +115,9 @@ impl StaleRow {
             stripe_id: self.stripe_id,
             checkout_session_id: self.checkout_session_id,
             cancel_attempts: self.cancel_attempts,
+            status: self.status,
+            updated_at: self.updated_at,
+            is_known_open: false,
         }
     }
 }
@@ -128,23 +144,8 @@ pub(super) async fn stale(
         shards,
         these as Option<&[Uuid]>,
         size,
+        ctx.now - MISSING,
     )
     .fetch_all(db)
     .await
-}
-
-/// The intent that Stripe was last known to know, if any.
-pub(super) async fn known_to_stripe(ctx: &JobContext) -> Result<Option<String>, JobError> {
-    let mut tx = ctx.reading().await?;
-    sqlx::query_scalar!(
-        "select stripe_payment_intent_id
-           from payment_intents
-          where last_synced_at is not null
-            and status <> 'missing'
-          order by last_synced_at desc
-          limit 1"
-    )
-    .fetch_optional(Unprepared(&mut tx))
-    .await
-    .map_err(context("look for an intent that Stripe knows"))
 }

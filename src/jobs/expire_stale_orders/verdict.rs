@@ -1,61 +1,60 @@
-//! What becomes of an order, from the states of its intents at Stripe.
+//! A due order, and what becomes of it.
 //!
 //! Pure: no I/O.
 
 use uuid::Uuid;
 
+use super::fetch::Inquiry;
 use crate::database::Fault;
 use crate::engine::JobError;
+use crate::shop::payment_intents::verdict::{self, Outcome};
 use crate::shop::payment_intents::{IntentReport, IntentState, LocalIntent};
 
 /// A due order with the intents Stripe is to be asked about.
 #[derive(Debug, Clone)]
 pub(super) struct DueOrder {
     pub(super) id: Uuid,
+    /// How often it was tried before.
+    pub(super) attempts: i32,
     pub(super) intents: Vec<LocalIntent>,
-}
-
-/// What becomes of an order. Ordered by precedence: the least of its
-/// intents' outcomes is the order's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
-    Paid,
-    Authorized,
-    Processing,
-    Deferred,
-    Missing,
-    Error,
-    Denied,
-    Expire,
 }
 
 /// An order and what is to become of it.
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub(super) order_id: Uuid,
+    pub(super) attempts: i32,
     pub(super) outcome: Outcome,
     pub(super) reports: Vec<IntentReport>,
     /// Why it was not expired.
     pub(super) error: Option<String>,
     /// Whether the database refused it, and not Stripe.
     pub(super) is_stuck: bool,
+    /// Whether there was no time for all of it.
+    pub(super) was_cut: bool,
 }
 
 impl Judged {
     /// The verdict over an order: its most binding intent decides.
-    pub(super) fn new(order_id: Uuid, reports: Vec<IntentReport>) -> Self {
-        let worst = reports
-            .iter()
-            .map(|report| &report.state)
-            .min_by_key(|state| outcome(state));
-        let outcome = worst.map_or(Outcome::Expire, outcome);
-        let error = worst.and_then(error);
+    pub(super) fn new(inquiry: Inquiry) -> Self {
+        let found = || inquiry.reports.iter().map(|report| &report.state);
+        let outcome = verdict::outcome(found(), inquiry.is_whole);
+        let reason = found().find(|state| verdict::outcome([*state], true) == outcome);
+        let error = match reason {
+            Some(IntentState::Open(status) | IntentState::PartlyPaid(status)) => {
+                Some(format!("Stripe says {status}"))
+            }
+            Some(state) => state.error().map(str::to_owned),
+            None => (!inquiry.is_whole).then(|| "not every intent was asked about yet".to_owned()),
+        };
         Self {
-            order_id,
+            order_id: inquiry.order.id,
+            attempts: inquiry.order.attempts,
             outcome,
-            reports,
+            reports: inquiry.reports,
             error,
             is_stuck: false,
+            was_cut: inquiry.was_cut,
         }
     }
 
@@ -77,62 +76,17 @@ impl Judged {
         }
     }
 
-    /// Does not believe a 404: it says nothing about the intent.
-    pub(super) fn distrust_missing(&mut self) {
-        self.reports
-            .iter_mut()
-            .for_each(IntentReport::distrust_missing);
-        if self.outcome == Outcome::Missing {
-            self.outcome = Outcome::Denied;
-        }
-    }
-}
-
-/// What the state of one of its intents means for an order.
-fn outcome(state: &IntentState) -> Outcome {
-    match state {
-        IntentState::Canceled { .. } => Outcome::Expire,
-        IntentState::Succeeded => Outcome::Paid,
-        IntentState::RequiresCapture => Outcome::Authorized,
-        IntentState::Processing => Outcome::Processing,
-        IntentState::Open(_) | IntentState::Unclear(_) => Outcome::Deferred,
-        IntentState::Missing(_) => Outcome::Missing,
-        IntentState::Refused(_) => Outcome::Error,
-        IntentState::Denied(_) => Outcome::Denied,
-    }
-}
-
-/// Why the order was not expired, when this state is the reason.
-fn error(state: &IntentState) -> Option<String> {
-    match state {
-        IntentState::Open(status) => Some(format!("Stripe says {status}")),
-        state => state.error().map(str::to_owned),
-    }
-}
-
-impl Outcome {
-    /// The value of `order_expirations.last_outcome`; an order that is
-    /// expired has no row there.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Paid => "paid",
-            Self::Authorized => "authorized",
-            Self::Processing => "processing",
-            Self::Deferred => "deferred",
-            Self::Missing => "missing",
-            Self::Error | Self::Denied | Self::Expire => "error",
+    /// The same order, which was judged to expire and did not.
+    pub(super) fn not_expired(&self) -> Self {
+        Self {
+            error: Some("a payment intent changed or appeared while Stripe was asked".to_owned()),
+            ..self.clone()
         }
     }
 
-    /// Minutes until the next attempt: the first pause, doubled at each
-    /// further attempt, and the longest.
-    pub(super) fn pause(self) -> (i32, i32) {
-        match self {
-            Self::Deferred => (2, 60),
-            Self::Denied => (5, 60),
-            Self::Processing => (15, 60),
-            Self::Error | Self::Expire => (15, 24 * 60),
-            Self::Paid | Self::Authorized | Self::Missing => (60, 24 * 60),
-        }
+    /// Whether the next tick is to try again, whatever has changed.
+    pub(super) fn comes_up_at_once(&self) -> bool {
+        let is_unfinished = matches!(self.outcome, Outcome::Unfinished | Outcome::Expire);
+        is_unfinished && self.attempts < verdict::MANY_ATTEMPTS
     }
 }

@@ -1,59 +1,67 @@
 //! Reads and ends intents at Stripe, within the run's budget.
 //!
-//! No lock and no transaction is held here.
+//! No lock and no transaction is held here. An answer that comes too late is
+//! none, so that what was said before is not lost with it.
 
-use super::{Breaker, IntentReport, IntentState, LocalIntent};
+use super::breaker::Call;
+use super::{Breaker, IntentReport, IntentState, LocalIntent, Truth, proof};
 use crate::engine::JobContext;
-use crate::stripe::{Failure, Intent};
+use crate::stripe::{Failure, Intent, LastLook};
 
-/// Fetches an intent that Stripe knew before: when it still does, the key is
-/// of the right account. When it does not, that proves nothing.
-pub async fn prove(ctx: &JobContext, stripe_id: &str, breaker: &Breaker) {
-    let answer = ctx
-        .stripe
-        .retrieve(stripe_id, &may_begin(ctx, breaker))
-        .await;
-    if answer.is_ok() {
-        breaker.count(&answer);
-    }
+/// How an attempt to end an intent went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was tried; the report says what came of it.
+    Tried,
+    /// The last look was against it; the report is unchanged.
+    Withdrawn,
+    /// There was no time; the report is unchanged.
+    NoTime,
 }
 
 /// The state of one intent; `None` when there was no time to fetch it.
 pub async fn fetch(
     ctx: &JobContext,
-    intent: LocalIntent,
+    mut intent: LocalIntent,
     breaker: &Breaker,
 ) -> Option<IntentReport> {
-    let answer = retrieve(ctx, &intent, breaker).await;
+    let answer = ask(ctx, &intent, breaker).await;
     if let Err(Failure::NoTime) = answer {
         return None;
+    }
+    if let Ok(Truth::Intent(found)) = &answer {
+        intent.stripe_id = Some(found.id.clone());
     }
     Some(IntentReport {
         intent,
         state: IntentState::read(answer, false),
+        was_asked: true,
         tried: false,
     })
 }
 
 /// Ends an intent that was just fetched: cancels it, or expires the session
-/// that owns it. A dry run only reports it as canceled. `None` when there was
-/// no time; `report` is unchanged then.
-pub async fn end(ctx: &JobContext, report: &mut IntentReport, breaker: &Breaker) -> Option<()> {
+/// that owns it. A dry run only reports it as canceled.
+pub async fn end(
+    ctx: &JobContext,
+    report: &mut IntentReport,
+    breaker: &Breaker,
+    last_look: LastLook<'_>,
+) -> End {
     if ctx.options.dry_run {
-        // The cancel of a real run is an answer too.
-        breaker.count::<()>(&Ok(()));
         report.state = IntentState::Canceled {
             reason: None,
             at: None,
             by_us: true,
         };
-        return Some(());
+        return End::Tried;
     }
     let session = session(report);
-    let answer = cancel(ctx, &report.intent, session, breaker).await;
+    let answer = cancel(ctx, &report.intent, session, breaker, last_look).await;
     report.state = match answer {
-        Err(Failure::NoTime) => return None,
-        Ok(Some(truth)) => outcome(&report.state, Ok(truth), None),
+        Err(Failure::NoTime) => return End::NoTime,
+        Err(Failure::Withdrawn) => return End::Withdrawn,
+        Ok(Some(truth)) => outcome(&report.state, Ok(Truth::Intent(truth)), None),
         Err(failure @ Failure::Denied { .. }) => IntentState::read(Err(failure), false),
         // An unknown session says nothing of the intent.
         Err(failure @ Failure::Missing(_)) if session.is_none() => {
@@ -64,22 +72,22 @@ pub async fn end(ctx: &JobContext, report: &mut IntentReport, breaker: &Breaker)
                 Err(Failure::Refused {
                     intent: Some(truth),
                     ..
-                }) => Ok((**truth).clone()),
+                }) => Ok(Truth::Intent((**truth).clone())),
                 // A refusal without the truth, or an unknown outcome.
-                _ => retrieve(ctx, &report.intent, breaker).await,
+                _ => ask(ctx, &report.intent, breaker).await,
             };
             outcome(&report.state, truth, unclear.err())
         }
     };
     report.tried = true;
-    Some(())
+    End::Tried
 }
 
 /// What has become of an intent that was `before` when its cancel, which may
 /// have met a `failure`, was tried.
 fn outcome(
     before: &IntentState,
-    truth: Result<Intent, Failure>,
+    truth: Result<Truth, Failure>,
     failure: Option<Failure>,
 ) -> IntentState {
     // A refused cancel has not ended it.
@@ -116,38 +124,75 @@ async fn cancel(
     intent: &LocalIntent,
     session: Option<&str>,
     breaker: &Breaker,
+    last_look: LastLook<'_>,
 ) -> Result<Option<Intent>, Failure> {
-    let attempt = intent.cancel_attempts;
+    let (stripe, attempt) = (&ctx.stripe, intent.cancel_attempts);
     let may_begin = may_begin(ctx, breaker);
-    let answer = match session {
-        None => ctx
-            .stripe
-            .cancel(&intent.stripe_id, attempt, &may_begin)
-            .await
-            .map(Some),
-        Some(session) => ctx
-            .stripe
-            .expire_session(session, attempt, &may_begin)
-            .await
-            .map(|()| None),
+    let call = async {
+        match session {
+            None => stripe
+                .cancel(intent.name(), attempt, &may_begin, last_look)
+                .await
+                .map(Some),
+            Some(session) => stripe
+                .expire_session(session, attempt, &may_begin, last_look)
+                .await
+                .map(|_| None),
+        }
     };
-    breaker.count(&answer);
-    answer
+    counted(ctx, breaker, Call::Write, call).await
 }
 
-async fn retrieve(
+/// What Stripe says of an intent. A row that names only a session is asked
+/// about by it, and by the intent it may have by now.
+async fn ask(ctx: &JobContext, intent: &LocalIntent, breaker: &Breaker) -> Result<Truth, Failure> {
+    if let Some(id) = &intent.stripe_id {
+        return retrieve(ctx, id, breaker).await.map(Truth::Intent);
+    }
+    let may_begin = may_begin(ctx, breaker);
+    let session = ctx.stripe.retrieve_session(intent.name(), &may_begin);
+    let session = counted(ctx, breaker, Call::Read, session).await?;
+    let Some(id) = session.payment_intent() else {
+        return Ok(Truth::Session(session));
+    };
+    let intent = retrieve(ctx, id, breaker).await?;
+    // While the session is open its customer can still pay.
+    if intent.status == "canceled" && session.status.as_deref() == Some("open") {
+        return Ok(Truth::Session(session));
+    }
+    Ok(Truth::Intent(intent))
+}
+
+async fn retrieve(ctx: &JobContext, id: &str, breaker: &Breaker) -> Result<Intent, Failure> {
+    let may_begin = may_begin(ctx, breaker);
+    let call = ctx.stripe.retrieve(id, &may_begin);
+    counted(ctx, breaker, Call::Read, call).await
+}
+
+/// Counts the answer of a call. Before the first that may be of the key and not of
+/// the intent, the key is proven.
+async fn counted<T>(
     ctx: &JobContext,
-    intent: &LocalIntent,
     breaker: &Breaker,
-) -> Result<Intent, Failure> {
-    let answer = ctx
-        .stripe
-        .retrieve(&intent.stripe_id, &may_begin(ctx, breaker))
-        .await;
-    breaker.count(&answer);
+    kind: Call,
+    call: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let answer = tokio::select! {
+        answer = call => answer,
+        () = ctx.budget.grace_ends() => Err(Failure::NoTime),
+    };
+    if let Err(Failure::Missing(_) | Failure::Refused { .. } | Failure::Denied { status: 404, .. }) =
+        answer
+        && !breaker.is_proven()
+    {
+        let prove = || proof::prove(ctx, breaker);
+        breaker.proof.get_or_init(prove).await;
+    }
+    breaker.count(kind, &answer);
     answer
 }
 
-fn may_begin(ctx: &JobContext, breaker: &Breaker) -> impl Fn() -> bool + Sync {
-    move || !ctx.budget.is_spent() && breaker.check().is_ok()
+/// Whether a new call may begin.
+pub(super) fn may_begin(ctx: &JobContext, breaker: &Breaker) -> impl Fn() -> bool + Sync {
+    move || !ctx.budget.is_spent() && breaker.lets_call()
 }
