@@ -15,6 +15,7 @@ use crate::processes::{Process, until};
 mod connections;
 pub(crate) mod exactly;
 mod frozen;
+mod postgres;
 mod stopped;
 
 use exactly::{assert_each_expired_once, assert_nothing_half_done, expired, is_running, statuses};
