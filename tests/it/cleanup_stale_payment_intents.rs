@@ -4,13 +4,19 @@ use serde_json::json;
 
 use crate::app::{App, Delivery, now};
 
+mod another_answer;
 mod answers;
+mod denied;
 mod dry_run;
 mod faults;
 mod killed;
+mod last_look;
 mod races;
 mod rows;
+mod sessions;
+mod transfers;
 mod trouble;
+mod trust;
 mod turns;
 
 const CLEANUP: &str = "cleanup-stale-payment-intents";

@@ -4,10 +4,21 @@ use serde_json::json;
 
 use crate::app::{App, Delivery, JOB, now};
 
+mod another_answer;
 mod answers;
+mod changed_since;
+mod denied;
 mod dry_run;
+mod held;
+mod held_in_numbers;
+mod last_look;
+mod many_intents;
+mod properties;
 mod races;
+mod sessions;
+mod transfers;
 mod trouble;
+mod trust;
 
 #[tokio::test]
 async fn an_overdue_order_expires_and_its_stock_is_free_again() {

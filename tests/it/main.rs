@@ -26,6 +26,7 @@ mod house;
 mod messages;
 mod migrations;
 mod operator;
+mod payments;
 mod processes;
 mod refusals;
 mod runs;

@@ -39,7 +39,7 @@ async fn a_dry_run_gives_exactly_the_counts_of_the_run_that_follows() {
         results
     };
     assert_eq!(counts(dry.results()), counts(real.results()));
-    insta::assert_snapshot!(real.body["message"].as_str().unwrap(), @"cleanup-stale-payment-intents succeeded: alerts_opened 1, left_alone 2, payment_intents_canceled 3, payments_updated 4");
+    insta::assert_snapshot!(real.body["message"].as_str().unwrap(), @"cleanup-stale-payment-intents succeeded: alerts_opened 1, failed 1, left_alone 2, payment_intents_canceled 3, payments_updated 4");
 }
 
 #[tokio::test]

@@ -25,7 +25,11 @@ async fn five_denials_in_a_row_stop_the_run_and_no_404_is_believed(#[case] statu
     assert!(app.stripe.calls().len() < 30);
     let changed = "select count(*) from payment_intents where status <> 'requires_payment_method'";
     assert_eq!(app.count(changed).await, 0);
-    assert_eq!(app.count("select count(*) from alerts").await, 0);
+    let alerts = app.rows("select dedup_key, status from alerts").await;
+    assert_eq!(
+        alerts,
+        json!([{ "dedup_key": "stripe_denied", "status": "open" }])
+    );
     // None of them needs to wait for an hour once the key is fixed.
     app.stripe.clear_faults();
     let fixed = app.deliver(CLEANUP).await;
@@ -149,11 +153,18 @@ async fn ids_that_are_none_are_errors_and_nothing_else() {
 async fn fifty_errors_are_told_at_the_most() {
     let app = App::new().await;
     app.many_intents(70).await;
-    app.stripe.always(Operation::Retrieve, Fault::status(400));
+    let fails = Fault::Status {
+        status: 503,
+        code: None,
+        should_retry: Some(false),
+        retry_after: None,
+    };
+    app.stripe.always(Operation::Retrieve, fails);
 
     let reply = app.deliver(CLEANUP).await;
 
     assert_eq!(reply.results()["errors"].as_array().unwrap().len(), 50);
+    assert_eq!(reply.results()["failed"], 70);
     let failed = "select count(*) from payment_intents where last_error is not null";
     assert_eq!(app.count(failed).await, 70);
 }

@@ -179,7 +179,11 @@ async fn five_denials_in_a_row_stop_the_run(#[case] status: u16) {
             .await,
         0
     );
-    assert_eq!(app.count("select count(*) from alerts").await, 0);
+    let alerts = app.rows("select dedup_key, status from alerts").await;
+    assert_eq!(
+        alerts,
+        json!([{ "dedup_key": "stripe_denied", "status": "open" }])
+    );
 }
 
 #[tokio::test]
@@ -192,6 +196,7 @@ async fn without_a_key_orders_with_intents_stay_and_the_others_expire() {
 
     let reply = app.deliver(JOB).await;
 
+    assert_eq!(reply.outcome(), (500, "failed"), "{reply:?}");
     assert!(
         reply.results()["errors"][0]["error"]
             .as_str()

@@ -1,0 +1,131 @@
+//! A postponed order is asked about again as soon as one of its rows changes.
+
+use rstest::rstest;
+
+use crate::app::{App, JOB};
+use crate::payments::OPEN;
+
+const WEBHOOK: &str = "update payment_intents set status = 'canceled', updated_at = now()";
+const WITHOUT_A_DATE: &str = "update payment_intents set status = 'canceled'";
+
+#[rstest]
+#[case::an_authorisation("requires_capture", WEBHOOK)]
+#[case::an_authorisation_without_a_date("requires_capture", WITHOUT_A_DATE)]
+#[case::a_bank_debit("processing", WEBHOOK)]
+#[case::a_payment("succeeded", WEBHOOK)]
+#[case::of_a_status_made_up_since("requires_patience", WEBHOOK)]
+#[tokio::test]
+async fn an_order_whose_payment_is_voided_expires_at_the_next_tick(
+    #[case] at_stripe: &str,
+    #[case] webhook: &str,
+) {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some(at_stripe)).await;
+    app.deliver(JOB).await;
+    assert_eq!(app.order_status(order).await, "PENDING");
+    app.stripe.set_status(&intent, "canceled");
+    app.execute(webhook).await;
+
+    let reply = app.deliver(JOB).await;
+    app.deliver(JOB).await;
+
+    assert_eq!(reply.results()["orders_expired"], 1, "{reply:?}");
+    let story = app.story(order).await;
+    assert!(
+        story.starts_with("EXPIRED; reserved 0, RELEASED"),
+        "{story}"
+    );
+    // It is over, whichever alert was open.
+    assert!(!story.contains("alert order_"), "{story}");
+}
+
+#[rstest]
+#[case::of_the_order("update orders set updated_at = now()")]
+#[case::of_its_status("update orders set status = 'REQUIRES_PAYMENT'")]
+#[case::of_its_end("update orders set expires_at = expires_at - interval '1 hour'")]
+#[case::of_the_intent("update payment_intents set updated_at = now()")]
+#[case::of_its_status_alone("update payment_intents set status = 'requires_action'")]
+#[case::of_its_session("update payment_intents set checkout_session_id = 'cs_1'")]
+#[tokio::test]
+async fn any_change_is_a_reason_to_ask_again(#[case] change: &str) {
+    let app = App::new().await;
+    app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    let calls = app.stripe.calls().len();
+    app.execute(change).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.results()["orders_deferred"], 1, "{reply:?}");
+    assert!(app.stripe.calls().len() > calls);
+    app.assert_another_run_changes_nothing(JOB).await;
+}
+
+#[rstest]
+#[case::processing(Some("processing"))]
+#[case::held(Some("requires_capture"))]
+#[case::paid(Some("succeeded"))]
+#[case::of_a_status_made_up_since(Some("requires_patience"))]
+#[tokio::test]
+async fn an_order_of_which_nothing_changed_waits_for_its_turn(#[case] at_stripe: Option<&str>) {
+    let app = App::new().await;
+    app.stale_order_with_intent(OPEN, at_stripe).await;
+    app.deliver(JOB).await;
+
+    app.assert_another_run_changes_nothing(JOB).await;
+    app.assert_another_run_changes_nothing(JOB).await;
+}
+
+#[tokio::test]
+async fn a_new_intent_is_a_change() {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    app.stripe.set_status(&intent, OPEN);
+    app.intent(order, OPEN, Some(OPEN)).await;
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    assert_eq!(app.stripe.cancel_effects().len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_of_one_order_brings_up_no_other() {
+    let app = App::new().await;
+    let (changed, _) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    let (_, other) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    app.execute(&format!(
+        "update orders set updated_at = now() where id = '{changed}'"
+    ))
+    .await;
+
+    app.deliver(JOB).await;
+
+    let asked = app.stripe.calls();
+    let about_other = asked
+        .iter()
+        .filter(|call| call.intent.as_deref() == Some(&other));
+    assert_eq!(about_other.count(), 1);
+}
+
+#[tokio::test]
+async fn what_the_weekly_clean_up_writes_about_an_intent_is_heard_of_too() {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    app.stripe.set_status(&intent, OPEN);
+    // The intent is a week old, and nobody has asked for an hour.
+    app.execute(
+        "update payment_intents
+            set created_at = now() - interval '8 days', last_synced_at = now() - interval '2 hours'",
+    )
+    .await;
+    app.deliver("cleanup-stale-payment-intents").await;
+    assert_eq!(app.stripe.effective_cancels(&intent), 1);
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
