@@ -15,6 +15,7 @@ mod last_look;
 mod many_intents;
 mod properties;
 mod races;
+mod renamed;
 mod sessions;
 mod transfers;
 mod trouble;

@@ -11,7 +11,7 @@ use crate::alerts::kinds::{
 };
 use crate::database::Unprepared;
 use crate::shop::payment_intents::health::Matter;
-use crate::shop::payment_intents::verdict::Outcome;
+use crate::shop::payment_intents::verdict::{MANY_ATTEMPTS, Outcome};
 
 /// The alert about an order that concerns this order alone, if any.
 pub(super) fn at_once(order: &Judged) -> Option<Alert> {
@@ -74,10 +74,12 @@ pub(super) async fn of_settled_orders(db: Unprepared<'_>) -> sqlx::Result<Vec<Uu
                select from order_expirations x
                 where case a.kind
                       when 'payment_intent_missing' then x.last_outcome = 'missing'
-                      else x.last_outcome in ('error', 'deferred')
+                      else x.last_outcome = 'error'
+                           or x.last_outcome = 'deferred' and x.attempts > $1
                       end
            )
-        "#
+        "#,
+        MANY_ATTEMPTS,
     )
     .fetch_all(db)
     .await

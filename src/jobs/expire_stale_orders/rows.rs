@@ -16,7 +16,7 @@ use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::results;
 use crate::engine::{Batch, JobContext, JobError, context};
-use crate::shop::payment_intents::health::Matter;
+use crate::shop::payment_intents::health::{self, Matter};
 use crate::shop::payment_intents::verdict::Outcome;
 use crate::shop::payment_intents::{self, IntentReport, Synced};
 use crate::shop::stock::release_reserved_stock;
@@ -37,7 +37,7 @@ pub(super) async fn apply(
     let synced = payment_intents::sync(batch.db()?, &reports, ctx, ACTOR)
         .await
         .map_err(context("write what Stripe said"))?;
-    let mut at_the_end: Vec<_> = synced.iter().filter_map(Synced::correction).collect();
+    sum.alerts_opened += alert_about(batch, &synced, ctx.now).await?;
     let canceled = synced
         .into_iter()
         .filter(|row| row.has_turned && row.status == "canceled");
@@ -54,7 +54,7 @@ pub(super) async fn apply(
         })
         .collect();
     keep_orders(ctx, batch, &keep, sum).await?;
-    at_the_end.extend(keep.iter().filter_map(alerts::at_the_end));
+    let at_the_end = keep.iter().filter_map(alerts::at_the_end).collect();
     if unpaid.len() < ids.len() {
         let held = still_due(batch.db()?, &ids, &unpaid, ctx.now)
             .await
@@ -62,6 +62,25 @@ pub(super) async fn apply(
         sum.orders_deferred += sum.samples.add(ctx, "orders_deferred", &held);
     }
     Ok(at_the_end)
+}
+
+/// What Stripe's word shows once: that our row was wrong, or that money came in for
+/// an order that the shop has ended meanwhile.
+async fn alert_about(
+    batch: &mut Batch<'_>,
+    synced: &[Synced],
+    now: DateTime<Utc>,
+) -> Result<usize, JobError> {
+    let corrected: Vec<Alert> = synced.iter().filter_map(Synced::correction).collect();
+    let opened = health::raise(batch, Matter::IntentsCorrected, &corrected, now).await?;
+    let paid: Vec<Uuid> = synced.iter().filter_map(Synced::paid_order).collect();
+    let paid = health::paid_after_end(batch.db()?, &paid)
+        .await
+        .map_err(context("read the orders that were paid"))?;
+    let paid = crate::alerts::open(batch.db()?, &paid, now)
+        .await
+        .map_err(context("open alerts"))?;
+    Ok(opened + paid.len())
 }
 
 /// Expires those of the unpaid orders that are judged so, and frees their stock;

@@ -276,3 +276,45 @@ async fn a_row_must_name_an_intent_or_a_session() {
 
     assert!(refused.is_err());
 }
+
+#[rstest]
+#[case::open("open", None, "EXPIRED", "expired")]
+#[case::open_with_another_intent("open", Some(OPEN), "EXPIRED", "expired")]
+#[case::paid_through_another_intent("open", Some("succeeded"), "PENDING", "complete")]
+#[case::held_through_another_intent("open", Some("requires_capture"), "PENDING", "complete")]
+#[case::over("expired", None, "EXPIRED", "expired")]
+#[tokio::test]
+async fn a_session_can_be_paid_although_the_intent_beside_it_is_canceled(
+    #[case] session: &str,
+    #[case] another: Option<&str>,
+    #[case] becomes: &str,
+    #[case] session_becomes: &str,
+) {
+    let app = App::new().await;
+    let (order, _) = app.stale_order_with_intent(OPEN, Some("canceled")).await;
+    app.execute("update payment_intents set checkout_session_id = 'cs_1'")
+        .await;
+    app.stripe.add_session(Session::new("cs_1", session));
+    if let Some(status) = another {
+        app.customer_of("cs_1", status);
+    }
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, becomes);
+    let session = app.stripe.session_status("cs_1");
+    assert_eq!(session.as_deref(), Some(session_becomes));
+    app.assert_another_run_changes_nothing(JOB).await;
+}
+
+#[tokio::test]
+async fn a_session_that_stripe_does_not_know_says_nothing_of_a_canceled_intent() {
+    let app = App::new().await;
+    let (order, _) = app.stale_order_with_intent(OPEN, Some("canceled")).await;
+    app.execute("update payment_intents set checkout_session_id = 'cs_unknown'")
+        .await;
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
