@@ -1,6 +1,6 @@
 //! The alerts about intents that Stripe does not know, and about money that
-//! was charged for orders that have ended: when they are raised and when they
-//! end.
+//! was charged for orders that have ended: what they are raised about, and when
+//! they end.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,6 @@ use uuid::Uuid;
 use crate::alerts::Alert;
 use crate::alerts::kinds::INTENT_MISSING;
 use crate::database::Unprepared;
-use crate::engine::{Batch, JobError, context};
-use crate::shop::payment_intents::health::paid_after_end;
 use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
 
 /// The alerts about intents that have just turned out to be missing.
@@ -25,24 +23,14 @@ pub(super) fn about_missing(
     missing.collect()
 }
 
-/// The alerts about money that came in for orders that have ended.
-pub(super) async fn about_money(
-    batch: &mut Batch<'_>,
-    reports: &[IntentReport],
-    synced: &HashMap<Uuid, Synced>,
-) -> Result<Vec<Alert>, JobError> {
+/// The orders for which money has come in, or a part of it.
+pub(super) fn paid_orders(reports: &[IntentReport], synced: &HashMap<Uuid, Synced>) -> Vec<Uuid> {
     let partly = reports
         .iter()
         .filter(|report| matches!(report.state, IntentState::PartlyPaid(_)))
         .filter_map(|report| synced.get(&report.intent.id)?.order_id);
-    let paid: Vec<Uuid> = synced
-        .values()
-        .filter_map(Synced::paid_order)
-        .chain(partly)
-        .collect();
-    paid_after_end(batch.db()?, &paid)
-        .await
-        .map_err(context("read the orders that were paid"))
+    let paid = synced.values().filter_map(Synced::paid_order);
+    paid.chain(partly).collect()
 }
 
 /// The alert about an intent that has just turned out to be missing. It names

@@ -10,7 +10,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Results, alerts};
-use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::shop::payment_intents::health::{self, Matter};
@@ -61,19 +60,10 @@ pub(super) async fn apply(
         .await
         .map_err(context("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
-    let raised = alerts::about_money(batch, reports, &synced).await?;
-    let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
-        .await
-        .map_err(context("open alerts"))?;
-    sum.alerts_opened += opened.len();
-    let corrected: Vec<Alert> = synced.values().filter_map(Synced::correction).collect();
+    let paid = alerts::paid_orders(reports, &synced);
+    sum.alerts_opened += health::tell_of(batch, synced.values(), &paid, ctx.now).await?;
     let missing = alerts::about_missing(reports, &synced);
-    for (matter, alerts) in [
-        (Matter::IntentsCorrected, corrected),
-        (Matter::IntentsMissing, missing),
-    ] {
-        sum.alerts_opened += health::raise(batch, matter, &alerts, ctx.now).await?;
-    }
+    sum.alerts_opened += health::raise(batch, Matter::IntentsMissing, &missing, ctx.now).await?;
     for report in reports {
         let row = synced.get(&report.intent.id);
         count(ctx, report, row, sum);

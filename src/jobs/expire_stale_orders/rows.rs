@@ -37,7 +37,8 @@ pub(super) async fn apply(
     let synced = payment_intents::sync(batch.db()?, &reports, ctx, ACTOR)
         .await
         .map_err(context("write what Stripe said"))?;
-    sum.alerts_opened += alert_about(batch, &synced, ctx.now).await?;
+    let paid: Vec<Uuid> = synced.iter().filter_map(Synced::paid_order).collect();
+    sum.alerts_opened += health::tell_of(batch, synced.iter(), &paid, ctx.now).await?;
     let canceled = synced
         .into_iter()
         .filter(|row| row.has_turned && row.status == "canceled");
@@ -62,25 +63,6 @@ pub(super) async fn apply(
         sum.orders_deferred += sum.samples.add(ctx, "orders_deferred", &held);
     }
     Ok(at_the_end)
-}
-
-/// What Stripe's word shows once: that our row was wrong, or that money came in for
-/// an order that the shop has ended meanwhile.
-async fn alert_about(
-    batch: &mut Batch<'_>,
-    synced: &[Synced],
-    now: DateTime<Utc>,
-) -> Result<usize, JobError> {
-    let corrected: Vec<Alert> = synced.iter().filter_map(Synced::correction).collect();
-    let opened = health::raise(batch, Matter::IntentsCorrected, &corrected, now).await?;
-    let paid: Vec<Uuid> = synced.iter().filter_map(Synced::paid_order).collect();
-    let paid = health::paid_after_end(batch.db()?, &paid)
-        .await
-        .map_err(context("read the orders that were paid"))?;
-    let paid = crate::alerts::open(batch.db()?, &paid, now)
-        .await
-        .map_err(context("open alerts"))?;
-    Ok(opened + paid.len())
 }
 
 /// Expires those of the unpaid orders that are judged so, and frees their stock;

@@ -69,15 +69,16 @@ pub async fn end(
             IntentState::read(Err(failure), false)
         }
         unclear => {
-            let truth = match &unclear {
-                Err(Failure::Refused {
-                    intent: Some(truth),
-                    ..
-                }) => Ok(Truth::Intent((**truth).clone())),
-                // A refusal without the truth, or an unknown outcome.
-                Err(_) => ask(ctx, &report.intent, session, breaker).await,
-                // The session is no longer open.
-                Ok(_) => ask(ctx, &report.intent, None, breaker).await,
+            let truth = if let Err(Failure::Refused {
+                intent: Some(truth),
+                ..
+            }) = &unclear
+            {
+                Ok(Truth::Intent((**truth).clone()))
+            } else {
+                // A refusal without the truth, or an unknown outcome; or the session has ended.
+                let session = session.filter(|_| unclear.is_err());
+                ask(ctx, &report.intent, session, breaker).await
             };
             outcome(&report.state, truth, unclear.err())
         }
@@ -216,7 +217,12 @@ async fn counted<T>(
         answer
         && !breaker.is_proven()
     {
-        let prove = || proof::prove(ctx, breaker);
+        let prove = async || {
+            tokio::select! {
+                () = proof::prove(ctx, breaker) => {}
+                () = ctx.budget.grace_ends() => {}
+            }
+        };
         breaker.proof.get_or_init(prove).await;
     }
     breaker.count(kind, &answer);

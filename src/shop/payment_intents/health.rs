@@ -3,7 +3,7 @@
 //!
 //! While Stripe denies or refuses every call, nothing is told of single orders.
 //! What is seen once is raised with the rows that tell it, so that no run that
-//! dies on the way loses it: [`raise`].
+//! dies on the way loses it: [`tell_of`], [`raise`].
 
 use std::slice;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Synced;
 use super::breaker::{Breaker, Call, Health};
 use crate::alerts::kinds::{
     INTENTS_CORRECTED, INTENTS_MISSING, Kind, ORDER_PAID_AFTER_END, ORDERS_INTENT_MISSING,
@@ -110,6 +111,28 @@ pub async fn report(
     Ok(opened + of_stripe.len())
 }
 
+/// Raises what Stripe's word shows once: that rows were wrong, and that money came in
+/// for those of the `paid` orders that have ended; answers how many alerts are new.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn tell_of(
+    batch: &mut Batch<'_>,
+    synced: impl Iterator<Item = &Synced>,
+    paid: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<usize, JobError> {
+    let corrected: Vec<Alert> = synced.filter_map(Synced::correction).collect();
+    let corrected = raise(batch, Matter::IntentsCorrected, &corrected, now).await?;
+    let ended = paid_after_end(batch.db()?, paid)
+        .await
+        .map_err(context("read the orders that were paid"))?;
+    let ended = alerts::open(batch.db()?, &ended, now)
+        .await
+        .map_err(context("open alerts"))?;
+    Ok(corrected + ended.len())
+}
+
 /// Raises alerts of one matter, one by one when they are few; answers how many are
 /// new.
 ///
@@ -173,10 +196,7 @@ fn about_many(kind: &Kind, subject: &str, alerts: &[Alert]) -> Alert {
 
 /// The alerts about money that was charged for those of these orders that have
 /// ended unpaid, as our table has it.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn paid_after_end(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<Alert>> {
+async fn paid_after_end(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<Alert>> {
     if orders.is_empty() {
         return Ok(Vec::new());
     }

@@ -147,3 +147,31 @@ async fn an_order_that_was_postponed_by_a_clock_set_back_since_comes_up_at_once(
 
     assert_eq!(app.order_status(order).await, "EXPIRED");
 }
+
+#[tokio::test]
+async fn what_an_order_looks_like_is_computed_for_those_that_wait_and_for_no_other() {
+    let app = App::new().await;
+    let waiting = app.stale_orders(3, 1).await;
+    // Whatever the planner knows, and so without an index of the orders that wait.
+    app.execute(
+        "do $$ begin
+             execute format('alter database %I set enable_nestloop = off', current_database());
+         end $$;
+         insert into order_expirations (order_id, next_attempt_at, last_outcome, seen)
+         select id, now() + interval '1 hour', 'deferred', 'as it was' from orders;
+         create or replace function order_seen(of_order uuid) returns text language plpgsql stable
+         as $$ begin
+             perform from order_expirations where order_id = of_order;
+             if not found then raise 'computed for an order that does not wait'; end if;
+             return 'as it was';
+         end $$",
+    )
+    .await;
+    app.stale_orders(20, 1).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["orders_expired"], 20, "{reply:?}");
+    assert_eq!(app.order_status(waiting[0]).await, "PENDING");
+}

@@ -318,3 +318,26 @@ async fn a_session_that_stripe_does_not_know_says_nothing_of_a_canceled_intent()
 
     assert_eq!(app.order_status(order).await, "EXPIRED");
 }
+
+#[tokio::test]
+async fn a_session_whose_intent_a_webhook_writes_meanwhile_ends_its_order_and_is_noted_once() {
+    let app = App::new().await;
+    let (order, session) = order_with_session(&app, Some("open")).await;
+    let intent = app.customer_of(&session, OPEN);
+    let late = Fault::HangAfterEffect(std::time::Duration::from_millis(600));
+    app.stripe.fault(Operation::ExpireSession, &session, late);
+    let webhook = async {
+        crate::processes::until("the end", async || app.ends() > 0).await;
+        app.execute(&format!(
+            "update payment_intents set stripe_payment_intent_id = '{intent}', updated_at = now()"
+        ))
+        .await;
+    };
+
+    tokio::join!(app.deliver(JOB), webhook);
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    let noted = "select count(*) from audit_events where event_type = 'local.payment.canceled'";
+    assert_eq!(app.count(noted).await, 1);
+}
