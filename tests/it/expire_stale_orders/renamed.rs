@@ -1,4 +1,4 @@
-//! Rows that name another intent or session than the one Stripe was asked about.
+//! Rows that name another intent or session than the one Stripe was asked about, or both.
 
 use std::time::Duration;
 
@@ -123,4 +123,70 @@ async fn what_was_settled_counts_no_longer_when_the_row_names_another(
         matches!(open.as_deref(), Some("canceled" | "expired")),
         "{open:?}"
     );
+}
+
+#[rstest]
+#[case::open("open", None, "EXPIRED", "expired")]
+#[case::open_with_another_intent("open", Some(OPEN), "EXPIRED", "expired")]
+#[case::paid_through_another_intent("open", Some("succeeded"), "PENDING", "complete")]
+#[case::held_through_another_intent("open", Some("requires_capture"), "PENDING", "complete")]
+#[case::over("expired", None, "EXPIRED", "expired")]
+#[tokio::test]
+async fn a_session_can_be_paid_although_the_intent_beside_it_is_canceled(
+    #[case] session: &str,
+    #[case] another: Option<&str>,
+    #[case] becomes: &str,
+    #[case] session_becomes: &str,
+) {
+    let app = App::new().await;
+    let (order, _) = app.stale_order_with_intent(OPEN, Some("canceled")).await;
+    app.execute("update payment_intents set checkout_session_id = 'cs_1'")
+        .await;
+    app.stripe.add_session(Session::new("cs_1", session));
+    if let Some(status) = another {
+        app.customer_of("cs_1", status);
+    }
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, becomes);
+    let session = app.stripe.session_status("cs_1");
+    assert_eq!(session.as_deref(), Some(session_becomes));
+    app.assert_another_run_changes_nothing(JOB).await;
+}
+
+#[tokio::test]
+async fn a_session_that_stripe_does_not_know_says_nothing_of_a_canceled_intent() {
+    let app = App::new().await;
+    let (order, _) = app.stale_order_with_intent(OPEN, Some("canceled")).await;
+    app.execute("update payment_intents set checkout_session_id = 'cs_unknown'")
+        .await;
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn a_session_whose_intent_a_webhook_writes_meanwhile_ends_its_order_and_is_noted_once() {
+    let app = App::new().await;
+    let order = app.stale_order().await;
+    let session = app.session_row(Some(order), 0, Some("open")).await;
+    let intent = app.customer_of(&session, OPEN);
+    let late = Fault::HangAfterEffect(Duration::from_millis(600));
+    app.stripe.fault(Operation::ExpireSession, &session, late);
+    let webhook = async {
+        until("the end", async || app.ends() > 0).await;
+        app.execute(&format!(
+            "update payment_intents set stripe_payment_intent_id = '{intent}', updated_at = now()"
+        ))
+        .await;
+    };
+
+    tokio::join!(app.deliver(JOB), webhook);
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+    let noted = "select count(*) from audit_events where event_type = 'local.payment.canceled'";
+    assert_eq!(app.count(noted).await, 1);
 }
