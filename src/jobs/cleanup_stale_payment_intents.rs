@@ -130,7 +130,12 @@ impl Sweep for CleanUp {
         Ok(())
     }
 
-    async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
+    async fn settled_alerts(
+        &self,
+        _: &JobContext,
+        batch: &mut Batch<'_>,
+        _: &mut Results,
+    ) -> Result<Vec<Uuid>, JobError> {
         alerts::settled(batch.db()?)
             .await
             .map_err(context("look for alerts of what was settled"))

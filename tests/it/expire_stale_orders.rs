@@ -13,6 +13,7 @@ mod held;
 mod held_in_numbers;
 mod last_look;
 mod many_intents;
+mod paid;
 mod properties;
 mod races;
 mod renamed;
