@@ -103,7 +103,8 @@ async fn is_as_read(
 
 /// Due orders after `after`, oldest first, of this run's shard, with those of
 /// their intents that our own sync has not found canceled. An order that has
-/// changed, or whose intents have, does not wait for its next attempt.
+/// changed, or whose intents have, does not wait for its next attempt; nor does
+/// one that was postponed before the clock was set back.
 pub(super) async fn read(
     db: Unprepared<'_>,
     ctx: &JobContext,
@@ -135,6 +136,7 @@ pub(super) async fn read(
                      select from order_expirations x
                       where x.order_id = o.id
                         and x.next_attempt_at > $1
+                        and x.updated_at <= $1
                         and x.seen = order_seen(o.id)
                  )
                order by o.expires_at, o.id

@@ -129,3 +129,21 @@ async fn what_the_weekly_clean_up_writes_about_an_intent_is_heard_of_too() {
 
     assert_eq!(app.order_status(order).await, "EXPIRED");
 }
+
+#[tokio::test]
+async fn an_order_postponed_in_the_future_is_asked_about_now() {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    app.stripe.set_status(&intent, "canceled");
+    app.execute(
+        "update order_expirations
+            set next_attempt_at = next_attempt_at + interval '1 year',
+                updated_at = updated_at + interval '1 year'",
+    )
+    .await;
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}

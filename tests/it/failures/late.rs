@@ -154,3 +154,43 @@ async fn a_failure_in_the_future_is_resolved_by_the_next_success() {
     tick("msg_2").to(&app).await;
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
 }
+
+/// An hour is taken back from the clock: what was dated before it lies ahead.
+async fn set_the_clock_back(app: &App) {
+    app.execute(
+        "update job_runs
+            set started_at = started_at + interval '1 hour',
+                finished_at = finished_at + interval '1 hour';
+         update delivery_failures
+            set failed_at = failed_at + interval '1 hour',
+                received_at = received_at + interval '1 hour'",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_success_dated_in_the_future_hides_no_failure() {
+    let app = App::new().await;
+    tick("msg_1").to(&app).await;
+    set_the_clock_back(&app).await;
+    break_the_job(&app).await;
+    tick("msg_2").to(&app).await;
+
+    assert_eq!(noted(&app, &callback("msg_2")).await, "opened");
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
+}
+
+#[tokio::test]
+async fn a_failure_dated_in_the_future_is_over_with_the_next_success() {
+    let app = App::new().await;
+    break_the_job(&app).await;
+    tick("msg_1").to(&app).await;
+    noted(&app, &callback("msg_1")).await;
+    set_the_clock_back(&app).await;
+    fix_the_job(&app).await;
+
+    tick("msg_2").to(&app).await;
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}

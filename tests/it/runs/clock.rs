@@ -119,3 +119,30 @@ async fn a_delivery_dated_in_the_future_hides_no_silent_scheduler() {
         (&json!("overdue"), &Value::Null)
     );
 }
+
+#[tokio::test]
+async fn a_run_that_began_in_the_future_took_no_negative_time() {
+    let app = App::new().await;
+    let tick = Delivery::of(JOB).message("msg_1");
+    tick.to(&app).await;
+    app.execute("update job_runs set started_at = finished_at + interval '1 hour'")
+        .await;
+
+    let reply = tick.to(&app).await;
+
+    assert_eq!(reply.outcome(), (200, "replayed"), "{reply:?}");
+    assert_eq!(reply.body["duration_ms"], 0);
+}
+
+#[tokio::test]
+async fn a_success_dated_in_the_future_is_the_latest_only_until_the_next() {
+    let app = App::new().await;
+    app.deliver(JOB).await;
+    app.execute("update job_run_totals set last_finished_at = now() + interval '1 hour'")
+        .await;
+
+    app.deliver(JOB).await;
+
+    let ahead = "select count(*) from job_run_totals where last_finished_at > now()";
+    assert_eq!(app.count(ahead).await, 0);
+}
