@@ -169,7 +169,7 @@ impl IntentState {
         }
     }
 
-    /// A session without an intent: nobody has begun to pay through it.
+    /// A session without an intent: no customer has begun to pay through it.
     fn of_session(session: &Session, by_us: bool) -> Self {
         let status = session.status.as_deref().unwrap_or_default();
         match (status, session.payment_status.as_deref()) {

@@ -116,7 +116,7 @@ async fn what_the_weekly_clean_up_writes_about_an_intent_is_heard_of_too() {
     let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
     app.deliver(JOB).await;
     app.stripe.set_status(&intent, OPEN);
-    // The intent is a week old, and nobody has asked for an hour.
+    // The intent is a week old, and was not asked about for an hour.
     app.execute(
         "update payment_intents
             set created_at = now() - interval '8 days', last_synced_at = now() - interval '2 hours'",
