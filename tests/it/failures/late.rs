@@ -94,14 +94,15 @@ async fn a_callback_waits_for_a_success_that_is_being_settled() {
         .unwrap();
     sqlx::query(
         "insert into job_runs (id, job, trigger, status, started_at, finished_at, schedule_id)
-         values (gen_random_uuid(), $1, 'qstash', 'succeeded', now() + interval '1 hour', now(), $2)",
+         values (gen_random_uuid(), $1, 'qstash', 'succeeded', now(), now(), $2)",
     )
     .bind(JOB)
     .bind(SCHEDULE)
     .execute(&mut *settling)
     .await
     .unwrap();
-    let failed = callback("msg_1");
+    let before = json!({ "createdAt": ms(-60), "notBefore": ms(-60) });
+    let failed = with(callback("msg_1"), &before);
     let telling = noted(&app, &failed);
     let settled = async {
         // Until the callback waits for the lock.
