@@ -124,7 +124,9 @@ impl Run {
                         order by id
                    ) as "children!",
                    started_at, finished_at,
-                   trunc(extract(epoch from finished_at - started_at) * 1000)::bigint as duration_ms,
+                   -- Not below zero, where the clock was set back meanwhile.
+                   trunc(extract(epoch from finished_at - least(started_at, finished_at)) * 1000)::bigint
+                       as duration_ms,
                    results, error,
                    place is not null and place is distinct from (
                        select p.place

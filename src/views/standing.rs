@@ -108,8 +108,7 @@ async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
         "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
            from job_pauses
-          where until is null
-             or until > clock_timestamp()"
+          where pause_holds(until, resumed)"
     )
     .fetch_all(db)
     .await?;

@@ -138,7 +138,7 @@ pub const INTENT_MISSING: Kind = Kind::new(
     "Stripe does not know a payment intent that is open here",
     &[
         "Check that STRIPE_SECRET_KEY belongs to the account and mode the intent was made in.",
-        "If it did not, nothing is to be done: it is asked about again after a week. To have it asked about at the next run, set last_synced_at to null.",
+        "If it did not, nothing is to be done: it is asked about again after a week. To have it asked about at the next run, set its last_synced_at in payment_intents to null.",
         "If it does, no customer can pay through this intent: dismiss the alert.",
     ],
 );
