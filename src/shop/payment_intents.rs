@@ -26,7 +26,7 @@ mod sync;
 pub mod verdict;
 
 pub use breaker::{Breaker, Health};
-pub use fetch::{End, end, fetch};
+pub use fetch::{End, end, fetch, look};
 pub use sync::{Synced, sync};
 
 /// An intent as our table had it when it was read. A Checkout session that has

@@ -123,8 +123,7 @@ async fn shards_in_two_processes_do_all_the_work_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_continuation_of_a_shard_keeps_its_shard() {
-    let connected =
-        Connected::with(&[("RUN_BUDGET_SECONDS", "1"), ("STRIPE_MAX_RPS", "100")]).await;
+    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", "2"), ("STRIPE_MAX_RPS", "60")]).await;
     let app = &connected.app;
     app.stale_orders(160, 3).await;
     app.open_intents_for_all().await;

@@ -37,7 +37,8 @@ async fn settle(ctx: &JobContext, row: StaleRow, breaker: &Breaker) -> Option<In
         return Some(report);
     }
     let before = report.clone();
-    let last_look = || rows::may_still_end(ctx, &before).boxed();
+    let look = || rows::may_still_end(ctx, &before);
+    let last_look = || payment_intents::look(look).boxed();
     match payment_intents::end(ctx, &mut report, breaker, &last_look).await {
         End::Tried | End::Withdrawn => Some(report),
         End::NoTime => None,

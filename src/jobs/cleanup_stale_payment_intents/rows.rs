@@ -30,21 +30,18 @@ const MISSING: TimeDelta = TimeDelta::hours(156);
 
 /// The last look before an intent is ended: whether it still may be, and is as
 /// it was read.
-pub(super) async fn may_still_end(ctx: &JobContext, report: &IntentReport) -> bool {
-    let look = async {
-        let mut tx = ctx.reading().await?;
-        stale(Unprepared(&mut tx), ctx, None, Some(&[report.intent.id]), 1)
-            .await
-            .map_err(context("look at a stale intent again"))
-    };
-    let rows = look.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "Failed to look at an intent before its cancel; it stays");
-        Vec::new()
-    });
-    rows.into_iter().any(|row| {
+pub(super) async fn may_still_end(
+    ctx: &JobContext,
+    report: &IntentReport,
+) -> Result<bool, JobError> {
+    let mut tx = ctx.reading().await?;
+    let rows = stale(Unprepared(&mut tx), ctx, None, Some(&[report.intent.id]), 1)
+        .await
+        .map_err(context("look at a stale intent again"))?;
+    Ok(rows.into_iter().any(|row| {
         let may_end = may_end_stale(&report.state, row.order_has_ended);
         may_end && row.intent().is_as(&report.intent)
-    })
+    }))
 }
 
 /// Writes what Stripe answered, all in the one transaction of `batch`, and adds

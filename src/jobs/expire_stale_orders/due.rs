@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::verdict::DueOrder;
 use crate::database::Unprepared;
-use crate::engine::{JobContext, context};
+use crate::engine::{JobContext, JobError, context};
 use crate::shop::payment_intents::LocalIntent;
 use crate::shop::sweep::Key;
 
@@ -58,17 +58,15 @@ impl DueRow {
 
 /// The last look before an intent is ended: whether its order is still unpaid
 /// and due, and the intent still this order's and as it was read.
-pub(super) async fn may_still_end(ctx: &JobContext, order: Uuid, intent: &LocalIntent) -> bool {
-    let look = async {
-        let mut tx = ctx.reading().await?;
-        is_as_read(Unprepared(&mut tx), ctx, order, intent)
-            .await
-            .map_err(context("look at an intent again"))
-    };
-    look.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "Failed to look at an intent before its cancel; it stays");
-        false
-    })
+pub(super) async fn may_still_end(
+    ctx: &JobContext,
+    order: Uuid,
+    intent: &LocalIntent,
+) -> Result<bool, JobError> {
+    let mut tx = ctx.reading().await?;
+    is_as_read(Unprepared(&mut tx), ctx, order, intent)
+        .await
+        .map_err(context("look at an intent again"))
 }
 
 async fn is_as_read(

@@ -38,19 +38,26 @@ pub(super) async fn judge(
             for report in &mut inquiry.reports {
                 report.distrust(health);
             }
-            Judged::new(inquiry)
+            let Inquiry {
+                order,
+                reports,
+                is_whole,
+                was_cut,
+                ..
+            } = inquiry;
+            Judged::new(&order, reports, is_whole, was_cut)
         })
         .collect()
 }
 
 /// What was learnt of one order.
-pub(super) struct Inquiry {
-    pub(super) order: DueOrder,
-    pub(super) reports: Vec<IntentReport>,
+struct Inquiry {
+    order: DueOrder,
+    reports: Vec<IntentReport>,
     /// Whether the reports are about every intent of the order.
-    pub(super) is_whole: bool,
+    is_whole: bool,
     /// Whether there was no time for all of it.
-    pub(super) was_cut: bool,
+    was_cut: bool,
     /// Whether a run may not have the time or the calls to read and end all of them.
     is_large: bool,
     calls: usize,
@@ -119,7 +126,8 @@ impl Inquiry {
             }
             if report.state.is_open() {
                 let intent = report.intent.clone();
-                let last_look = || due::may_still_end(ctx, order, &intent).boxed();
+                let look = || due::may_still_end(ctx, order, &intent);
+                let last_look = || payment_intents::look(look).boxed();
                 match payment_intents::end(ctx, report, breaker, &last_look).await {
                     End::Tried => self.calls += 1,
                     End::Withdrawn => return,

@@ -4,7 +4,6 @@
 
 use uuid::Uuid;
 
-use super::fetch::Inquiry;
 use crate::database::Fault;
 use crate::engine::JobError;
 use crate::shop::payment_intents::verdict::{self, Outcome};
@@ -35,26 +34,32 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    /// The verdict over an order: its most binding intent decides.
-    pub(super) fn new(inquiry: Inquiry) -> Self {
-        let found = || inquiry.reports.iter().map(|report| &report.state);
-        let outcome = verdict::outcome(found(), inquiry.is_whole);
+    /// The verdict over an order: its most binding intent decides. `is_whole`
+    /// says that the reports are about every intent of the order.
+    pub(super) fn new(
+        order: &DueOrder,
+        reports: Vec<IntentReport>,
+        is_whole: bool,
+        was_cut: bool,
+    ) -> Self {
+        let found = || reports.iter().map(|report| &report.state);
+        let outcome = verdict::outcome(found(), is_whole);
         let reason = found().find(|state| verdict::outcome([*state], true) == outcome);
         let error = match reason {
             Some(IntentState::Open(status) | IntentState::PartlyPaid(status)) => {
                 Some(format!("Stripe says {status}"))
             }
             Some(state) => state.error().map(str::to_owned),
-            None => (!inquiry.is_whole).then(|| "not every intent was asked about yet".to_owned()),
+            None => (!is_whole).then(|| "not every intent was asked about yet".to_owned()),
         };
         Self {
-            order_id: inquiry.order.id,
-            attempts: inquiry.order.attempts,
+            order_id: order.id,
+            attempts: order.attempts,
             outcome,
-            reports: inquiry.reports,
+            reports,
             error,
             is_stuck: false,
-            was_cut: inquiry.was_cut,
+            was_cut,
         }
     }
 

@@ -3,10 +3,19 @@
 //! No lock and no transaction is held here. An answer that comes too late is
 //! none, so that what was said before is not lost with it.
 
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use tokio::time::timeout;
+
 use super::breaker::Call;
 use super::{Breaker, IntentReport, IntentState, LocalIntent, Truth, proof};
-use crate::engine::JobContext;
+use crate::database::Fault;
+use crate::engine::{JobContext, JobError};
 use crate::stripe::{Failure, Intent, LastLook, Session};
+
+/// How long a last look may take, with all its repetitions.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How an attempt to end an intent went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +94,31 @@ pub async fn end(
     };
     report.tried = true;
     End::Tried
+}
+
+/// A last look at our rows. A lost connection says nothing of them, and the pool
+/// may hold more of those: so it is taken again. Without an answer the intent
+/// stays.
+pub async fn look<F>(look: impl FnMut() -> F + Send) -> bool
+where
+    F: Future<Output = Result<bool, JobError>> + Send,
+{
+    let again = ConstantBuilder::default()
+        .with_delay(Duration::from_millis(20))
+        .with_max_times(6);
+    let looked = look
+        .retry(again)
+        .when(|error| error.fault() == Fault::Unreachable);
+    let error = match timeout(LOOK, looked).await {
+        Ok(Ok(may_end)) => return may_end,
+        Ok(Err(error)) => error.to_string(),
+        Err(late) => late.to_string(),
+    };
+    tracing::warn!(
+        error,
+        "Failed to look at an intent before its cancel; it stays"
+    );
+    false
 }
 
 /// What has become of an intent that was `before` when its cancel, which may

@@ -24,7 +24,7 @@ pub struct Synced {
     pub old_status: String,
     /// Its status now.
     pub status: String,
-    /// Whether this very write changed it, or had to cancel what was canceled here.
+    /// Whether this very write changed it, or is the first about a cancel of ours.
     pub has_turned: bool,
     /// Whether it was final, not by our own sync, and Stripe contradicts it.
     pub was_corrected: bool,
