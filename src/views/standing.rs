@@ -106,10 +106,11 @@ async fn latest(db: Unprepared<'_>, jobs: &[String]) -> Result<Vec<Latest>> {
 
 async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
-        "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
+        r#"select job, reason, paused_by, within_calendar(paused_at) as "paused_at!",
+                within_calendar(nullif(until, 'infinity')) as until
            from job_pauses
           where until is null
-             or until > clock_timestamp()"
+             or until > clock_timestamp()"#
     )
     .fetch_all(db)
     .await?;
