@@ -3,8 +3,10 @@
 //! Promises that a [`ForeignText`] has at most [`LONGEST`] characters, none of
 //! them invisible, and no secret that this process knows: whatever of such words
 //! is stored, logged or sent on is one, and there is no other way to make one.
-//! Which secrets there are is said by [`hide`]. How much of an answer is read at
-//! all is [`crate::outbound`]'s business.
+//! Which secrets there are is said by [`hide`], once for the process: words are
+//! made where they are read, also by serde, and no caller can forget to hand the
+//! secrets down. How much of an answer is read at all is [`crate::outbound`]'s
+//! business.
 
 use std::fmt;
 

@@ -167,7 +167,8 @@ impl IntentState {
                 }
             }
             unknown => Self::Refused(ForeignText::new(&format!(
-                "Stripe says {unknown:?}, a status we do not know"
+                "Stripe says {:?}, a status we do not know",
+                ForeignText::new(unknown).as_str()
             ))),
         }
     }
@@ -185,7 +186,8 @@ impl IntentState {
             ("complete", Some("paid" | "no_payment_required")) => Self::Succeeded,
             ("complete", _) => Self::Processing,
             _ => Self::Refused(ForeignText::new(&format!(
-                "Stripe says {status:?}, a status of a session that we do not know"
+                "Stripe says {:?}, a status of a session that we do not know",
+                ForeignText::new(status).as_str()
             ))),
         }
     }

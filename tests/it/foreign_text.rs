@@ -2,29 +2,24 @@
 //! whatever is in it, what we keep, log and answer is short, visible and holds
 //! no secret of ours.
 
-use std::io::Write;
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jarvis_cron::foreign_text::ForeignText;
-use parking_lot::Mutex;
 use rstest::rstest;
-use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use serde_json::json;
 
-use crate::app::{
-    App, CRON_SECRET, CURRENT_KEY, Delivery, OPERATOR_SECRET, PUBLIC_URL, Reply, now,
-};
+use crate::app::{App, Delivery, OPERATOR_SECRET, PUBLIC_URL, Reply, now};
 
+mod found;
 mod hostile;
 mod requests;
 
+use found::{Log, assert_harmless, collect, texts_of_rows};
 use hostile::{Hostile, Says};
 
 /// Stands in every hostile text, so that what is left of it can be found.
 const MARK: &str = "Quoting";
-/// The key of the service that is asked.
+/// A key of ours that it quotes.
 const KEY: &str = "sk_live_OurOwnKeyThatAnotherQuotes4711";
 
 /// Whom the service asks.
@@ -49,7 +44,8 @@ impl Service {
             Self::Resend => {
                 let app = App::with(&[
                     ("RESEND_API_BASE", url),
-                    ("RESEND_API_KEY", KEY),
+                    ("RESEND_API_KEY", &format!("re_{KEY}")),
+                    ("STRIPE_SECRET_KEY", KEY),
                     ("REPORT_FROM", "JARVIS <reports@gym.test>"),
                 ])
                 .await;
@@ -96,96 +92,6 @@ fn nasty(more: usize) -> String {
     )
 }
 
-/// Every text in every row of the database.
-async fn texts_of_rows(app: &App) -> Vec<String> {
-    let tables = app
-        .rows("select tablename from pg_tables where schemaname = 'public'")
-        .await;
-    let mut texts = Vec::new();
-    for table in tables.as_array().unwrap() {
-        let table = table["tablename"].as_str().unwrap();
-        collect(
-            &app.rows(&format!("select * from {table}")).await,
-            &mut texts,
-        );
-    }
-    texts
-}
-
-fn collect(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => texts.push(text.clone()),
-        Value::Array(values) => values.iter().for_each(|value| collect(value, texts)),
-        Value::Object(fields) => fields.values().for_each(|value| collect(value, texts)),
-        _ => {}
-    }
-}
-
-/// What is logged in this thread while it lives.
-struct Log(
-    Arc<Mutex<Vec<u8>>>,
-    #[expect(dead_code, reason = "ends with it")] DefaultGuard,
-);
-
-impl Log {
-    fn begin() -> Self {
-        let written = Arc::<Mutex<Vec<u8>>>::default();
-        let writer = Arc::clone(&written);
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_writer(move || Writer(Arc::clone(&writer)))
-            .finish();
-        Self(written, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn texts(&self) -> Vec<String> {
-        let mut texts = Vec::new();
-        for line in String::from_utf8_lossy(&self.0.lock()).lines() {
-            collect(&serde_json::from_str(line).unwrap(), &mut texts);
-        }
-        texts
-    }
-}
-
-struct Writer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Writer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// No text holds a secret or what a reader does not see, and what is left of
-/// the hostile ones is short; answers how many those are.
-fn assert_harmless(texts: &[String]) -> usize {
-    for text in texts {
-        for secret in [
-            &KEY[..12],
-            CRON_SECRET,
-            OPERATOR_SECRET,
-            CURRENT_KEY,
-            "abcdefghijkl",
-        ] {
-            assert!(!text.contains(secret), "{secret} in {text:.600}");
-        }
-        let is_seen = |c: char| !c.is_control() && !('\u{200b}'..='\u{206f}').contains(&c);
-        assert!(text.chars().all(is_seen), "{text:.600?}");
-    }
-    let hostile: Vec<_> = texts.iter().filter(|text| text.contains(MARK)).collect();
-    for text in &hostile {
-        // In a log all results of a run are one text.
-        let is_a_document = text.starts_with('{');
-        assert!(is_a_document || text.chars().count() <= 300, "{text}");
-        assert!(text.chars().count() <= 4_000, "{text:.600}");
-    }
-    hostile.len()
-}
-
 #[rstest]
 #[tokio::test]
 async fn what_a_service_says_is_cut_cleared_and_redacted_wherever_it_goes(
@@ -201,7 +107,7 @@ async fn what_a_service_says_is_cut_cleared_and_redacted_wherever_it_goes(
     assert!(server.calls() > 0);
     let mut answers = Vec::new();
     collect(&reply.body, &mut answers);
-    assert!(assert_harmless(&answers) > 0, "{reply:?}");
+    assert_harmless(&answers);
     let rows = texts_of_rows(&app).await;
     assert!(assert_harmless(&rows) > 1, "{rows:#?}");
     assert!(assert_harmless(&log.texts()) > 0, "{:?}", log.texts());
@@ -218,7 +124,8 @@ async fn an_answer_over_a_megabyte_is_no_answer(
 
     let reply = service.ask(&app).await;
 
-    assert!(reply.text.contains("1024 KiB"), "{reply:?}");
+    let rows = texts_of_rows(&app).await;
+    assert!(rows.iter().any(|it| it.contains("1024 KiB")), "{reply:?}");
     // What a few tries may have in flight, and far from all of it.
     assert!(server.sent() < 60 << 20, "{} bytes", server.sent());
 }
@@ -230,8 +137,9 @@ async fn a_message_of_five_megabytes_is_no_answer_either() {
 
     let reply = Service::Stripe.ask(&app).await;
 
-    assert!(reply.text.contains("1024 KiB"), "{reply:?}");
-    assert_eq!(assert_harmless(&texts_of_rows(&app).await), 0);
+    let rows = texts_of_rows(&app).await;
+    assert!(rows.iter().any(|it| it.contains("1024 KiB")), "{reply:?}");
+    assert_eq!(assert_harmless(&rows), 0);
 }
 
 #[tokio::test]

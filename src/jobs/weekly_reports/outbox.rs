@@ -219,7 +219,7 @@ async fn record(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) ->
             "report_id": delivery.report_id,
             "recipient": delivery.recipient,
             "message_id": answer.as_ref().ok(),
-            "error": answer.as_ref().err().map(ToString::to_string),
+            "error": answer.as_ref().err().map(|error| ForeignText::new(&error.to_string())),
             "was_unsure": delivery.was_unsure,
             "is_unsure": failed(DeliveryError::is_unsure),
             "is_refusal": failed(DeliveryError::is_refusal),
