@@ -19,7 +19,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("waiting for the database");
     let tell = |step: Step<'_>| match step {
         Step::Apply(it) => {
-            waiting.set_message(format!("applying {} {}", it.version, it.description))
+            waiting.set_message(format!("applying {} {}", it.version, it.description));
         }
         Step::TryAgain(it, tries) => waiting.suspend(|| {
             eprintln!(

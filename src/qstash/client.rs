@@ -114,7 +114,7 @@ impl Client {
         let answers: Vec<Value> = answer::read(answer)?;
         if answers.len() != messages.len() {
             let (got, sent) = (answers.len(), messages.len());
-            return Err(answer::unclear(format_args!(
+            return Err(answer::unclear(&format_args!(
                 "{got} answers to {sent} messages"
             )));
         }

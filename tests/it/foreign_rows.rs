@@ -89,7 +89,7 @@ async fn filled() -> App {
     app.execute(include_str!("fixtures/every_table.sql")).await;
     for n in 1..=40 {
         app.stripe
-            .add(Intent::new(&format!("pi_O-{n}"), "requires_action"));
+            .add(Intent::new(format!("pi_O-{n}"), "requires_action"));
     }
     let then = (now() - TimeDelta::days(14)).format("%Y-%m-%dT%H:%M:%SZ");
     let reply = app
@@ -141,7 +141,7 @@ async fn spoil(app: &App, table: &str, columns: &[String], values: &[&str]) {
         if let Err(error) = done {
             let is_unique = error
                 .as_database_error()
-                .is_some_and(|it| it.is_unique_violation());
+                .is_some_and(sqlx::error::DatabaseError::is_unique_violation);
             assert!(is_unique, "{table}.{column} {error}");
         }
     }

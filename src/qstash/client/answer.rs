@@ -74,7 +74,7 @@ pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Resul
         .await
         .map_err(|error| match error {
             BodyError::Broken(error) => describe(&error),
-            BodyError::TooLong => unclear(error),
+            error @ BodyError::TooLong => unclear(&error),
         })?;
     if !(200..300).contains(&status) {
         return Err(failure(status, &body));
@@ -83,12 +83,12 @@ pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Resul
         return Ok(Value::Null);
     }
     serde_json::from_str(&body)
-        .map_err(|_| unclear(format_args!("a {status} whose body is not JSON")))
+        .map_err(|_| unclear(&format_args!("a {status} whose body is not JSON")))
 }
 
 /// Reads what a call answers with.
 pub(super) fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(unclear)
+    serde_json::from_value(answer).map_err(|error| unclear(&error))
 }
 
 /// Reads one entry of a batch's answer.
@@ -103,7 +103,7 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
 }
 
 /// An answer that says nothing, and why.
-pub(super) fn unclear(why: impl ToString) -> Failure {
+pub(super) fn unclear(why: &dyn ToString) -> Failure {
     Failure::Unclear(ForeignText::new(&why.to_string()))
 }
 
@@ -119,7 +119,7 @@ fn failure(status: u16, body: &str) -> Failure {
         404 if message.contains("region") => Failure::WrongRegion(message),
         404 => Failure::NotFound(message),
         429 => Failure::Limited(message),
-        500.. => unclear(format_args!("{status}: {message}")),
+        500.. => unclear(&format_args!("{status}: {message}")),
         _ => Failure::Refused { status, message },
     }
 }
