@@ -34,14 +34,14 @@ language sql
 stable
 parallel safe
 return (
-    select md5(concat_ws(
+    select hashtextextended(concat_ws(
         ' ', o.status, extract(epoch from o.expires_at), extract(epoch from o.updated_at),
         string_agg(
             concat_ws(' ', p.id, p.status, extract(epoch from p.updated_at), p.stripe_payment_intent_id,
                 p.checkout_session_id),
             ',' order by p.id
         )
-    ))
+    ), 0)::text
     from orders as o
     left join payment_intents as p on p.order_id = o.id
     where o.id = of_order

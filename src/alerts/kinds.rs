@@ -169,9 +169,9 @@ pub const CLOCK_MOVED: Kind = Kind::new(
     "warning",
     "The database's clock was set back: {} had a lease from the future",
     &[
-        "Synchronise the clock of the database's machine by NTP, and find out what set it back.",
         "Compare the clocks: jarvis-cron doctor",
-        "Nothing waits for the clock: the next run in good order resolves this alert.",
+        "Find out what set the database's clock back, and synchronise it by NTP; the clock of a managed database is its provider's.",
+        "No run waits for the clock: the next run that finds no lease from the future resolves this alert.",
     ],
 )
 .hourly();

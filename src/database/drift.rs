@@ -16,6 +16,8 @@ pub struct Drift {
     /// Tables whose identity would give a number that is taken, as
     /// `table.column`, and the statement that moves it on.
     pub identities_behind: Vec<(String, String)>,
+    /// Tables whose identity this role may not read, named alike.
+    pub identities_unread: Vec<String>,
 }
 
 /// Asks the database.
@@ -41,45 +43,52 @@ pub async fn drift(options: PgConnectOptions) -> Result<Drift> {
     )
     .fetch_one(Unprepared(&mut tx))
     .await?;
-    Ok(Drift {
+    let mut drift = Drift {
         jobs_ahead: clock.jobs,
         runs_ahead: clock.runs,
-        identities_behind: identities_behind(&mut tx).await?,
-    })
+        ..Drift::default()
+    };
+    drift.compare_identities(&mut tx).await?;
+    Ok(drift)
 }
 
-/// A restore or a logical copy brings rows along, and not the number that an
-/// identity has come to.
-async fn identities_behind(db: &mut PgConnection) -> Result<Vec<(String, String)>> {
-    let identities = sqlx::query!(
-        r#"
-        select format('%s.%s', c.relname, a.attname) as "name!",
-               format('select coalesce(max(%I), 0)::bigint from %I.%I', a.attname, n.nspname, c.relname) as "highest!",
-               pg_sequence_last_value(s.sequence::regclass) as last,
-               format('select setval(%L, (select max(%I) from %I.%I))', s.sequence, a.attname, n.nspname, c.relname) as "fix!"
-          from pg_attribute a
-          join pg_class c on c.oid = a.attrelid
-          join pg_namespace n on n.oid = c.relnamespace
-          cross join lateral (
-              select pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname) as sequence
-          ) s
-         where n.nspname = current_schema()
-           and c.relkind = 'r'
-           and a.attidentity <> ''
-         order by 1
-        "#
-    )
-    .fetch_all(Unprepared(db))
-    .await?;
-    let mut behind = Vec::new();
-    for identity in identities {
-        // The server quoted the names in it.
-        let highest: i64 = sqlx::query_scalar(AssertSqlSafe(identity.highest))
-            .fetch_one(Unprepared(db))
-            .await?;
-        if highest > identity.last.unwrap_or_default() {
-            behind.push((identity.name, identity.fix));
+impl Drift {
+    /// A restore or a logical copy brings rows along, and not the number that an
+    /// identity has come to.
+    async fn compare_identities(&mut self, db: &mut PgConnection) -> Result<()> {
+        let identities = sqlx::query!(
+            r#"
+            select format('%s.%s', c.relname, a.attname) as "name!",
+                   has_sequence_privilege(s.sequence, 'select') as "is_readable!",
+                   format('select max(%I) >= (select last_value + is_called::int from %s) from %I.%I', a.attname, s.sequence, n.nspname, c.relname) as "is_behind!",
+                   format('select setval(%L, (select max(%I) from %I.%I))', s.sequence, a.attname, n.nspname, c.relname) as "fix!"
+              from pg_attribute a
+              join pg_class c on c.oid = a.attrelid
+              join pg_namespace n on n.oid = c.relnamespace
+              cross join lateral (
+                  select pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname) as sequence
+              ) s
+             where n.nspname = current_schema()
+               and c.relkind = 'r'
+               and a.attidentity <> ''
+             order by 1
+            "#
+        )
+        .fetch_all(Unprepared(db))
+        .await?;
+        for identity in identities {
+            if !identity.is_readable {
+                self.identities_unread.push(identity.name);
+                continue;
+            }
+            // The server quoted the names in it; an empty table has no highest number.
+            let is_behind: Option<bool> = sqlx::query_scalar(AssertSqlSafe(identity.is_behind))
+                .fetch_one(Unprepared(db))
+                .await?;
+            if is_behind.unwrap_or_default() {
+                self.identities_behind.push((identity.name, identity.fix));
+            }
         }
+        Ok(())
     }
-    Ok(behind)
 }

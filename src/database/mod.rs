@@ -73,12 +73,13 @@ impl TxLimits {
     ));
 
     /// For the begin and the end of a run: durable before the caller
-    /// gets an answer.
+    /// gets an answer, whatever the server is set to.
     pub const CONTROL: Self = Self(Cow::Borrowed(
         "begin;
          set local lock_timeout = '4s';
          set local statement_timeout = '5s';
-         set local idle_in_transaction_session_timeout = '5s'",
+         set local idle_in_transaction_session_timeout = '5s';
+         set local synchronous_commit = on",
     ));
 
     /// For a batch. Its commit does not wait for the disk: a crash of Postgres

@@ -196,7 +196,7 @@ async fn is_paused(db: Unprepared<'_>, job: &str) -> sqlx::Result<bool> {
         select exists (
             select from job_pauses
              where job = $1
-               and (until is null or until > clock_timestamp())
+               and pause_holds(until, resumed)
         ) as "paused!"
         "#,
         job,

@@ -4,7 +4,7 @@
 //! new row with the next attempt; a settled row is never written again.
 
 use serde_json::{Value, json};
-use sqlx::Result;
+use sqlx::{PgConnection, Result};
 use uuid::Uuid;
 
 use super::lease::Part;
@@ -210,12 +210,7 @@ pub(super) async fn note_results(db: Unprepared<'_>, run_id: Uuid, results: &Val
 pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
     let Unprepared(db) = db;
     if !run.dry_run {
-        database::begin_part(db).await?;
-        let logged = log_end(Unprepared(db), job, run).await;
-        if let Some(error) = database::end_part(db, logged).await? {
-            let error = error.message();
-            tracing::error!(job = job.name, run_id = %run.id, error, "Failed to log the run in system_logs");
-        }
+        log_end(db, job, run).await?;
     }
     database::begin_part(db).await?;
     let counted = totals::count(Unprepared(db), job).await;
@@ -226,7 +221,7 @@ pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Resu
     Ok(())
 }
 
-async fn log_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
+async fn log_end(db: &mut PgConnection, job: &Job, run: &Run) -> Result<()> {
     let details = json!({
         "job": run.job,
         "status": run.status.name(),
@@ -238,16 +233,18 @@ async fn log_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Result<()> {
     log(db, job.log_type, level, run.message(), details, id).await
 }
 
-/// Writes a line in `system_logs`.
+/// Writes a line in `system_logs`. What the database refuses of it costs the
+/// line, and nothing else of the transaction.
 pub(super) async fn log(
-    db: Unprepared<'_>,
+    db: &mut PgConnection,
     log_type: &str,
     level: &str,
     message: String,
     details: Value,
     run_id: Option<Uuid>,
 ) -> Result<()> {
-    sqlx::query!(
+    database::begin_part(db).await?;
+    let line = sqlx::query!(
         r#"insert into system_logs ("timestamp", log_type, level, message, details, run_id)
            values (clock_timestamp(), $1, $2, $3, $4, $5)"#,
         log_type,
@@ -255,8 +252,11 @@ pub(super) async fn log(
         message,
         details,
         run_id,
-    )
-    .execute(db)
-    .await?;
+    );
+    let written = line.execute(Unprepared(db)).await.map(drop);
+    if let Some(error) = database::end_part(db, written).await? {
+        let error = error.message();
+        tracing::error!(log_type, ?run_id, error, "Failed to write into system_logs");
+    }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! its row in `audit_events` are one statement, so that neither is without
 //! the other, however often and however concurrently it is asked for. A pause
 //! that is over stays as a row with its end, because the ticks that fell into
-//! it are not expected.
+//! it are not expected. One that an operator ended is over by a flag, so that
+//! no clock that is set back begins it anew.
 
 use chrono::{DateTime, Utc};
 
@@ -46,7 +47,8 @@ impl Runner {
                    set reason = excluded.reason,
                        paused_by = excluded.paused_by,
                        paused_at = excluded.paused_at,
-                       until = excluded.until
+                       until = excluded.until,
+                       resumed = false
                 returning p.job, p.reason, p.paused_at, p.until
             )
             insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)
@@ -69,9 +71,10 @@ impl Runner {
         let resumed = sqlx::query!(
             "with resumed as (
                 update job_pauses
-                   set until = clock_timestamp()
+                   set until = clock_timestamp(),
+                       resumed = true
                  where job = $1
-                   and (until is null or until > clock_timestamp())
+                   and pause_holds(until, resumed)
                 returning job, reason, paused_by, paused_at, until
             )
             insert into audit_events (event_type, entity_type, entity_id, actor, payload, occurred_at)

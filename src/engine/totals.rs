@@ -41,7 +41,11 @@ pub(super) async fn count(db: Unprepared<'_>, job: &Job) -> Result<()> {
                 on conflict (job, status) do update
                set runs = t.runs + excluded.runs,
                    duration_ms = t.duration_ms + excluded.duration_ms,
-                   last_finished_at = greatest(t.last_finished_at, excluded.last_finished_at)
+                   -- One in the future was dated before the clock was set back.
+                   last_finished_at = greatest(
+                       case when t.last_finished_at <= clock_timestamp() then t.last_finished_at end,
+                       excluded.last_finished_at
+                   )
         )
         insert into job_totals as t (job, kind, total)
         select job, kind, sum((results ->> kind)::numeric)

@@ -48,8 +48,7 @@ pub(super) const JOB: Job = Job {
     ],
     run: |ctx| {
         with_json_results(ctx, |ctx, results| {
-            let sweep = CleanUp::default();
-            Box::pin(sweep::run(ctx, sweep, Breaker::default(), results))
+            Box::pin(sweep::run(ctx, CleanUp, Breaker::default(), results))
         })
     },
 };
@@ -90,10 +89,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-#[derive(Default)]
-struct CleanUp {
-    alerts: Held,
-}
+struct CleanUp;
 
 impl Sweep for CleanUp {
     type Due = StaleRow;
@@ -131,11 +127,16 @@ impl Sweep for CleanUp {
         breaker: &Breaker,
         sum: &mut Results,
     ) -> Result<(), JobError> {
-        sum.alerts_opened += health::report(batch, &self.alerts, breaker, ctx.now).await?;
+        sum.alerts_opened += health::report(batch, &Held::default(), breaker, ctx.now).await?;
         Ok(())
     }
 
-    async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
+    async fn settled_alerts(
+        &self,
+        _: &JobContext,
+        batch: &mut Batch<'_>,
+        _: &mut Results,
+    ) -> Result<Vec<Uuid>, JobError> {
         alerts::settled(batch.db()?)
             .await
             .map_err(context("look for alerts of what was settled"))
@@ -155,8 +156,7 @@ impl BatchWork for CleanUp {
         let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
             rows::apply(ctx, batch, reports, sum).await
         };
-        self.alerts.add(ctx.fence.write(results, write).await?);
-        Ok(())
+        ctx.fence.write(results, write).await
     }
 
     /// Notes at the row itself that the database refuses what Stripe answered,

@@ -17,6 +17,8 @@
 //! and alerts. When Stripe denies every call or cannot be reached, orders
 //! without intents are expired all the same, and then the run fails.
 
+use std::iter;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -144,7 +146,16 @@ impl Sweep for Expiry {
         Ok(())
     }
 
-    async fn settled_alerts(&self, batch: &mut Batch<'_>) -> Result<Vec<Uuid>, JobError> {
+    async fn settled_alerts(
+        &self,
+        ctx: &JobContext,
+        batch: &mut Batch<'_>,
+        sum: &mut Results,
+    ) -> Result<Vec<Uuid>, JobError> {
+        let paid = alerts::ended_with_money(batch.db()?)
+            .await
+            .map_err(context("look for money of orders that have ended"))?;
+        sum.alerts_opened += health::tell_of(batch, iter::empty(), &paid, ctx.now).await?;
         rows::drop_settled(batch.db()?)
             .await
             .map_err(context("delete the attempts of settled orders"))?;

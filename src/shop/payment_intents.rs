@@ -109,6 +109,17 @@ impl LocalIntent {
         let session = self.checkout_session_id.as_deref();
         self.stripe_id.as_deref().or(session).unwrap_or_default()
     }
+
+    /// Whether the row is still as it was `read`, and names the same at Stripe; the
+    /// intent of its session may have become known since.
+    #[must_use]
+    pub fn is_as(&self, read: &Self) -> bool {
+        let ids = self.stripe_id.as_ref().zip(read.stripe_id.as_ref());
+        self.status == read.status
+            && self.updated_at == read.updated_at
+            && self.checkout_session_id == read.checkout_session_id
+            && ids.is_none_or(|(now, then)| now == then)
+    }
 }
 
 impl IntentReport {
@@ -173,7 +184,7 @@ impl IntentState {
         }
     }
 
-    /// A session without an intent: nobody has begun to pay through it.
+    /// A session without an intent: no customer has begun to pay through it.
     fn of_session(session: &Session, by_us: bool) -> Self {
         let status = session.status.as_deref().unwrap_or_default();
         match (status, session.payment_status.as_deref()) {

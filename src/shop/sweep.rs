@@ -89,13 +89,15 @@ pub trait Sweep: BatchWork<Results: Clone + Serialize> {
     ) -> impl Future<Output = Result<(), JobError>> + Send;
 
     /// Deletes what the job keeps about rows that were settled since the last
-    /// run; answers their open alerts.
+    /// run; answers their open alerts, after raising what they leave behind.
     ///
     /// # Errors
     /// When the database refuses.
     fn settled_alerts(
         &self,
+        ctx: &JobContext,
         batch: &mut Batch<'_>,
+        sum: &mut Self::Results,
     ) -> impl Future<Output = Result<Vec<Uuid>, JobError>> + Send;
 }
 
@@ -161,8 +163,8 @@ async fn resolve_settled_alerts<S: Sweep>(
     sweep: &S,
     results: &mut S::Results,
 ) -> Result<(), JobError> {
-    let resolve = async |batch: &mut Batch<'_>, _: &mut S::Results| {
-        let settled = sweep.settled_alerts(batch).await?;
+    let resolve = async |batch: &mut Batch<'_>, sum: &mut S::Results| {
+        let settled = sweep.settled_alerts(ctx, batch, sum).await?;
         let resolved = alerts::resolve(batch.db()?, &settled, ctx.now).await;
         resolved.map(drop).map_err(context("resolve alerts"))
     };

@@ -61,6 +61,12 @@ impl Intent {
 }
 
 impl Session {
+    /// Whether its customer can still pay.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.status.as_deref() == Some("open")
+    }
+
     /// Its intent; a session has none until its customer pays.
     #[must_use]
     pub fn payment_intent(&self) -> Option<&str> {

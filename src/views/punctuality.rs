@@ -141,8 +141,11 @@ async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>
                  order by started_at desc
                  limit 1) as at,
                p.job is not null
-                   and coalesce(p.until > clock_timestamp(), true) as "is_paused!",
-               case when p.until <= clock_timestamp() then within_calendar(p.until) end as pause_ended_at
+                   and pause_holds(p.until, p.resumed) as "is_paused!",
+               case
+                   when not pause_holds(p.until, p.resumed)
+                   then within_calendar(least(p.until, clock_timestamp()))
+               end as pause_ended_at
           from unnest($1::text[]) with ordinality as j (job, position)
           left join job_pauses p on p.job = j.job
          order by j.position

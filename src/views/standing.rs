@@ -109,8 +109,7 @@ async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
         r#"select job, reason, paused_by, within_calendar(paused_at) as "paused_at!",
                 within_calendar(nullif(until, 'infinity')) as until
            from job_pauses
-          where until is null
-             or until > clock_timestamp()"#
+          where pause_holds(until, resumed)"#
     )
     .fetch_all(db)
     .await?;

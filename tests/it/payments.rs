@@ -55,7 +55,7 @@ impl App {
         });
     }
 
-    /// The shop's row says so; nobody asked Stripe.
+    /// The shop's row says so, without a word of Stripe's.
     pub(crate) async fn shop_writes(&self, intent: &str, status: &str) {
         sqlx::query(
             "update payment_intents set status = $2, updated_at = now()

@@ -89,7 +89,7 @@ pub const INTENT_CORRECTED: Kind = Kind::new(
 
 /// Both shop jobs: many of our rows were wrong.
 pub const INTENTS_CORRECTED: Kind = Kind {
-    title: "The final status of {} payment intents was not Stripe's",
+    title: "The final status of many payment intents was not Stripe's",
     ..INTENT_CORRECTED
 };
 
@@ -127,7 +127,7 @@ pub const STRIPE_REFUSES_ALL: Kind = Kind::new(
 
 /// cleanup-stale-payment-intents: many intents at once.
 pub const INTENTS_MISSING: Kind = Kind {
-    title: "Stripe does not know {} payment intents that are open here",
+    title: "Stripe does not know many payment intents that are open here",
     ..INTENT_MISSING
 };
 
@@ -138,7 +138,7 @@ pub const INTENT_MISSING: Kind = Kind::new(
     "Stripe does not know a payment intent that is open here",
     &[
         "Check that STRIPE_SECRET_KEY belongs to the account and mode the intent was made in.",
-        "If it did not, nothing is to be done: it is asked about again after a week. To have it asked about at the next run, set last_synced_at to null.",
+        "If it did not, nothing is to be done: it is asked about again after a week. To have it asked about at the next run, set its last_synced_at in payment_intents to null.",
         "If it does, no customer can pay through this intent: dismiss the alert.",
     ],
 );

@@ -25,12 +25,18 @@ fn clock(found: &Drift) -> Finding {
         );
     }
     let what = format!("{what}: the database's clock was set back");
-    let fix = "synchronise the clock of the database's machine by NTP; the jobs go on meanwhile";
+    let fix = "synchronise the database's clock by NTP; the jobs go on meanwhile";
     warning(CHECK, what, fix)
 }
 
 fn identities(found: &Drift) -> Vec<Finding> {
     const CHECK: &str = "identities";
+    if !found.identities_unread.is_empty() {
+        let unread = found.identities_unread.join(", ");
+        let what = format!("whether {unread} are ahead of their tables is unknown");
+        let fix = "grant select on their sequences to the role of DATABASE_URL";
+        return vec![warning(CHECK, what, fix)];
+    }
     if found.identities_behind.is_empty() {
         return vec![ok(CHECK, "each is ahead of its table")];
     }

@@ -83,8 +83,8 @@ async fn resolve_covered(db: Unprepared<'_>, call: &Call, run_id: Uuid) -> Resul
 }
 
 /// Marks the failed messages in the scope of this success, but not those that
-/// failed after it had begun. A row that another transaction holds keeps the
-/// alert open.
+/// failed after it had begun; one dated in the future failed before the clock
+/// was set back. A row that another transaction holds keeps the alert open.
 async fn mark_recovered(
     db: Unprepared<'_>,
     call: &Call,
@@ -99,7 +99,8 @@ async fn mark_recovered(
              where counts_for = $1
                and mended_at is null
                and not dry_run
-               and failed_at <= (select started_at from job_runs where id = $2)
+               and (failed_at <= (select started_at from job_runs where id = $2)
+                    or failed_at > clock_timestamp())
                and case
                    when $5::boolean then coalesce(options ? 'fan_out', false)
                    when shards = $4 then shard = $3
@@ -162,8 +163,8 @@ async fn resolve_alert(
             "failed_messages": alert.occurrences,
             "alert": "resolved",
         });
-        let (db, id) = (Unprepared(connection), Some(run_id));
-        ledger::log(db, LOG_TYPE, "info", message, details, id).await?;
+        let id = Some(run_id);
+        ledger::log(connection, LOG_TYPE, "info", message, details, id).await?;
     }
     Ok(())
 }

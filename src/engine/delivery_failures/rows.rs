@@ -19,7 +19,8 @@ pub(super) struct NewRow {
 
 /// Writes the row, and whether a run has succeeded since the last attempt. That
 /// attempt is dated by the ledger; where it has no run of the message, by
-/// QStash, but never later than now: its clock may be wrong.
+/// QStash, but never later than now: its clock may be wrong. A success dated in
+/// the future began before the clock was set back, and says nothing.
 pub(super) async fn insert(
     db: Unprepared<'_>,
     failed: &FailedMessage,
@@ -41,7 +42,7 @@ pub(super) async fn insert(
              where r.job = $2
                and r.status = 'succeeded'
                and not r.dry_run
-               and r.started_at >= (select failed_at from attempt)
+               and r.started_at between (select failed_at from attempt) and clock_timestamp()
                and coalesce(r.chain_trigger, r.trigger) = 'qstash'
                and coalesce(r.chain_schedule_id, r.schedule_id, $15) = $4
                and case
@@ -86,7 +87,7 @@ pub(super) async fn insert(
 
 /// Writes the line in `system_logs`.
 pub(super) async fn log(
-    db: Unprepared<'_>,
+    Unprepared(db): Unprepared<'_>,
     failed: &FailedMessage,
     schedule: &str,
     recorded: Recorded,

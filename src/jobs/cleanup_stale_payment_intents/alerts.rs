@@ -1,6 +1,6 @@
 //! The alerts about intents that Stripe does not know, and about money that
-//! was charged for orders that have ended: when they are raised and when they
-//! end.
+//! was charged for orders that have ended: what they are raised about, and when
+//! they end.
 
 use std::collections::HashMap;
 
@@ -8,47 +8,29 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::alerts::Alert;
-use crate::alerts::kinds::{INTENT_MISSING, ORDER_PAID_AFTER_END};
+use crate::alerts::kinds::INTENT_MISSING;
 use crate::database::Unprepared;
-use crate::engine::{Batch, JobError, context};
-use crate::shop::payment_intents::health::Matter;
 use crate::shop::payment_intents::{IntentReport, IntentState, Synced};
 
-/// What is told at the end of the run about what was just fetched and written.
-pub(super) fn at_the_end(
+/// The alerts about intents that have just turned out to be missing.
+pub(super) fn about_missing(
     reports: &[IntentReport],
     synced: &HashMap<Uuid, Synced>,
-) -> Vec<(Matter, Alert)> {
+) -> Vec<Alert> {
     let missing = reports
         .iter()
         .filter_map(|report| missing(report, synced.get(&report.intent.id)?));
-    missing
-        .map(|alert| (Matter::IntentsMissing, alert))
-        .chain(synced.values().filter_map(Synced::correction))
-        .collect()
+    missing.collect()
 }
 
-/// The alerts about money that came in for orders that have ended.
-pub(super) async fn about_money(
-    batch: &mut Batch<'_>,
-    reports: &[IntentReport],
-    synced: &HashMap<Uuid, Synced>,
-) -> Result<Vec<Alert>, JobError> {
+/// The orders for which money has come in, or a part of it.
+pub(super) fn paid_orders(reports: &[IntentReport], synced: &HashMap<Uuid, Synced>) -> Vec<Uuid> {
     let partly = reports
         .iter()
         .filter(|report| matches!(report.state, IntentState::PartlyPaid(_)))
         .filter_map(|report| synced.get(&report.intent.id)?.order_id);
-    let paid: Vec<Uuid> = synced
-        .values()
-        .filter_map(Synced::paid_order)
-        .chain(partly)
-        .collect();
-    if paid.is_empty() {
-        return Ok(Vec::new());
-    }
-    paid_after_end(batch.db()?, &paid)
-        .await
-        .map_err(context("read the orders that were paid"))
+    let paid = synced.values().filter_map(Synced::paid_order);
+    paid.chain(partly).collect()
 }
 
 /// The alert about an intent that has just turned out to be missing. It names
@@ -65,30 +47,6 @@ fn missing(report: &IntentReport, row: &Synced) -> Option<Alert> {
     });
     row.has_turned
         .then(|| INTENT_MISSING.about(&row.id.to_string(), &[], details))
-}
-
-/// The alerts about money that was charged for those of these orders that have
-/// ended unpaid, as our table has it.
-async fn paid_after_end(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<Alert>> {
-    let ended = sqlx::query!(
-        "select id, order_number, status
-           from orders
-          where id = any($1)
-            and status in ('EXPIRED', 'CANCELED')
-          order by id",
-        orders,
-    )
-    .fetch_all(db)
-    .await?;
-    let alerts = ended.into_iter().map(|order| {
-        let details = json!({ "order_number": order.order_number, "status": order.status });
-        let words = [order.order_number.as_str(), &order.status];
-        Alert {
-            order_id: Some(order.id),
-            ..ORDER_PAID_AFTER_END.about(&order.id.to_string(), &words, details)
-        }
-    });
-    Ok(alerts.collect())
 }
 
 /// The open alerts about intents that are no longer missing, and about orders

@@ -10,10 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Results, alerts};
-use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
-use crate::shop::payment_intents::health::Matter;
+use crate::shop::payment_intents::health::{self, Matter};
 use crate::shop::payment_intents::verdict::may_end_stale;
 use crate::shop::payment_intents::{self, IntentReport, IntentState, LocalIntent, Synced};
 use crate::shop::sweep::Key;
@@ -42,37 +41,34 @@ pub(super) async fn may_still_end(ctx: &JobContext, report: &IntentReport) -> bo
         tracing::warn!(%error, "Failed to look at an intent before its cancel; it stays");
         Vec::new()
     });
-    let intent = &report.intent;
-    rows.iter().any(|row| {
-        row.status == intent.status
-            && row.updated_at == intent.updated_at
-            && may_end_stale(&report.state, row.order_has_ended)
+    rows.into_iter().any(|row| {
+        let may_end = may_end_stale(&report.state, row.order_has_ended);
+        may_end && row.intent().is_as(&report.intent)
     })
 }
 
 /// Writes what Stripe answered, all in the one transaction of `batch`, and adds
-/// it to `sum`; answers what is told at the end of the run.
+/// it to `sum`.
 pub(super) async fn apply(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     reports: &[IntentReport],
     sum: &mut Results,
-) -> Result<Vec<(Matter, Alert)>, JobError> {
+) -> Result<(), JobError> {
     let all: Vec<&IntentReport> = reports.iter().collect();
     let synced = payment_intents::sync(batch.db()?, &all, ctx, ACTOR)
         .await
         .map_err(context("write what Stripe said"))?;
     let synced: HashMap<Uuid, Synced> = synced.into_iter().map(|row| (row.id, row)).collect();
-    let raised = alerts::about_money(batch, reports, &synced).await?;
-    let opened = crate::alerts::open(batch.db()?, &raised, ctx.now)
-        .await
-        .map_err(context("open alerts"))?;
-    sum.alerts_opened += opened.len();
+    let paid = alerts::paid_orders(reports, &synced);
+    sum.alerts_opened += health::tell_of(batch, synced.values(), &paid, ctx.now).await?;
+    let missing = alerts::about_missing(reports, &synced);
+    sum.alerts_opened += health::raise(batch, Matter::IntentsMissing, &missing, ctx.now).await?;
     for report in reports {
         let row = synced.get(&report.intent.id);
         count(ctx, report, row, sum);
     }
-    Ok(alerts::at_the_end(reports, &synced))
+    Ok(())
 }
 
 /// Counts an intent once. `row` is what was written: nothing, when the intent

@@ -11,7 +11,7 @@ use crate::alerts::kinds::{
 };
 use crate::database::Unprepared;
 use crate::shop::payment_intents::health::Matter;
-use crate::shop::payment_intents::verdict::Outcome;
+use crate::shop::payment_intents::verdict::{MANY_ATTEMPTS, Outcome};
 
 /// The alert about an order that concerns this order alone, if any.
 pub(super) fn at_once(order: &Judged) -> Option<Alert> {
@@ -45,6 +45,28 @@ fn about(order: &Judged, kind: &Kind) -> Alert {
     }
 }
 
+/// The orders whose payment is told of in an open alert, and that the shop has
+/// ended meanwhile: the money is still there, and the alert ends with the order.
+pub(super) async fn ended_with_money(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        select o.id as "id!"
+          from alerts a
+          join orders o on o.id = a.order_id
+         where a.kind in ('order_paid_unsettled', 'order_partly_paid')
+           and a.status in ('open', 'acknowledged')
+           and o.status in ('EXPIRED', 'CANCELED')
+           and exists (
+               select from payment_intents p
+                where p.order_id = o.id
+                  and (p.status = 'succeeded' or p.synced_status = 'partly_paid')
+           )
+        "#
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// The open alerts of orders that the shop has settled, or of which Stripe has
 /// said something else since; those about many orders, when none is left.
 pub(super) async fn of_settled_orders(db: Unprepared<'_>) -> sqlx::Result<Vec<Uuid>> {
@@ -74,10 +96,12 @@ pub(super) async fn of_settled_orders(db: Unprepared<'_>) -> sqlx::Result<Vec<Uu
                select from order_expirations x
                 where case a.kind
                       when 'payment_intent_missing' then x.last_outcome = 'missing'
-                      else x.last_outcome in ('error', 'deferred')
+                      else x.last_outcome = 'error'
+                           or x.last_outcome = 'deferred' and x.attempts > $1
                       end
            )
-        "#
+        "#,
+        MANY_ATTEMPTS,
     )
     .fetch_all(db)
     .await

@@ -89,6 +89,8 @@ async fn is_as_read(
                       and p.id = $3
                       and p.status = $4
                       and within_calendar(p.updated_at) = $5
+                      and (p.stripe_payment_intent_id = $6) is not false
+                      and p.checkout_session_id is not distinct from $7
                ) as "is_as_read!"
         "#,
         order,
@@ -96,6 +98,8 @@ async fn is_as_read(
         intent.id,
         intent.status,
         intent.updated_at,
+        intent.stripe_id,
+        intent.checkout_session_id,
     )
     .fetch_one(db)
     .await
@@ -103,7 +107,8 @@ async fn is_as_read(
 
 /// Due orders after `after`, oldest first, of this run's shard, with those of
 /// their intents that our own sync has not found canceled. An order that has
-/// changed, or whose intents have, does not wait for its next attempt.
+/// changed, or whose intents have, does not wait for its next attempt; nor does one
+/// that was postponed by a clock that has been set back since.
 pub(super) async fn read(
     db: Unprepared<'_>,
     ctx: &JobContext,
@@ -135,7 +140,9 @@ pub(super) async fn read(
                      select from order_expirations x
                       where x.order_id = o.id
                         and x.next_attempt_at > $1
-                        and x.seen = order_seen(o.id)
+                        and x.updated_at <= $1
+                        -- No key of a hash: else it is computed for every order that is due.
+                        and coalesce(x.seen = order_seen(o.id), false)
                  )
                order by o.expires_at, o.id
                limit $4

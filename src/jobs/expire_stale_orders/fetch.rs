@@ -15,6 +15,8 @@ use crate::shop::payment_intents::{self, AT_ONCE, Breaker, End, IntentReport};
 
 /// So many calls are made about one order in a run.
 const MOST_CALLS: usize = 100;
+/// So many intents are read anew in each run: there is time for them at any rate.
+const FEW: usize = 4;
 
 /// The verdict on each order. Orders that Stripe could not be asked about any
 /// more, because the budget was spent or the breaker tripped, are left out.
@@ -49,7 +51,7 @@ pub(super) struct Inquiry {
     pub(super) is_whole: bool,
     /// Whether there was no time for all of it.
     pub(super) was_cut: bool,
-    /// Whether a run may not have calls enough to read and end all of them.
+    /// Whether a run may not have the time or the calls to read and end all of them.
     is_large: bool,
     calls: usize,
 }
@@ -58,7 +60,7 @@ pub(super) struct Inquiry {
 /// `None` when there was no time, and nothing is gained.
 async fn fetch_order(ctx: &JobContext, order: DueOrder, breaker: &Breaker) -> Option<Inquiry> {
     let mut inquiry = Inquiry {
-        is_large: 2 * order.intents.len() > MOST_CALLS,
+        is_large: order.intents.len() > FEW,
         reports: Vec::with_capacity(order.intents.len()),
         order,
         is_whole: true,

@@ -16,7 +16,7 @@ use crate::alerts::Alert;
 use crate::database::Unprepared;
 use crate::engine::results;
 use crate::engine::{Batch, JobContext, JobError, context};
-use crate::shop::payment_intents::health::Matter;
+use crate::shop::payment_intents::health::{self, Matter};
 use crate::shop::payment_intents::verdict::Outcome;
 use crate::shop::payment_intents::{self, IntentReport, Synced};
 use crate::shop::stock::release_reserved_stock;
@@ -37,7 +37,8 @@ pub(super) async fn apply(
     let synced = payment_intents::sync(batch.db()?, &reports, ctx, ACTOR)
         .await
         .map_err(context("write what Stripe said"))?;
-    let mut at_the_end: Vec<_> = synced.iter().filter_map(Synced::correction).collect();
+    let paid: Vec<Uuid> = synced.iter().filter_map(Synced::paid_order).collect();
+    sum.alerts_opened += health::tell_of(batch, synced.iter(), &paid, ctx.now).await?;
     let canceled = synced
         .into_iter()
         .filter(|row| row.has_turned && row.status == "canceled");
@@ -54,7 +55,7 @@ pub(super) async fn apply(
         })
         .collect();
     keep_orders(ctx, batch, &keep, sum).await?;
-    at_the_end.extend(keep.iter().filter_map(alerts::at_the_end));
+    let at_the_end = keep.iter().filter_map(alerts::at_the_end).collect();
     if unpaid.len() < ids.len() {
         let held = still_due(batch.db()?, &ids, &unpaid, ctx.now)
             .await

@@ -1,6 +1,6 @@
 -- Marks the next deliveries as begun. Those with the fewest attempts come first, so that a mail that is refused every
--- time delays no other. A mail is tried once per run, and again within an hour only when it was not refused. Skipped are
--- deliveries that have been unsure for longer than the mail service remembers the key ($2), reports that are too old to
+-- time delays no other. A mail is tried once per run, and again within an hour only when it was not refused; a try dated
+-- in the future was made before the clock was set back, and keeps no mail waiting. Skipped are deliveries that have been unsure for longer than the mail service remembers the key ($2), reports that are too old to
 -- be mailed ($3), and rows that another transaction holds.
 with next as (
     select
@@ -26,7 +26,8 @@ with next as (
         and (open.unsure_since is null or open.unsure_since > $2)
         and ($4::uuid is null or open.gym_id = $4)
         and coalesce(
-            open.attempted_at < $1::timestamptz - case when open.refusals > 0 then interval '1 hour' else '0' end,
+            open.attempted_at not between
+                $1::timestamptz - case when open.refusals > 0 then interval '1 hour' else '0' end and $1,
             true
         )
     order by open.attempts, open.report_id, open.recipient
@@ -42,7 +43,7 @@ set
         when next.was_unsure then coalesce(delivery.mail_key, next.mail_key)
         else next.mail_key
     end,
-    unsure_since = coalesce(delivery.unsure_since, $1)
+    unsure_since = least(delivery.unsure_since, $1)
 from next
 where delivery.report_id = next.report_id
     and delivery.recipient = next.recipient

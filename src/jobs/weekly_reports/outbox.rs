@@ -190,7 +190,8 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
             select
                 report_id,
                 coalesce(
-                    attempted_at < $1::timestamptz - case when refusals > 0 then interval '1 hour' else '0' end,
+                    attempted_at not between
+                        $1::timestamptz - case when refusals > 0 then interval '1 hour' else '0' end and $1,
                     true
                 ) as is_ready
             from open_deliveries

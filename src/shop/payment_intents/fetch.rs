@@ -7,7 +7,7 @@ use super::breaker::Call;
 use super::{Breaker, IntentReport, IntentState, LocalIntent, Truth, proof};
 use crate::engine::JobContext;
 use crate::foreign_text::ForeignText;
-use crate::stripe::{Failure, Intent, LastLook};
+use crate::stripe::{Failure, Intent, LastLook, Session};
 
 /// How an attempt to end an intent went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub async fn fetch(
     mut intent: LocalIntent,
     breaker: &Breaker,
 ) -> Option<IntentReport> {
-    let answer = ask(ctx, &intent, breaker).await;
+    let session = intent.checkout_session_id.as_deref();
+    let answer = ask(ctx, &intent, session, breaker).await;
     if let Err(Failure::NoTime) = answer {
         return None;
     }
@@ -69,13 +70,16 @@ pub async fn end(
             IntentState::read(Err(failure), false)
         }
         unclear => {
-            let truth = match &unclear {
-                Err(Failure::Refused {
-                    intent: Some(truth),
-                    ..
-                }) => Ok(Truth::Intent((**truth).clone())),
-                // A refusal without the truth, or an unknown outcome.
-                _ => ask(ctx, &report.intent, breaker).await,
+            let truth = if let Err(Failure::Refused {
+                intent: Some(truth),
+                ..
+            }) = &unclear
+            {
+                Ok(Truth::Intent((**truth).clone()))
+            } else {
+                // A refusal without the truth, or an unknown outcome; or the session has ended.
+                let session = session.filter(|_| unclear.is_err());
+                ask(ctx, &report.intent, session, breaker).await
             };
             outcome(&report.state, truth, unclear.err())
         }
@@ -144,24 +148,52 @@ async fn cancel(
     counted(ctx, breaker, Call::Write, call).await
 }
 
-/// What Stripe says of an intent. A row that names only a session is asked
-/// about by it, and by the intent it may have by now.
-async fn ask(ctx: &JobContext, intent: &LocalIntent, breaker: &Breaker) -> Result<Truth, Failure> {
-    if let Some(id) = &intent.stripe_id {
-        return retrieve(ctx, id, breaker).await.map(Truth::Intent);
+/// What Stripe says of an intent. While its session is open, or has got another
+/// intent, a customer can pay although the intent is canceled.
+async fn ask(
+    ctx: &JobContext,
+    intent: &LocalIntent,
+    session: Option<&str>,
+    breaker: &Breaker,
+) -> Result<Truth, Failure> {
+    let Some(id) = &intent.stripe_id else {
+        return ask_session(ctx, intent.name(), breaker).await;
+    };
+    let intent = retrieve(ctx, id, breaker).await?;
+    let Some(session) = session.filter(|_| intent.status == "canceled") else {
+        return Ok(Truth::Intent(intent));
+    };
+    match retrieve_session(ctx, session, breaker).await {
+        Ok(session) if session.is_open() || session.payment_intent().is_some_and(|it| it != id) => {
+            Ok(Truth::Session(session))
+        }
+        Ok(_) | Err(Failure::Missing(_)) => Ok(Truth::Intent(intent)),
+        Err(failure) => Err(failure),
     }
-    let may_begin = may_begin(ctx, breaker);
-    let session = ctx.stripe.retrieve_session(intent.name(), &may_begin);
-    let session = counted(ctx, breaker, Call::Read, session).await?;
+}
+
+/// What Stripe says of a row that names only a session, and of the intent that
+/// this may have by now.
+async fn ask_session(ctx: &JobContext, id: &str, breaker: &Breaker) -> Result<Truth, Failure> {
+    let session = retrieve_session(ctx, id, breaker).await?;
     let Some(id) = session.payment_intent() else {
         return Ok(Truth::Session(session));
     };
     let intent = retrieve(ctx, id, breaker).await?;
-    // While the session is open its customer can still pay.
-    if intent.status == "canceled" && session.status.as_deref() == Some("open") {
+    if intent.status == "canceled" && session.is_open() {
         return Ok(Truth::Session(session));
     }
     Ok(Truth::Intent(intent))
+}
+
+async fn retrieve_session(
+    ctx: &JobContext,
+    id: &str,
+    breaker: &Breaker,
+) -> Result<Session, Failure> {
+    let may_begin = may_begin(ctx, breaker);
+    let call = ctx.stripe.retrieve_session(id, &may_begin);
+    counted(ctx, breaker, Call::Read, call).await
 }
 
 async fn retrieve(ctx: &JobContext, id: &str, breaker: &Breaker) -> Result<Intent, Failure> {
@@ -186,7 +218,12 @@ async fn counted<T>(
         answer
         && !breaker.is_proven()
     {
-        let prove = || proof::prove(ctx, breaker);
+        let prove = async || {
+            tokio::select! {
+                () = proof::prove(ctx, breaker) => {}
+                () = ctx.budget.grace_ends() => {}
+            }
+        };
         breaker.proof.get_or_init(prove).await;
     }
     breaker.count(kind, &answer);

@@ -2,17 +2,21 @@
 //! about what concerns so many orders or intents that it is one matter.
 //!
 //! While Stripe denies or refuses every call, nothing is told of single orders.
+//! What is seen once is raised with the rows that tell it, so that no run that
+//! dies on the way loses it: [`tell_of`], [`raise`].
 
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Synced;
 use super::breaker::{Breaker, Call, Health};
 use crate::alerts::kinds::{
-    INTENTS_CORRECTED, INTENTS_MISSING, Kind, ORDERS_INTENT_MISSING, ORDERS_STUCK, STRIPE_DENIED,
-    STRIPE_REFUSES_ALL, STRIPE_WRITES_DENIED,
+    INTENTS_CORRECTED, INTENTS_MISSING, Kind, ORDER_PAID_AFTER_END, ORDERS_INTENT_MISSING,
+    ORDERS_STUCK, STRIPE_DENIED, STRIPE_REFUSES_ALL, STRIPE_WRITES_DENIED,
 };
 use crate::alerts::{self, Alert, OpenAlert};
 use crate::database::Unprepared;
@@ -37,19 +41,12 @@ pub enum Matter {
 }
 
 impl Matter {
-    const ALL: [Self; 4] = [
-        Self::OrdersMissing,
-        Self::OrdersStuck,
-        Self::IntentsMissing,
-        Self::IntentsCorrected,
-    ];
-
     /// Whether this is no matter of its own, because of how Stripe is.
     fn is_of_stripe(self, health: Health) -> bool {
         match health {
             Health::Well | Health::Unreachable => false,
             Health::WritesDenied => self == Self::OrdersStuck,
-            Health::Denied | Health::RefusesAll => self != Self::IntentsCorrected,
+            Health::Denied | Health::RefusesAll => true,
         }
     }
 
@@ -63,7 +60,7 @@ impl Matter {
     }
 }
 
-/// The alerts of a run that are raised at its end.
+/// The alerts about orders that are raised at the end of a run.
 #[derive(Debug, Default)]
 pub struct Held(Mutex<Vec<(Matter, Alert)>>);
 
@@ -91,28 +88,15 @@ pub async fn report(
     breaker: &Breaker,
     now: DateTime<Utc>,
 ) -> Result<usize, JobError> {
-    let mut raised = of_stripe(breaker);
-    let disproved = disproved(breaker, &raised);
+    let of_stripe = of_stripe(breaker);
+    let disproved = disproved(breaker, &of_stripe);
     let held = held.take();
-    for matter in Matter::ALL {
-        let alerts: Vec<Alert> = held
-            .iter()
-            .filter(|(of, _)| *of == matter)
-            .map(|(_, alert)| alert.clone())
-            .collect();
-        if alerts.is_empty() || matter.is_of_stripe(breaker.health()) {
-            continue;
-        }
-        let (kind, subject) = matter.kind();
-        let open = alerts::open_of_kind(batch.db()?, kind)
-            .await
-            .map_err(context("look for open alerts"))?;
-        let is_told = open.iter().any(|it| it.dedup_key == kind.key(subject));
-        let is_new = |it: &&OpenAlert| alerts.iter().all(|new| new.dedup_key != it.dedup_key);
-        if is_told || alerts.len() + open.iter().filter(is_new).count() > FEW {
-            raised.push(about_many(kind, subject, &alerts));
-        } else {
-            raised.extend(alerts);
+    let mut opened = 0;
+    for matter in [Matter::OrdersMissing, Matter::OrdersStuck] {
+        if !matter.is_of_stripe(breaker.health()) {
+            let alerts = held.iter().filter(|(of, _)| *of == matter);
+            let alerts: Vec<Alert> = alerts.map(|(_, alert)| alert.clone()).collect();
+            opened += raise(batch, matter, &alerts, now).await?;
         }
     }
     let over = open_of(batch.db()?, &disproved)
@@ -121,7 +105,58 @@ pub async fn report(
     alerts::resolve(batch.db()?, &over, now)
         .await
         .map_err(context("resolve alerts about Stripe"))?;
-    let opened = alerts::open(batch.db()?, &raised, now)
+    let of_stripe = alerts::open(batch.db()?, &of_stripe, now)
+        .await
+        .map_err(context("open alerts about Stripe"))?;
+    Ok(opened + of_stripe.len())
+}
+
+/// Raises what Stripe's word shows once: that rows were wrong, and that money came in
+/// for those of the `paid` orders that have ended; answers how many alerts are new.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn tell_of(
+    batch: &mut Batch<'_>,
+    synced: impl Iterator<Item = &Synced>,
+    paid: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<usize, JobError> {
+    let corrected: Vec<Alert> = synced.filter_map(Synced::correction).collect();
+    let corrected = raise(batch, Matter::IntentsCorrected, &corrected, now).await?;
+    let ended = paid_after_end(batch.db()?, paid)
+        .await
+        .map_err(context("read the orders that were paid"))?;
+    let ended = alerts::open(batch.db()?, &ended, now)
+        .await
+        .map_err(context("open alerts"))?;
+    Ok(corrected + ended.len())
+}
+
+/// Raises alerts of one matter, one by one when they are few; answers how many are
+/// new.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn raise(
+    batch: &mut Batch<'_>,
+    matter: Matter,
+    alerts: &[Alert],
+    now: DateTime<Utc>,
+) -> Result<usize, JobError> {
+    if alerts.is_empty() {
+        return Ok(0);
+    }
+    let (kind, subject) = matter.kind();
+    let open = alerts::open_of_kind(batch.db()?, kind)
+        .await
+        .map_err(context("look for open alerts"))?;
+    let is_told = open.iter().any(|it| it.dedup_key == kind.key(subject));
+    let is_new = |it: &&OpenAlert| alerts.iter().all(|new| new.dedup_key != it.dedup_key);
+    let about_many = (is_told || alerts.len() + open.iter().filter(is_new).count() > FEW)
+        .then(|| about_many(kind, subject, alerts));
+    let raised = about_many.as_ref().map_or(alerts, slice::from_ref);
+    let opened = alerts::open(batch.db()?, raised, now)
         .await
         .map_err(context("open alerts"))?;
     Ok(opened.len())
@@ -157,6 +192,33 @@ fn about_many(kind: &Kind, subject: &str, alerts: &[Alert]) -> Alert {
     let first: Vec<&str> = ids.map(|(_, id)| id).take(MOST_NAMED).collect();
     let details = json!({ "count": alerts.len(), "first": first, "example": alerts[0].details });
     kind.about(subject, &[&alerts.len().to_string()], details)
+}
+
+/// The alerts about money that was charged for those of these orders that have
+/// ended unpaid, as our table has it.
+async fn paid_after_end(db: Unprepared<'_>, orders: &[Uuid]) -> sqlx::Result<Vec<Alert>> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ended = sqlx::query!(
+        "select id, order_number, status
+           from orders
+          where id = any($1)
+            and status in ('EXPIRED', 'CANCELED')
+          order by id",
+        orders,
+    )
+    .fetch_all(db)
+    .await?;
+    let alerts = ended.into_iter().map(|order| {
+        let details = json!({ "order_number": order.order_number, "status": order.status });
+        let words = [order.order_number.as_str(), &order.status];
+        Alert {
+            order_id: Some(order.id),
+            ..ORDER_PAID_AFTER_END.about(&order.id.to_string(), &words, details)
+        }
+    });
+    Ok(alerts.collect())
 }
 
 async fn open_of(db: Unprepared<'_>, keys: &[String]) -> sqlx::Result<Vec<Uuid>> {

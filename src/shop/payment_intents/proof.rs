@@ -17,11 +17,15 @@ pub(super) async fn prove(ctx: &JobContext, breaker: &Breaker) {
             return;
         }
     };
-    for stripe_id in likely {
-        let answer = ctx
-            .stripe
-            .retrieve(&stripe_id, &may_begin(ctx, breaker))
-            .await;
+    for (intent, session) in likely {
+        let (stripe, may_begin) = (&ctx.stripe, may_begin(ctx, breaker));
+        let answer = match (intent, session) {
+            (Some(id), _) => stripe.retrieve(&id, &may_begin).await.map(drop),
+            (None, id) => {
+                let id = id.unwrap_or_default();
+                stripe.retrieve_session(&id, &may_begin).await.map(drop)
+            }
+        };
         if answer.is_ok() {
             breaker.count(Call::Read, &answer);
             return;
@@ -29,15 +33,17 @@ pub(super) async fn prove(ctx: &JobContext, breaker: &Breaker) {
     }
 }
 
-/// The intents that Stripe was last known to know, the newest, and those at the
-/// end of both jobs' lines: what is of another account or mode stands before.
-async fn likely(ctx: &JobContext) -> Result<Vec<String>, JobError> {
+/// The intents that Stripe was last known to know, those of orders in time, and
+/// those at the end of both jobs' lines: what is of another account or mode stands
+/// before.
+/// Each with its session, which is all that is known of some.
+async fn likely(ctx: &JobContext) -> Result<Vec<(Option<String>, Option<String>)>, JobError> {
     let mut tx = ctx.reading().await?;
-    sqlx::query_scalar!(
+    let likely = sqlx::query!(
         r#"
-        select distinct id as "id!"
+        select distinct intent, session
           from (
-              (select stripe_payment_intent_id as id
+              (select stripe_payment_intent_id as intent, checkout_session_id as session
                  from payment_intents
                 where last_synced_at is not null
                   and status <> 'missing'
@@ -45,13 +51,15 @@ async fn likely(ctx: &JobContext) -> Result<Vec<String>, JobError> {
                 order by last_synced_at desc
                 limit 2)
               union all
-              (select stripe_payment_intent_id
-                 from payment_intents
-                where status <> 'missing'
-                order by created_at desc
+              (select p.stripe_payment_intent_id, p.checkout_session_id
+                 from orders o
+                 join payment_intents p on p.order_id = o.id
+                where o.status in ('PENDING', 'REQUIRES_PAYMENT')
+                  and o.expires_at > $1
+                order by o.expires_at desc
                 limit 2)
               union all
-              (select p.stripe_payment_intent_id
+              (select p.stripe_payment_intent_id, p.checkout_session_id
                  from orders o
                  join payment_intents p on p.order_id = o.id
                 where o.status in ('PENDING', 'REQUIRES_PAYMENT')
@@ -59,17 +67,21 @@ async fn likely(ctx: &JobContext) -> Result<Vec<String>, JobError> {
                 order by o.expires_at desc
                 limit 2)
               union all
-              (select stripe_payment_intent_id
+              (select stripe_payment_intent_id, checkout_session_id
                  from payment_intents
                 where not intent_is_settled(status, synced_status, last_synced_at)
                 order by updated_at desc
                 limit 2)
           ) likely
-         where id is not null
         "#,
         ctx.now,
-    )
-    .fetch_all(Unprepared(&mut tx))
-    .await
-    .map_err(context("look for an intent that Stripe knows"))
+    );
+    let likely = likely
+        .fetch_all(Unprepared(&mut tx))
+        .await
+        .map_err(context("look for an intent that Stripe knows"))?;
+    Ok(likely
+        .into_iter()
+        .map(|row| (row.intent, row.session))
+        .collect())
 }

@@ -5,7 +5,6 @@ use sqlx::Result;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::health::Matter;
 use super::{IntentReport, IntentState};
 use crate::alerts::Alert;
 use crate::alerts::kinds::INTENT_CORRECTED;
@@ -43,7 +42,7 @@ impl Synced {
 
     /// The alert about a final status here that was not Stripe's.
     #[must_use]
-    pub fn correction(&self) -> Option<(Matter, Alert)> {
+    pub fn correction(&self) -> Option<Alert> {
         let details = json!({
             "stripe_payment_intent_id": self.stripe_id,
             "order_id": self.order_id,
@@ -51,9 +50,8 @@ impl Synced {
             "status": self.found,
         });
         let words = [self.stripe_id.as_str(), &self.old_status, &self.found];
-        let alert = || INTENT_CORRECTED.about(&self.id.to_string(), &words, details);
         self.was_corrected
-            .then(|| (Matter::IntentsCorrected, alert()))
+            .then(|| INTENT_CORRECTED.about(&self.id.to_string(), &words, details))
     }
 }
 
@@ -106,6 +104,8 @@ fn as_json(report: &IntentReport) -> Value {
     };
     json!({
         "id": report.intent.id,
+        "intent": report.intent.stripe_id,
+        "session": report.intent.checkout_session_id,
         "read_status": report.intent.status,
         "read_at": report.intent.updated_at,
         "attempts": report.intent.cancel_attempts,

@@ -1,11 +1,13 @@
 -- What Stripe answered about each intent of $1 becomes our row, at $2; a cancellation is noted once, for the row that
 -- really turned, and so is a final status that Stripe contradicts. A row that was changed since it was read knows better
 -- than an answer that is not final: then only what is final at Stripe is written, and never over another final status.
+-- A row that names another intent or session by now gets nothing: the answer is not about that.
 with reported as (
     select *
       from jsonb_to_recordset($1)
-           as reported (id uuid, read_status text, read_at timestamptz, attempts int, status text, synced text, error text,
-                        definite bool, tried bool, reason text, canceled_at timestamptz, by_us bool)
+           as reported (id uuid, intent text, session text, read_status text, read_at timestamptz, attempts int,
+                        status text, synced text, error text, definite bool, tried bool, reason text,
+                        canceled_at timestamptz, by_us bool)
 ), before as materialized (
     select p.id, p.status as old_status,
            p.status in ('succeeded', 'canceled')
@@ -16,9 +18,11 @@ with reported as (
            p.status = reported.read_status and within_calendar(p.updated_at) = reported.read_at as is_as_read
       from payment_intents p
       join reported using (id)
-     where p.status = reported.read_status and within_calendar(p.updated_at) = reported.read_at
-        or reported.status in ('succeeded', 'canceled')
-           and (p.status not in ('succeeded', 'canceled') or p.status = reported.status)
+     where (p.stripe_payment_intent_id = reported.intent) is not false
+       and p.checkout_session_id is not distinct from reported.session
+       and (p.status = reported.read_status and within_calendar(p.updated_at) = reported.read_at
+            or reported.status in ('succeeded', 'canceled')
+               and (p.status not in ('succeeded', 'canceled') or p.status = reported.status))
      order by p.id
        for update of p
 ), synced as (

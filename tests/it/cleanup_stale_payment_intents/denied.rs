@@ -73,7 +73,7 @@ async fn a_night_with_a_key_of_the_other_mode_leaves_no_trace_that_must_be_undon
     app.deliver(CLEANUP).await;
     app.stripe.clear_faults();
 
-    // Nobody touches the rows: with the right key all goes well at once.
+    // No row is touched: with the right key all goes well at once.
     let reply = app.deliver(CLEANUP).await;
 
     assert_eq!(

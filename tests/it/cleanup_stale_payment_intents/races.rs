@@ -6,7 +6,7 @@ use jarvis_cron::demo::stripe_double::{Fault, Operation};
 use serde_json::json;
 
 use super::{CLEANUP, OPEN};
-use crate::app::{App, JOB, Reply};
+use crate::app::{App, Delivery, JOB, Reply};
 
 /// Runs the job; while Stripe thinks about this call, `meanwhile` happens.
 pub(super) async fn run_and_meanwhile(
@@ -35,6 +35,8 @@ pub(super) async fn run_and_meanwhile(
 #[case::given_more_time("update orders set expires_at = now() + interval '1 hour'")]
 #[case::opened_again("update orders set status = 'PENDING', expires_at = null")]
 #[case::settled_by_a_webhook("update payment_intents set status = 'succeeded'")]
+#[case::of_another_intent("update payment_intents set stripe_payment_intent_id = 'pi_other'")]
+#[case::of_a_session("update payment_intents set checkout_session_id = 'cs_other'")]
 #[case::touched_meanwhile("update payment_intents set updated_at = now()")]
 #[tokio::test]
 async fn an_intent_that_is_no_longer_stale_when_it_was_read_is_not_canceled(#[case] change: &str) {
@@ -170,4 +172,35 @@ async fn both_jobs_over_the_same_intents_end_each_once() {
     let ended = "select count(*) from orders o join payment_intents p on p.order_id = o.id
                   where o.status = 'EXPIRED' and p.status = 'canceled'";
     assert_eq!(app.count(ended).await, 80);
+}
+
+#[rstest::rstest]
+#[case::unknown(OPEN, None, "payment_intent_missing")]
+#[case::wrong_here("succeeded", Some("canceled"), "payment_status_corrected")]
+#[tokio::test]
+async fn an_alert_about_what_is_seen_once_is_not_lost_with_the_run(
+    #[case] here: &str,
+    #[case] at_stripe: Option<&str>,
+    #[case] alert: &str,
+) {
+    let app = App::new().await;
+    app.intent_of("no order", 9, here, at_stripe).await;
+    let next = app.intent_of("no order", 8, OPEN, Some(OPEN)).await;
+    let thinking = Fault::Hang(Duration::from_millis(600));
+    app.stripe.fault(Operation::Cancel, &next, thinking);
+    let lost = async {
+        crate::processes::until("the cancel", async || app.ends() > 0).await;
+        app.execute(
+            "update job_leases set epoch = epoch + 1, run_id = gen_random_uuid(),
+                                   expires_at = now() - interval '1 second'",
+        )
+        .await;
+    };
+    let one_by_one = Delivery::of(CLEANUP).body(r#"{"batch_size": 1}"#);
+
+    let (fenced, ()) = tokio::join!(one_by_one.to(&app), lost);
+    app.deliver(CLEANUP).await;
+
+    assert_eq!(fenced.outcome(), (409, "fenced"), "{fenced:?}");
+    assert_eq!(app.open_alerts().await, alert);
 }

@@ -110,7 +110,7 @@ const CUT_WAITING: &str = "select count(pg_terminate_backend(pid))
        and wait_event_type = 'Lock'";
 
 /// An address of the same database that breaks off once: when the first
-/// transaction that says `last_words` is committed, before anybody hears of it.
+/// transaction that says `last_words` is committed, before its caller hears of it.
 async fn losing_the_answer_to(last_words: &'static str, database: &str) -> String {
     let mut url = url::Url::parse(database).unwrap();
     let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());

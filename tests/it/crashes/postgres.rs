@@ -14,6 +14,7 @@ use crate::app::{Delivery, Reply};
 use crate::messages::of;
 
 mod agreement;
+mod ends;
 mod gate;
 mod latch;
 mod pooler;
@@ -159,55 +160,6 @@ async fn a_crash_while_resend_is_awaited_mails_nobody_twice_and_leaves_nobody_ou
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_before_a_settlement_is_kept_is_a_503_and_the_redelivery_does_it_all(
-    #[values(
-        Work::Orders,
-        Work::Intents,
-        Work::Members,
-        Work::Kiosks,
-        Work::OldRows,
-        Work::Reports
-    )]
-    work: Work,
-) {
-    let stage = Stage::new(work, Seen::ABreak).await;
-    let totals = stage.to_postgres.close_at(TOTALS, 1, Side::Call);
-    let delivery = stage.delivery();
-
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &totals, 1).await;
-
-    // Mails are noted before their run ends; what is lost then is their count.
-    assert!(undid || work == Work::Reports, "the crash undid nothing");
-    assert_is_to_come_back(&first);
-    finish(&stage, &delivery, first, "succeeded").await;
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_after_a_settlement_undoes_nothing_though_its_answer_is_lost(
-    #[values(
-        Work::Orders,
-        Work::Intents,
-        Work::Members,
-        Work::Kiosks,
-        Work::OldRows,
-        Work::Reports
-    )]
-    work: Work,
-) {
-    let stage = Stage::new(work, Seen::NoAnswer).await;
-    let held = stage.to_postgres.close_at(TOTALS, 1, Side::Answer);
-    let delivery = stage.delivery();
-
-    let (first, undid) = stage.deliver_into_a_crash(&delivery, &held, 0).await;
-
-    assert!(!undid, "a crash undid what was settled");
-    assert_eq!(first.outcome(), (200, "succeeded"), "{first:?}");
-    finish(&stage, &delivery, first, "replayed").await;
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_a_continuation_is_published_loses_and_doubles_none_of_the_rest(
     #[values(
         Work::Orders,
@@ -275,9 +227,6 @@ async fn a_crash_while_shards_are_published_loses_and_doubles_none_of_them(
     assert_all_agree(&stage, &answers).await;
     assert_all_is_done_once(&stage).await;
 }
-
-/// The last statement of a settlement.
-const TOTALS: &str = "insert into job_run_totals";
 
 /// The run could not go on, and says so.
 fn assert_is_to_come_back(answer: &Reply) {

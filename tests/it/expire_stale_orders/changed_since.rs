@@ -116,7 +116,7 @@ async fn what_the_weekly_clean_up_writes_about_an_intent_is_heard_of_too() {
     let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
     app.deliver(JOB).await;
     app.stripe.set_status(&intent, OPEN);
-    // The intent is a week old, and nobody has asked for an hour.
+    // The intent is a week old, and was not asked about for an hour.
     app.execute(
         "update payment_intents
             set created_at = now() - interval '8 days', last_synced_at = now() - interval '2 hours'",
@@ -128,4 +128,50 @@ async fn what_the_weekly_clean_up_writes_about_an_intent_is_heard_of_too() {
     app.deliver(JOB).await;
 
     assert_eq!(app.order_status(order).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn an_order_that_was_postponed_by_a_clock_set_back_since_comes_up_at_once() {
+    let app = App::new().await;
+    let (order, intent) = app.stale_order_with_intent(OPEN, Some("processing")).await;
+    app.deliver(JOB).await;
+    app.execute(
+        "update order_expirations
+            set next_attempt_at = next_attempt_at + interval '1 year',
+                updated_at = updated_at + interval '1 year'",
+    )
+    .await;
+    app.stripe.set_status(&intent, "canceled");
+
+    app.deliver(JOB).await;
+
+    assert_eq!(app.order_status(order).await, "EXPIRED");
+}
+
+#[tokio::test]
+async fn what_an_order_looks_like_is_computed_for_those_that_wait_and_for_no_other() {
+    let app = App::new().await;
+    let waiting = app.stale_orders(3, 1).await;
+    // Whatever the planner knows, and so without an index of the orders that wait.
+    app.execute(
+        "do $$ begin
+             execute format('alter database %I set enable_nestloop = off', current_database());
+         end $$;
+         insert into order_expirations (order_id, next_attempt_at, last_outcome, seen)
+         select id, now() + interval '1 hour', 'deferred', 'as it was' from orders;
+         create or replace function order_seen(of_order uuid) returns text language plpgsql stable
+         as $$ begin
+             perform from order_expirations where order_id = of_order;
+             if not found then raise 'computed for an order that does not wait'; end if;
+             return 'as it was';
+         end $$",
+    )
+    .await;
+    app.stale_orders(20, 1).await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["orders_expired"], 20, "{reply:?}");
+    assert_eq!(app.order_status(waiting[0]).await, "PENDING");
 }

@@ -4,7 +4,7 @@ use jarvis_cron::demo::stripe_double::{Fault, Operation};
 use rstest::rstest;
 use uuid::Uuid;
 
-use crate::app::{App, JOB};
+use crate::app::{App, Delivery, JOB};
 use crate::payments::OPEN;
 
 /// An open intent, and one beside it whose row comes before or after in the job's order.
@@ -77,4 +77,52 @@ async fn money_comes_before_an_intent_that_is_unknown(
     let story = app.story(order).await;
     assert!(story.contains(&format!("; {outcome}")), "{story}");
     assert_eq!(app.ends(), 0);
+}
+
+#[tokio::test]
+async fn an_order_whose_every_intent_is_denied_starves_no_other() {
+    let app = App::new().await;
+    let orders = app.stale_orders(2, 1).await;
+    for _ in 0..7 {
+        let intent = app.intent(orders[1], OPEN, Some(OPEN)).await;
+        for _ in 0..9 {
+            app.stripe
+                .fault(Operation::Retrieve, &intent, Fault::status(403));
+        }
+    }
+    let (good, _) = app.stale_order_with_intent(OPEN, Some(OPEN)).await;
+    app.execute(&format!(
+        "update orders set expires_at = now() - interval '1 day' where id = '{}'",
+        orders[1]
+    ))
+    .await;
+
+    for _ in 0..2 {
+        Delivery::of(JOB)
+            .body(r#"{"batch_size": 1}"#)
+            .to(&app)
+            .await;
+    }
+
+    assert_eq!(app.order_status(good).await, "EXPIRED");
+    assert_eq!(app.order_status(orders[1]).await, "PENDING");
+}
+
+#[tokio::test]
+async fn the_proof_of_the_key_takes_no_longer_than_any_other_call() {
+    let app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
+    app.stale_order_with_intent(OPEN, None).await;
+    let (_, slow) = app.stale_order_with_intent(OPEN, Some(OPEN)).await;
+    app.execute("update orders set expires_at = now() - interval '1 minute'")
+        .await;
+    for _ in 0..9 {
+        let hang = Fault::Hang(std::time::Duration::from_secs(9));
+        app.stripe.fault(Operation::Retrieve, &slow, hang);
+    }
+    let began = std::time::Instant::now();
+
+    app.deliver(JOB).await;
+
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(7), "{took:?}");
 }

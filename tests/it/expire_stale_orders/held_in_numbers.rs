@@ -100,6 +100,21 @@ async fn orders_of_another_account_are_held_also_when_they_are_the_newest(#[case
 }
 
 #[tokio::test]
+async fn a_session_proves_the_key_where_the_shop_has_nothing_else() {
+    let app = App::new().await;
+    of_another_account(&app, 30).await;
+    for order in app.stale_orders(20, 1).await {
+        app.session_row(Some(order), 0, Some("open")).await;
+    }
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["orders_expired"], 20, "{reply:?}");
+    assert_eq!(app.open_alerts().await, "payment_intent_missing:orders");
+}
+
+#[tokio::test]
 async fn orders_that_come_up_a_few_at_a_time_are_one_matter_too() {
     let app = App::new().await;
     good_orders(&app, 1).await;
@@ -230,4 +245,34 @@ async fn orders_that_stripe_refuses_one_by_one_are_alerted_by_number(
     assert_eq!(app.open_alerts().await, alerts);
     let errors = reply.results()["errors"].as_array().unwrap();
     assert_eq!(errors.len(), orders.len());
+}
+
+#[tokio::test]
+async fn one_matter_ends_although_another_order_waits_for_an_answer_of_stripes() {
+    let app = App::new().await;
+    let orders = good_orders(&app, 6).await;
+    app.stripe.always(Operation::Cancel, Fault::status(400));
+    app.deliver(JOB).await;
+    let before = app.open_alerts().await;
+    app.stripe.clear_faults();
+    app.wait_no_longer().await;
+    let waiting = good_orders(&app, 1).await[0];
+    for _ in 0..9 {
+        let slow = Fault::status(429);
+        let intent = "select stripe_payment_intent_id as id from payment_intents
+                       order by created_at desc limit 1";
+        let intent = app.rows(intent).await[0]["id"].clone();
+        app.stripe
+            .fault(Operation::Retrieve, intent.as_str().unwrap(), slow);
+    }
+    app.deliver(JOB).await;
+
+    app.deliver(JOB).await;
+
+    assert_eq!(before, "order_expiry_stuck:orders");
+    for order in orders {
+        assert_eq!(app.order_status(order).await, "EXPIRED");
+    }
+    assert_eq!(app.order_status(waiting).await, "PENDING");
+    assert_eq!(app.open_alerts().await, "");
 }

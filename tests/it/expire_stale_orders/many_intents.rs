@@ -176,3 +176,28 @@ async fn a_run_over_many_that_will_not_end_is_alerted() {
     assert!(story.starts_with("PENDING; reserved 3, ACTIVE"), "{story}");
     assert!(story.contains("alert order_expiry_stuck"), "{story}");
 }
+
+#[tokio::test]
+async fn orders_that_one_run_could_read_but_not_side_by_side_are_gone_on_with_too() {
+    // A run has time for some thirty calls, and eight orders are read at the same time.
+    let app = App::with(&[("RUN_BUDGET_SECONDS", "1"), ("STRIPE_MAX_RPS", "30")]).await;
+    let orders = app.stale_orders(8, 1).await;
+    for order in &orders {
+        for _ in 0..12 {
+            app.intent(*order, OPEN, Some(OPEN)).await;
+        }
+    }
+    let settled = "select count(*) from payment_intents where last_synced_at is not null";
+    let mut before = 0;
+
+    for run in 1..=4 {
+        app.deliver(JOB).await;
+        let now = app.count(settled).await;
+        assert!(now > before, "run {run} wrote nothing: {now} are written");
+        before = now;
+        app.wait_no_longer().await;
+        if now == 96 {
+            break;
+        }
+    }
+}

@@ -231,3 +231,16 @@ fn sorted(rows: &Value) -> Vec<String> {
     ids.sort_unstable();
     ids
 }
+
+#[tokio::test]
+async fn money_that_came_in_for_an_order_that_was_canceled_meanwhile_is_told_of() {
+    let app = App::new().await;
+    let (order, intent) = app
+        .stale_order_with_intent("requires_action", Some("succeeded"))
+        .await;
+    let canceled = app.execute("update orders set status = 'CANCELED'");
+
+    run_and_meanwhile(&app, &intent, canceled).await;
+
+    insta::assert_snapshot!(app.story(order).await, @"CANCELED; reserved 3, ACTIVE; intent succeeded; alert order_paid_after_end");
+}

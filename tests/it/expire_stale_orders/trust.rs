@@ -269,7 +269,7 @@ async fn an_order_that_was_judged_to_expire_and_did_not_is_noted() {
     assert_eq!(app.order_status(order).await, "PENDING");
     let noted = "select count(*) from order_expirations";
     assert_eq!(app.count(noted).await, 1);
-    // What appeared is a change, so nobody waits for the pause to end.
+    // What appeared is a change, so the order does not wait for its pause to end.
     app.deliver(JOB).await;
     assert_eq!(app.order_status(order).await, "EXPIRED");
     assert_eq!(app.count(noted).await, 0);

@@ -193,3 +193,19 @@ async fn failures_that_are_locked_do_not_keep_a_run_from_being_settled(
 
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
 }
+
+#[tokio::test]
+async fn a_line_that_the_log_refuses_costs_neither_the_alert_nor_its_end() {
+    let app = App::new().await;
+    app.execute(
+        "alter table system_logs add constraint none check (log_type <> 'cron_schedule_failing')",
+    )
+    .await;
+
+    assert_eq!(noted(&app, &callback("msg_1")).await, "opened");
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
+
+    tick("msg_2").to(&app).await;
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}

@@ -94,14 +94,15 @@ async fn a_callback_waits_for_a_success_that_is_being_settled() {
         .unwrap();
     sqlx::query(
         "insert into job_runs (id, job, trigger, status, started_at, finished_at, schedule_id)
-         values (gen_random_uuid(), $1, 'qstash', 'succeeded', now() + interval '1 hour', now(), $2)",
+         values (gen_random_uuid(), $1, 'qstash', 'succeeded', now(), now(), $2)",
     )
     .bind(JOB)
     .bind(SCHEDULE)
     .execute(&mut *settling)
     .await
     .unwrap();
-    let failed = callback("msg_1");
+    let before = json!({ "createdAt": ms(-60), "notBefore": ms(-60) });
+    let failed = with(callback("msg_1"), &before);
     let telling = noted(&app, &failed);
     let settled = async {
         // Until the callback waits for the lock.
@@ -152,5 +153,45 @@ async fn a_failure_in_the_future_is_resolved_by_the_next_success() {
     let ahead = json!({ "createdAt": ms(60), "notBefore": ms(60) });
     noted(&app, &with(callback("msg_1"), &ahead)).await;
     tick("msg_2").to(&app).await;
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
+}
+
+/// An hour is taken back from the clock: what was dated before it lies ahead.
+async fn set_the_clock_back(app: &App) {
+    app.execute(
+        "update job_runs
+            set started_at = started_at + interval '1 hour',
+                finished_at = finished_at + interval '1 hour';
+         update delivery_failures
+            set failed_at = failed_at + interval '1 hour',
+                received_at = received_at + interval '1 hour'",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_success_dated_in_the_future_hides_no_failure() {
+    let app = App::new().await;
+    tick("msg_1").to(&app).await;
+    set_the_clock_back(&app).await;
+    break_the_job(&app).await;
+    tick("msg_2").to(&app).await;
+
+    assert_eq!(noted(&app, &callback("msg_2")).await, "opened");
+
+    assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "open", 1));
+}
+
+#[tokio::test]
+async fn a_failure_dated_in_the_future_is_over_with_the_next_success() {
+    let app = App::new().await;
+    break_the_job(&app).await;
+    tick("msg_1").to(&app).await;
+    noted(&app, &callback("msg_1")).await;
+    set_the_clock_back(&app).await;
+    fix_the_job(&app).await;
+
+    tick("msg_2").to(&app).await;
+
     assert_eq!(alerts(&app).await, an_alert(SCHEDULE, "resolved", 1));
 }

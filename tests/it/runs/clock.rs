@@ -4,7 +4,7 @@ use axum::http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::app::{App, Delivery, JOB};
+use crate::app::{App, Delivery, JOB, OPERATOR_SECRET};
 
 const ALERTS: &str = "select kind, dedup_key, severity, status from alerts order by opened_at";
 
@@ -118,4 +118,56 @@ async fn a_delivery_dated_in_the_future_hides_no_silent_scheduler() {
         (&job["state"], &job["last_delivery"]),
         (&json!("overdue"), &Value::Null)
     );
+}
+
+#[tokio::test]
+async fn a_run_that_began_in_the_future_took_no_negative_time() {
+    let app = App::new().await;
+    let tick = Delivery::of(JOB).message("msg_1");
+    tick.to(&app).await;
+    app.execute("update job_runs set started_at = finished_at + interval '1 hour'")
+        .await;
+
+    let reply = tick.to(&app).await;
+
+    assert_eq!(reply.outcome(), (200, "replayed"), "{reply:?}");
+    assert_eq!(reply.body["duration_ms"], 0);
+}
+
+#[tokio::test]
+async fn a_success_dated_in_the_future_is_the_latest_only_until_the_next() {
+    let app = App::new().await;
+    app.deliver(JOB).await;
+    app.execute("update job_run_totals set last_finished_at = now() + interval '1 hour'")
+        .await;
+
+    app.deliver(JOB).await;
+
+    let ahead = "select count(*) from job_run_totals where last_finished_at > now()";
+    assert_eq!(app.count(ahead).await, 0);
+}
+
+#[tokio::test]
+async fn a_pause_that_was_ended_is_over_whatever_the_clock_says() {
+    let app = App::new().await;
+    let route = format!("/api/jobs/{JOB}/pause");
+    let headers = [
+        ("authorization", format!("Bearer {OPERATOR_SECRET}")),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let ask = async |method| app.call(method, &route, &headers, "").await;
+    ask(Method::POST).await;
+    ask(Method::DELETE).await;
+    app.execute("update job_pauses set until = now() + interval '1 hour'")
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    let health = app.call(Method::GET, "/health/schedules", &[], "").await;
+    assert!(!health.text.contains("paused"), "{health:?}");
+    let state = ask(Method::DELETE).await;
+    assert_eq!(state.body["pause"], Value::Null, "{state:?}");
+    ask(Method::POST).await;
+    assert_eq!(app.deliver(JOB).await.outcome(), (200, "skipped"));
 }

@@ -1,5 +1,9 @@
 //! Clocks that were set back, and identities behind their tables.
 
+use jarvis_cron::database::drift::drift;
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
+
 use super::*;
 
 #[tokio::test]
@@ -36,4 +40,43 @@ async fn an_identity_behind_its_table_is_reported_with_the_statement_that_moves_
         .unwrap();
     all.app.execute(fix["mend"].as_str().unwrap()).await;
     doctor(&all.settings(&[])).await.fails_with(&[]);
+}
+
+#[tokio::test]
+async fn an_identity_that_was_restarted_past_its_table_is_in_order() {
+    let all = Surroundings::new().await;
+    all.app
+        .execute(
+            "insert into system_logs (id, log_type, message)
+             overriding system value values (7, 'copied', 'with its number');
+             alter table system_logs alter column id restart with 8",
+        )
+        .await;
+    doctor(&all.settings(&[])).await.fails_with(&[]);
+    all.app
+        .execute("alter table system_logs alter column id restart with 7")
+        .await;
+    let found = doctor(&all.settings(&[])).await;
+    found.fails_with(&["system_logs.id would give a number that is taken"]);
+}
+
+#[tokio::test]
+async fn an_identity_that_the_role_may_not_read_is_neither_behind_nor_in_order() {
+    let app = App::new().await;
+    let role = format!("reader_{}", Uuid::new_v4().simple());
+    app.execute(&format!(
+        "create role {role};
+         grant select on all tables in schema public to {role}"
+    ))
+    .await;
+    let options: PgConnectOptions = app.database.direct_url.parse().unwrap();
+
+    let found = drift(options.options([("role", &role)])).await;
+
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+    let found = found.unwrap();
+    assert!(found.identities_behind.is_empty(), "{found:?}");
+    let unread = &found.identities_unread;
+    assert!(unread.contains(&"system_logs.id".to_owned()), "{found:?}");
 }

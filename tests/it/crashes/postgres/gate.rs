@@ -31,10 +31,30 @@ struct Way {
     closing: OnceLock<Closing>,
 }
 
-struct Closing {
-    words: &'static str,
-    side: Side,
-    latch: Arc<Latch>,
+/// Where a way closes, once.
+pub(super) struct Closing {
+    pub(super) words: &'static str,
+    pub(super) side: Side,
+    pub(super) latch: Arc<Latch>,
+}
+
+impl Closing {
+    /// Closes a way at the nth time that these words are said.
+    pub(super) fn set(
+        of_way: &OnceLock<Self>,
+        words: &'static str,
+        nth: usize,
+        side: Side,
+    ) -> Arc<Latch> {
+        let latch = Latch::at(nth);
+        let closing = Self {
+            words,
+            side,
+            latch: Arc::clone(&latch),
+        };
+        assert!(of_way.set(closing).is_ok(), "it closes only once");
+        latch
+    }
 }
 
 impl Gate {
@@ -63,14 +83,7 @@ impl Gate {
 
     /// Closes at the nth call that says these words.
     pub(super) fn close_at(&self, words: &'static str, nth: usize, side: Side) -> Arc<Latch> {
-        let latch = Latch::at(nth);
-        let closing = Closing {
-            words,
-            side,
-            latch: Arc::clone(&latch),
-        };
-        assert!(self.way.closing.set(closing).is_ok(), "it closes only once");
-        latch
+        Closing::set(&self.way.closing, words, nth, side)
     }
 }
 

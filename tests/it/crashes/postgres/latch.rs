@@ -37,7 +37,7 @@ impl Latch {
         drop(self.opened.acquire().await);
     }
 
-    /// Waits until somebody waits in it.
+    /// Waits until a call waits in it.
     pub(super) async fn reached(&self) {
         let reached = timeout(PATIENCE, self.reached.acquire()).await;
         drop(reached.expect("the moment never came"));

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::gate::{Side, says};
+use super::gate::{Closing, Side, says};
 use super::latch::Latch;
 
 /// What a client sees of a crash.
@@ -45,12 +45,6 @@ struct Way {
     closing: OnceLock<Closing>,
 }
 
-struct Closing {
-    words: &'static str,
-    side: Side,
-    latch: Arc<Latch>,
-}
-
 impl Pooler {
     /// A way to the server on that port.
     pub(super) async fn to(server: u16, seen: Seen) -> Self {
@@ -80,14 +74,7 @@ impl Pooler {
     /// Holds the nth statement that says these words; or the answer to the nth
     /// commit of a transaction that said them.
     pub(super) fn close_at(&self, words: &'static str, nth: usize, side: Side) -> Arc<Latch> {
-        let latch = Latch::at(nth);
-        let closing = Closing {
-            words,
-            side,
-            latch: Arc::clone(&latch),
-        };
-        assert!(self.way.closing.set(closing).is_ok(), "it closes only once");
-        latch
+        Closing::set(&self.way.closing, words, nth, side)
     }
 }
 

@@ -56,7 +56,7 @@ async fn five_thousand_orders_end_once_whatever_crashes_dies_or_changes_meanwhil
         shop.live(),
         shop.live()
     );
-    shop.settle_and_wait_for_nobody().await;
+    shop.end_the_day().await;
     finish(&app, &process).await;
 
     println!("{}", shop.tally());

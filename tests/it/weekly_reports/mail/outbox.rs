@@ -176,3 +176,16 @@ async fn a_dry_run_says_how_many_mails_the_run_sends_and_sends_none() {
     let dry = post.app.operate(JOB, "dry_run=true").await;
     assert_eq!(dry.results()["emails_sent"], json!(0));
 }
+
+#[tokio::test]
+async fn a_try_dated_in_the_future_keeps_no_mail_waiting() {
+    let post = denied().await;
+    post.app
+        .execute("update report_deliveries set attempted_at = attempted_at + interval '1 year'")
+        .await;
+
+    let reply = post.run().await;
+
+    assert_eq!(reply.results()["emails_sent"], 32, "{reply:?}");
+    assert_eq!(reply.results()["emails_waiting"], 0, "{reply:?}");
+}

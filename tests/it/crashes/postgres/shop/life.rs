@@ -177,7 +177,7 @@ impl<'a> Shop<'a> {
     }
 
     /// The day is over: lost webhooks are delivered again, and every other order is due.
-    pub(super) async fn settle_and_wait_for_nobody(&self) {
+    pub(super) async fn end_the_day(&self) {
         self.assert_no_payable_intent_was_canceled();
         for (order, id) in &self.orders {
             if self.is_paid(id) {
