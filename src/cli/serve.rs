@@ -58,6 +58,7 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 /// When a setting is wrong.
 pub fn local_runner(settings: &Settings) -> anyhow::Result<Runner> {
     let database = settings.database()?;
+    settings.hide_secrets();
     Ok(Runner {
         jobs: jobs::ALL,
         dry_runs: Arc::new(Semaphore::new(database.max_connections as usize - 1)),

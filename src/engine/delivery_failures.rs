@@ -36,7 +36,7 @@ pub struct FailedMessage {
     pub job: &'static Job,
     /// What it asked of the job, where that can be read.
     pub options: Option<Options>,
-    /// What QStash reports. Its address and its answer hold no secret.
+    /// What QStash reports.
     pub callback: Callback,
 }
 

@@ -15,6 +15,7 @@ use super::{
     delivery_failures, lease, ledger,
 };
 use crate::database::{self, TxLimits, Unprepared};
+use crate::foreign_text::ForeignText;
 
 /// How long one try may take; a dead connection gives no answer at all.
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -96,7 +97,7 @@ async fn settle_once(
 /// How a run ended.
 struct End {
     status: Status,
-    error: Option<String>,
+    error: Option<ForeignText>,
     has_lost_batches: bool,
 }
 
@@ -115,7 +116,7 @@ impl End {
         };
         Self {
             status,
-            error: error.map(ToString::to_string),
+            error: error.map(JobError::words),
             has_lost_batches,
         }
     }

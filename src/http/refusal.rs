@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::engine::{JobError, Registry, Trigger};
+use crate::foreign_text::ForeignText;
 
 /// QStash gives up at this status, with the header below:
 /// <https://upstash.com/docs/qstash/features/retry>.
@@ -39,13 +40,13 @@ pub(super) struct Refusal {
     pub(super) request_id: Uuid,
     /// What is wrong and how to fix it; a 401 has none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) message: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    pub(super) message: Option<ForeignText>,
     #[serde(skip)]
     pub(super) status: StatusCode,
     /// What only our log may know.
     #[serde(skip)]
-    pub(super) cause: Option<String>,
+    pub(super) cause: Option<ForeignText>,
     #[serde(skip)]
     retry_after: Option<u16>,
     /// Which credentials a 401 asks for.
@@ -74,13 +75,13 @@ impl Refusal {
         }
     }
 
-    fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.message = Some(message.into());
+    fn with_message(mut self, message: impl AsRef<str>) -> Self {
+        self.message = Some(ForeignText::new(message.as_ref()));
         self
     }
 
-    fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+    fn with_cause(mut self, cause: impl AsRef<str>) -> Self {
+        self.cause = Some(ForeignText::new(cause.as_ref()));
         self
     }
 
@@ -133,7 +134,7 @@ impl Refusal {
             .with_cause(cause)
     }
 
-    pub(super) fn bad_json(message: impl Into<String>) -> Self {
+    pub(super) fn bad_json(message: impl AsRef<str>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_json").with_message(message)
     }
 
@@ -145,7 +146,7 @@ impl Refusal {
             .to(Trigger::Qstash)
     }
 
-    pub(super) fn bad_option(message: impl Into<String>) -> Self {
+    pub(super) fn bad_option(message: impl AsRef<str>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_option").with_message(message)
     }
 

@@ -114,8 +114,9 @@ macro_rules! policies {
     ($which:literal $(, $target:expr)?) => {
         sqlx::query_as!(
             Policy,
-            "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
-               from retention_policies " + $which,
+            r#"select target, action, keep_days, min_days, legal_basis, enabled,
+                      within_calendar(updated_at) as "updated_at!"
+               from retention_policies "# + $which,
             $($target)?
         )
     };

@@ -130,8 +130,8 @@ async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {
         select kind, severity, count(*) as "alerts!",
                count(*) filter (where status = 'acknowledged') as "acknowledged!",
                (array_agg(title order by opened_at desc, id))[1] as "latest_title!",
-               min(opened_at) as "oldest!",
-               max(opened_at) as "latest!"
+               within_calendar(min(opened_at)) as "oldest!",
+               within_calendar(max(opened_at)) as "latest!"
           from alerts
          where status in ('open', 'acknowledged')
          group by kind, severity

@@ -106,9 +106,10 @@ async fn latest(db: Unprepared<'_>, jobs: &[String]) -> Result<Vec<Latest>> {
 
 async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
-        "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
+        r#"select job, reason, paused_by, within_calendar(paused_at) as "paused_at!",
+                within_calendar(nullif(until, 'infinity')) as until
            from job_pauses
-          where pause_holds(until, resumed)"
+          where pause_holds(until, resumed)"#
     )
     .fetch_all(db)
     .await?;

@@ -20,6 +20,8 @@ mod database;
 mod expire_stale_orders;
 mod failures;
 mod fan_out;
+mod foreign_rows;
+mod foreign_text;
 mod guard;
 mod health_check_kiosks;
 mod house;
