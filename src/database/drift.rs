@@ -2,9 +2,9 @@
 //! identities that are behind their tables. For `doctor`; reads only.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Result};
+use sqlx::{AssertSqlSafe, Result};
 
-use super::{Unprepared, pooler_safe};
+use super::{Patience, Transaction, Unprepared, begin_alone};
 
 /// What disagrees.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +22,8 @@ pub struct Drift {
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn drift(options: PgConnectOptions) -> Result<Drift> {
-    let mut connection = pooler_safe(options).connect().await?;
-    let mut tx = connection.begin().await?;
+pub async fn drift(options: PgConnectOptions, patience: Patience) -> Result<Drift> {
+    let mut tx = begin_alone(options, patience).await?;
     let clock = sqlx::query!(
         r#"
         select array(
@@ -50,7 +49,7 @@ pub async fn drift(options: PgConnectOptions) -> Result<Drift> {
 
 /// A restore or a logical copy brings rows along, and not the number that an
 /// identity has come to.
-async fn identities_behind(db: &mut PgConnection) -> Result<Vec<(String, String)>> {
+async fn identities_behind(db: &mut Transaction) -> Result<Vec<(String, String)>> {
     let identities = sqlx::query!(
         r#"
         select format('%s.%s', c.relname, a.attname) as "name!",

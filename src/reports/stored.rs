@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::insights::{Insight, Recommendation};
 use super::metrics::Metrics;
 use super::week::IsoWeek;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, context};
 
 /// A report, ready to be shown.
@@ -58,7 +57,7 @@ pub struct StoredReport {
 /// # Errors
 /// When the database cannot be read, or holds what this version cannot read.
 pub async fn find(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     slug: &str,
     week: IsoWeek,
 ) -> Result<Option<StoredReport>, JobError> {
@@ -80,7 +79,7 @@ pub async fn find(
 /// These reports, without names; or why one cannot be read, which does not
 /// affect the others.
 pub(crate) async fn of(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Result<StoredReport, String>>, JobError> {
     let rows = many(Unprepared(db), ids)
