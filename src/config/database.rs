@@ -12,7 +12,7 @@ use super::variables::wrong;
 use super::{Read, Settings};
 use crate::database::{PasswordFile, Patience, Pool};
 
-const PASSWORD_FILE: &str = "DATABASE_PASSWORD_FILE";
+pub(super) const PASSWORD_FILE: &str = "DATABASE_PASSWORD_FILE";
 const CA_CERT: &str = "DATABASE_CA_CERT";
 
 /// Where the database is. Does not print: the options hold the password.
@@ -71,13 +71,14 @@ impl Settings {
             Some(url) => options("DATABASE_DIRECT_URL", url)?,
             None => through.clone(),
         };
+        let statement = self.number("DATABASE_STATEMENT_TIMEOUT_MS", 10_000, 50..=60_000)?;
         Ok(Database {
             options: through,
             direct,
             max_connections: self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?,
             patience: Patience {
                 acquire: self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?,
-                statement: self.milliseconds("DATABASE_STATEMENT_TIMEOUT_MS", 10_000)?,
+                statement: Duration::from_millis(statement.into()),
             },
             password,
         })

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Guard, Settings};
+use crate::database::PasswordFile;
 
 /// Replaces a secret.
 const HIDDEN: &str = "[secret]";
@@ -41,8 +42,11 @@ impl Settings {
         let passwords: Vec<String> = addresses
             .filter_map(|url| Some(url.password()?.to_owned()))
             .collect();
+        let in_file = self.raw(super::database::PASSWORD_FILE);
+        let in_file = in_file.and_then(|path| PasswordFile::new(path.trim()).read().ok());
+        let passwords = passwords.iter().chain(&in_file).map(String::as_str);
         let secrets = secrets.map(|(_, value)| value.trim());
-        redact(text, secrets.chain(passwords.iter().map(String::as_str)))
+        redact(text, secrets.chain(passwords))
     }
 }
 

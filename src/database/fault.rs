@@ -38,7 +38,13 @@ pub fn fault(error: &Error) -> Fault {
         // A read-only answer is a replica that has not been promoted yet; a
         // statement that took too long (57014) may be quicker later.
         "25006" | "25P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
-        code if code.starts_with("08") || code.starts_with("53") => Fault::Unreachable,
+        // A login that is refused: the password is being replaced.
+        code if ["08", "28", "53"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Fault::Unreachable
+        }
         code if code.starts_with("22") || code.starts_with("23") || code == "P0001" => Fault::Data,
         _ => Fault::Other,
     }

@@ -17,7 +17,7 @@ use sqlx::{
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, read_only};
+use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, read_only, took_too_long};
 use super::pool::{Patience, Pool};
 use super::{Unprepared, pooler_safe};
 
@@ -34,7 +34,7 @@ pub struct TxLimits {
 impl TxLimits {
     /// For reading. Compiling a statement takes longer than running one of ours.
     pub const READ: Self = Self {
-        statement: 20,
+        statement: 10,
         writes: false,
         settings: Cow::Borrowed("set local random_page_cost = 1.1; set local jit = off;"),
     };
@@ -104,9 +104,9 @@ pub struct Transaction {
 pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
     let first = begin_once(pool, &limits).await;
     match &first {
-        Ok((tx, true)) => tracing::debug!(bound = ?tx.bound, "Leaving a server that is read-only"),
+        Ok((_, true)) => tracing::info!("Leaving a server that is read-only"),
         Err(Error::PoolTimedOut) => return first.map(|(tx, _)| tx),
-        Err(error) if breaks_off(error) => {
+        Err(error) if breaks_off(error) || took_too_long(error) => {
             tracing::info!(%error, "Leaving a connection that did not begin");
         }
         Err(error) if pool.may_change_password() && is_refused_login(error) => {}
@@ -116,12 +116,12 @@ pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
     pool.leave_idle();
     match begin_once(pool, &limits).await? {
         (_, true) if limits.writes => Err(read_only()),
-        (tx, _) => Ok(tx),
+        (tx, _) => Ok(tx.kept()),
     }
 }
 
-/// Answers also whether the server is read-only; a transaction there is not to
-/// be kept.
+/// Answers also whether the server is read-only: then the connection is in
+/// doubt, until it is kept.
 async fn begin_once(pool: &Pool, limits: &TxLimits) -> Result<(Transaction, bool)> {
     let raw = pool.acquire().await?;
     let pool = pool.clone();
@@ -140,7 +140,7 @@ pub async fn begin_alone(options: PgConnectOptions, patience: Patience) -> Resul
         .await
         .unwrap_or_else(|_| Err(no_answer()))?;
     let begun = Transaction::begin(Connection::Own(raw), patience, &TxLimits::READ).await;
-    begun.map(|(tx, _)| tx)
+    begun.map(|(tx, _)| tx.kept())
 }
 
 impl Transaction {
@@ -164,8 +164,13 @@ impl Transaction {
             Some(row) => row.try_get::<&str, _>(0)? == "on",
             None => return Err(Error::BeginFailed),
         };
-        *is_doubtful = is_read_only && limits.writes;
+        *is_doubtful = is_read_only;
         Ok((tx, is_read_only))
+    }
+
+    fn kept(mut self) -> Self {
+        self.is_doubtful = false;
+        self
     }
 
     /// # Errors

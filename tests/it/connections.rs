@@ -116,7 +116,6 @@ async fn connections_killed_while_idle_fail_no_delivery() {
 #[rstest]
 #[case::canceled("begin; select pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")]
 #[case::killed("begin; select pg_terminate_backend(pg_backend_pid()), pg_sleep(5)")]
-#[case::inside_another("begin; begin; select 1/0")]
 #[tokio::test]
 async fn a_begin_that_breaks_off_poisons_no_connection(#[case] begin: &'static str) {
     let (app, way) = app_by_a_way().await;

@@ -6,6 +6,7 @@ use rstest::rstest;
 use super::{password, ready};
 use crate::app::App;
 use crate::database::Database;
+use crate::processes::until;
 
 const AUTHORITY: &str = include_str!("../fixtures/tls/ca.pem");
 const CERTIFICATE: &str = include_str!("../fixtures/tls/server.crt");
@@ -29,6 +30,14 @@ async fn server() -> (impl Drop, Database) {
     for statement in ["alter system set ssl = on", "select pg_reload_conf()"] {
         execute(statement).await;
     }
+    let is_on = "select setting = 'on' from pg_settings where name = 'ssl'";
+    until("TLS is on", async || {
+        sqlx::query_scalar(is_on)
+            .fetch_one(&database.direct)
+            .await
+            .unwrap()
+    })
+    .await;
     (server, database)
 }
 

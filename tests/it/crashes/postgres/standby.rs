@@ -36,10 +36,10 @@ async fn after_a_fail_over_the_redelivery_succeeds_and_nothing_is_lost_or_double
     execute(&primary, "select pg_reload_conf()").await;
     let way = Way::to(&primary.url()).await;
     let mut app = app(&primary, &way).await;
-    app.stale_orders(3_000, 3).await;
+    app.stale_orders(900, 3).await;
     let process = Process::serve(&app).await;
     let answer = process.redelivering(&Delivery::of(JOB).body(r#"{"batch_size": 10}"#));
-    until("a third is done", async || expired(&app).await > 1_000).await;
+    until("a third is done", async || expired(&app).await > 300).await;
 
     match old {
         Old::Crashes => primary.crash(),
@@ -61,7 +61,7 @@ async fn after_a_fail_over_the_redelivery_succeeds_and_nothing_is_lost_or_double
     app.db = Database::elsewhere(standby.url(), standby.url())
         .direct
         .clone();
-    assert_each_expired_once(&app, 3_000, 0, "fail-over").await;
+    assert_each_expired_once(&app, 900, 0, "fail-over").await;
 }
 
 async fn app(primary: &Server, way: &Way) -> App {
