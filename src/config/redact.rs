@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Settings;
+use crate::database::PasswordFile;
 use crate::foreign_text;
 
 impl Settings {
@@ -22,5 +23,8 @@ impl Settings {
             let decoded = percent_decode_str(&password).decode_utf8_lossy();
             foreign_text::hide([&*password, &*decoded]);
         }
+        let file = self.raw(super::database::PASSWORD_FILE);
+        let in_file = file.and_then(|path| PasswordFile::new(path.trim()).read().ok());
+        foreign_text::hide(in_file.as_deref());
     }
 }

@@ -12,12 +12,11 @@
 //! failure of another shard of the same division, and the success of a fan-out
 //! parent only failures of fan-out parents. A dry run proves nothing.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Job, JobError, Options, Runner, context};
 use crate::alerts::kinds::SCHEDULE_FAILING;
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Transaction, TxLimits, Unprepared};
 use crate::qstash::callback::Callback;
 use crate::qstash::schedules::Schedules;
 
@@ -75,7 +74,7 @@ impl Runner {
     }
 }
 
-async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
+async fn record(db: &mut Transaction, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
     lock(Unprepared(db), failed.job).await?;
     let (callback, options) = (&failed.callback, failed.options.as_ref());
     let schedule_id = callback.schedule_id.as_deref();

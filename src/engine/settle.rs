@@ -8,13 +8,12 @@
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
-use sqlx::PgPool;
 
 use super::{
     Call, Checkpoint, Completion, JobError, JobOutcome, Lease, Run, Status, context,
     delivery_failures, lease, ledger,
 };
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, TxLimits, Unprepared};
 use crate::foreign_text::ForeignText;
 
 /// How long one try may take; a dead connection gives no answer at all.
@@ -35,7 +34,7 @@ pub(super) struct Settled {
 
 /// Settles the run that holds, or held, `lease`.
 pub(super) async fn settle(
-    db: &PgPool,
+    db: &Pool,
     call: &Call,
     lease: &Lease,
     outcome: &JobOutcome,
@@ -56,7 +55,7 @@ pub(super) async fn settle(
 }
 
 async fn settle_once(
-    db: &PgPool,
+    db: &Pool,
     call: &Call,
     lease: &Lease,
     outcome: &JobOutcome,

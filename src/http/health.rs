@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::database::checkup::missing_migrations;
+use crate::database::readiness::{Readiness, readiness};
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
@@ -27,14 +27,21 @@ pub(super) struct Live {
 
 /// Whether it can work.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "status": "ready", "database": "reached", "migrations": "applied" }))]
+#[schema(example = json!({
+    "status": "ready",
+    "database": "reached",
+    "migrations": "applied",
+    "rights": "granted",
+}))]
 pub(super) struct Ready {
     /// `ready` or `not_ready`.
     status: &'static str,
-    /// `reached` or `unreachable`.
+    /// `reached`, `read_only` or `unreachable`.
     database: &'static str,
     /// `applied`, `unknown`, or how many are missing.
     migrations: String,
+    /// `granted`, `unknown`, or what the role of DATABASE_URL may not do.
+    rights: String,
 }
 
 /// Whether the scheduler calls every job at its times.
@@ -81,29 +88,29 @@ pub(super) async fn live() -> Json<Live> {
     Json(Live { status: "live" })
 }
 
-/// It can work: database and migrations
+/// It can work: the database can be written, with all migrations and rights
 #[utoipa::path(
     get,
     path = "/health/ready",
     operation_id = "get_health_ready",
     responses(
         (status = 200, body = Ready, description = "It is well."),
-        (status = 503, body = Ready, description = "The database is away or lacks migrations."),
+        (status = 503, body = Ready, description = "The database is away, is read-only, or lacks migrations or rights."),
     ),
     security(()),
 )]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
-    let missing = missing_migrations(&app.runner.db).await;
-    let (code, status) = if missing == Some(0) {
+    let found = readiness(&app.runner.db).await;
+    let (code, status) = if found.as_ref().is_some_and(Readiness::is_ready) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    let (database, migrations) = in_words(missing);
     let ready = Ready {
         status,
-        database,
-        migrations,
+        database: database(found.as_ref()),
+        migrations: migrations(found.as_ref()),
+        rights: rights(found.as_ref()),
     };
     (code, Json(ready))
 }
@@ -142,24 +149,36 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Sched
 
 async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<SchedulesHealth>) {
     tracing::warn!(cause, "Failed to read the deliveries");
-    let (database, migrations) = in_words(missing_migrations(&app.runner.db).await);
+    let found = readiness(&app.runner.db).await;
     let health = SchedulesHealth {
         status: "unknown",
-        database: Some(database),
-        migrations: Some(migrations),
+        database: Some(database(found.as_ref())),
+        migrations: Some(migrations(found.as_ref())),
         ..SchedulesHealth::default()
     };
     (StatusCode::SERVICE_UNAVAILABLE, Json(health))
 }
 
-/// The database and its migrations, in words.
-fn in_words(missing: Option<usize>) -> (&'static str, String) {
-    match missing {
-        None => ("unreachable", "unknown".to_owned()),
-        Some(0) => ("reached", "applied".to_owned()),
-        Some(missing) => {
-            let migrations = format!("{missing} missing; run: jarvis-cron migrate");
-            ("reached", migrations)
-        }
+fn database(found: Option<&Readiness>) -> &'static str {
+    match found {
+        None => "unreachable",
+        Some(found) if found.is_read_only => "read_only",
+        Some(_) => "reached",
+    }
+}
+
+fn migrations(found: Option<&Readiness>) -> String {
+    match found.and_then(|found| found.migrations_missing) {
+        None => "unknown".to_owned(),
+        Some(0) => "applied".to_owned(),
+        Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
+    }
+}
+
+fn rights(found: Option<&Readiness>) -> String {
+    match found.map(|found| &*found.rights_missing) {
+        None => "unknown".to_owned(),
+        Some([]) => "granted".to_owned(),
+        Some(missing) => format!("lacks {}", missing.join("; ")),
     }
 }

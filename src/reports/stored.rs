@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::insights::{Insight, Recommendation};
 use super::metrics::Metrics;
 use super::week::IsoWeek;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, context};
 use crate::foreign_text::ForeignText;
 
@@ -59,7 +58,7 @@ pub struct StoredReport {
 /// # Errors
 /// When the database cannot be read, or holds what this version cannot read.
 pub async fn find(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     slug: &str,
     week: IsoWeek,
 ) -> Result<Option<StoredReport>, JobError> {
@@ -81,7 +80,7 @@ pub async fn find(
 /// These reports, without names; or why one cannot be read, which does not
 /// affect the others.
 pub(crate) async fn of(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Result<StoredReport, ForeignText>>, JobError> {
     let rows = many(Unprepared(db), ids)

@@ -10,11 +10,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use utoipa::ToSchema;
 
 use super::Views;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, Registry, context};
 use crate::qstash::schedules::{Schedule, Schedules};
 
@@ -63,7 +63,7 @@ impl Views {
 }
 
 /// Whether each scheduled job is called at its times.
-pub(super) async fn punctuality(db: &mut PgConnection, jobs: Registry) -> Result<Vec<Punctuality>> {
+pub(super) async fn punctuality(db: &mut Transaction, jobs: Registry) -> Result<Vec<Punctuality>> {
     let deployed = Schedules::deployed();
     let moments = sqlx::query!(
         r#"

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{Registry, Run};
 
 /// The latest runs of a job, and its pause.
@@ -39,7 +39,7 @@ pub(crate) struct Pause {
 
 /// The standing of every job, by its name.
 pub(super) async fn standings(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     jobs: Registry,
 ) -> Result<BTreeMap<String, Standing>> {
     let names: Vec<String> = jobs.iter().map(|job| job.name.to_owned()).collect();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 
 /// What all runs of one job did together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) struct Totals {
 }
 
 /// The totals of every job that ever ran, by its name.
-pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<String, Totals>> {
+pub(super) async fn of_every_job(db: &mut Transaction) -> Result<BTreeMap<String, Totals>> {
     let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
     let counts = sqlx::query!("select job, kind, total from job_totals")
         .fetch_all(Unprepared(db))

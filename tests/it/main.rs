@@ -13,6 +13,7 @@ mod cleanup_old_data;
 mod cleanup_stale_payment_intents;
 mod cli;
 mod config;
+mod connections;
 mod continuation;
 mod crashes;
 mod daily_churn_analysis;

@@ -157,7 +157,7 @@ impl Mailed {
 /// Sends these, a few at a time, with nothing locked.
 async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
-    let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
+    let reports = &stored::of(&mut ctx.reading().await?, &ids).await?;
     let call = async |delivery| Some(send(ctx, delivery, reports).await);
     // What has no answer by then stays recorded as unsure.
     let outcomes = ctx.together(AT_ONCE, deliveries, call);
