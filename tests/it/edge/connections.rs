@@ -117,9 +117,10 @@ async fn who_takes_a_long_answer_slowly_gets_it_to_its_end() {
     caller
         .say("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    let mut chunk = vec![0; LENGTH / 16];
-    for _ in 0..16 {
-        pass(9).await;
+    let mut chunk = vec![0; LENGTH / 32];
+    for _ in 0..32 {
+        // The buffers between hold several chunks.
+        pass(3).await;
         caller.0.read_exact(&mut chunk).await.unwrap();
     }
 }
