@@ -153,13 +153,6 @@ struct HeadSleep {
     limit: Duration,
 }
 
-impl HeadSleep {
-    fn begin_again(&mut self) {
-        let end = tokio::time::Instant::now() + self.limit;
-        self.end.as_mut().reset(end);
-    }
-}
-
 impl Sleep for HeadSleep {}
 
 impl Future for HeadSleep {
@@ -169,15 +162,9 @@ impl Future for HeadSleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.has_begun && self.traffic.has_begun.load(Relaxed) {
             self.has_begun = true;
-            self.begin_again();
+            let end = tokio::time::Instant::now() + self.limit;
+            self.end.as_mut().reset(end);
         }
-        loop {
-            ready!(self.end.as_mut().poll(cx));
-            // Who still takes the answer before is not silent.
-            if self.has_begun || !self.traffic.owes.load(Relaxed) {
-                return Poll::Ready(());
-            }
-            self.begin_again();
-        }
+        self.end.as_mut().poll(cx)
     }
 }

@@ -1,10 +1,10 @@
 //! Who is connected, and who has to go when there is no place left.
 //!
 //! Promises that a caller who carries a credential finds a place while others
-//! hold one without: the oldest connection goes that has shown none and asks
-//! for nothing, then the oldest that has shown none, then the oldest that has
-//! shown one and asks for nothing. One that has shown a credential is never
-//! closed while it waits for an answer.
+//! hold one without: the oldest connection goes that has shown none, then the
+//! oldest that has shown one and asks for nothing. One that has shown a
+//! credential is never closed while it waits for an answer. Age decides, so
+//! that who has just come has the time to show theirs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// The places there are.
 pub(super) struct Places {
     free: Arc<Semaphore>,
+    /// So many are kept free, for the time that those take to go who have to.
+    spare: usize,
     /// Those who may have to go, in the order in which they came.
     taken: Mutex<(u64, BTreeMap<u64, Peer>)>,
     /// A connection has nothing to answer any more.
@@ -48,6 +50,7 @@ impl Places {
     pub(super) fn new(number: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(number)),
+            spare: number / 8,
             taken: Mutex::default(),
             calmed: Arc::default(),
         }
@@ -56,11 +59,9 @@ impl Places {
     /// The next place, which another may have to leave for it.
     pub(super) async fn take(self: &Arc<Self>) -> Place {
         loop {
-            if let Ok(permit) = self.free.clone().try_acquire_owned() {
-                return self.place(permit);
-            }
-            let is_leaving = self.evict();
+            let is_leaving = self.free.available_permits() <= self.spare && self.evict();
             tokio::select! {
+                biased;
                 Ok(permit) = self.free.clone().acquire_owned() => return self.place(permit),
                 () = self.calmed.notified(), if !is_leaving => {}
             }
@@ -141,9 +142,8 @@ impl Peer {
     /// The lower, the sooner they have to go; none, when they may stay.
     fn rank(&self) -> Option<u8> {
         match (self.0.is_known.load(Relaxed), self.is_idle()) {
-            (false, true) => Some(0),
-            (false, false) => Some(1),
-            (true, true) => Some(2),
+            (false, _) => Some(0),
+            (true, true) => Some(1),
             (true, false) => None,
         }
     }
