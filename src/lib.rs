@@ -45,7 +45,7 @@
 //! And two hold by construction: a handler that runs a job or shows rows takes
 //! what the guard extracts, so that no such row is touched before it has passed
 //! (`tests/it/guard.rs` tries); no state is kept in the process between two
-//! requests.
+//! requests, but for the count of those that were refused.
 
 pub mod alerts;
 pub mod churn;

@@ -1,7 +1,8 @@
 //! Whether the process lives, whether it can work, and whether it is called.
 //!
 //! Open to everybody, so that whatever watches the service needs no secret;
-//! what these routes say is no secret either.
+//! what these routes say is no secret either. However many ask at once, the
+//! database is asked once.
 
 use std::time::Duration;
 
@@ -12,11 +13,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
+use super::shared_answer::SharedAnswer;
 use crate::database::readiness::{Readiness, readiness};
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the routes answered that ask the database.
+#[derive(Default)]
+pub(super) struct Answers {
+    ready: SharedAnswer<(StatusCode, Json<Ready>)>,
+    schedules: SharedAnswer<(StatusCode, Json<SchedulesHealth>)>,
+}
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,7 +35,7 @@ pub(super) struct Live {
 }
 
 /// Whether it can work.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "status": "ready",
     "database": "reached",
@@ -45,7 +54,7 @@ pub(super) struct Ready {
 }
 
 /// Whether the scheduler calls every job at its times.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "status": "on_time",
     "jobs": [{
@@ -100,6 +109,10 @@ pub(super) async fn live() -> Json<Live> {
     security(()),
 )]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
+    app.health.ready.ask(async || is_ready(&app).await).await
+}
+
+async fn is_ready(app: &App) -> (StatusCode, Json<Ready>) {
     let found = readiness(&app.runner.db).await;
     let (code, status) = if found.as_ref().is_some_and(Readiness::is_ready) {
         (StatusCode::OK, "ready")
@@ -129,10 +142,17 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
     security(()),
 )]
 pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<SchedulesHealth>) {
+    app.health
+        .schedules
+        .ask(async || are_on_time(&app).await)
+        .await
+}
+
+async fn are_on_time(app: &App) -> (StatusCode, Json<SchedulesHealth>) {
     let jobs = match tokio::time::timeout(PATIENCE, app.views.punctuality()).await {
         Ok(Ok(jobs)) => jobs,
-        Ok(Err(error)) => return unknown(&app, &error.to_string()).await,
-        Err(_) => return unknown(&app, "no answer in time").await,
+        Ok(Err(error)) => return unknown(app, &error.to_string()).await,
+        Err(_) => return unknown(app, "no answer in time").await,
     };
     let (code, status) = if jobs.iter().any(Punctuality::is_overdue) {
         (StatusCode::SERVICE_UNAVAILABLE, "overdue")

@@ -18,6 +18,7 @@ mod continuation;
 mod crashes;
 mod daily_churn_analysis;
 mod database;
+mod edge;
 mod expire_stale_orders;
 mod failures;
 mod fan_out;
