@@ -21,8 +21,9 @@
 //!   batch behind the fence, settles it, and asks QStash for what is left.
 //! - [`alerts`]: the one writer of alerts.
 //! - [`stripe`], [`qstash`], [`resend`]: what the outside says, typed.
-//! - [`signed_links`], then [`database`], [`outbound`], [`telemetry`]: the
-//!   base of all the others.
+//! - [`signed_links`], [`outbound`], then [`database`], [`foreign_text`],
+//!   [`telemetry`]: the base of all the others. Words of others are stored and
+//!   logged as a [`foreign_text::ForeignText`] only.
 //!
 //! A request goes down this list and comes back: [`http`] checks the caller,
 //! [`engine`] writes the run into the ledger and takes the job's lease, the
@@ -44,7 +45,7 @@
 //! And two hold by construction: a handler that runs a job or shows rows takes
 //! what the guard extracts, so that no such row is touched before it has passed
 //! (`tests/it/guard.rs` tries); no state is kept in the process between two
-//! requests.
+//! requests, but for the count of those that were refused.
 
 pub mod alerts;
 pub mod churn;
@@ -54,6 +55,7 @@ pub mod database;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod engine;
+pub mod foreign_text;
 pub mod gyms;
 pub mod http;
 pub mod jobs;

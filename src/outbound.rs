@@ -1,5 +1,6 @@
 //! How this process calls others over HTTP: one TLS stack, no redirects, no
-//! proxies from the environment, a limit on every wait, and so many tries.
+//! proxies from the environment, a limit on every wait and on what is read, and
+//! so many tries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,15 @@ use anyhow::Context;
 use backon::ExponentialBuilder;
 use url::{Host, Url};
 
+use crate::foreign_text::ForeignText;
+
 /// How long one call to an API may take.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause between tries; a longer `Retry-After` is left to a
 /// later run.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The longest answer that is read, in bytes.
+const MOST_ANSWER: usize = 1024 * 1024;
 /// How often one call is made at the most.
 const TRIES: usize = 3;
 
@@ -55,18 +60,46 @@ pub fn backoff() -> ExponentialBuilder {
         .with_jitter()
 }
 
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It did not come, or not all of it.
+    #[error("{}", in_words(.0))]
+    Broken(#[from] reqwest::Error),
+    /// It is longer than any answer is.
+    #[error("an answer of over {} KiB is no answer", MOST_ANSWER / 1024)]
+    TooLong,
+}
+
+/// The body of an answer as text; nothing of a longer one is kept, and its rest
+/// is not read.
+///
+/// # Errors
+/// When it breaks off, or is too long.
+pub async fn body(mut answer: reqwest::Response) -> Result<String, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > MOST_ANSWER {
+            return Err(BodyError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
 /// An error of the network in a few words, without the address: its innermost
-/// cause, such as a name, a refused connection or a certificate.
+/// cause, such as a name, a refused connection or a certificate, which may quote
+/// the other side.
 #[must_use]
-pub fn in_words(error: &reqwest::Error) -> String {
+pub fn in_words(error: &reqwest::Error) -> ForeignText {
     if error.is_timeout() {
-        return "no answer in time".to_owned();
+        return "no answer in time".into();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    ForeignText::new(&cause.to_string())
 }
 
 /// Whether a secret may travel to `url`: https, or plain http to this machine.

@@ -22,8 +22,13 @@ pub fn filter(text: &str) -> Option<EnvFilter> {
     EnvFilter::builder().parse(text).ok()
 }
 
-/// Begins to log; a second call changes nothing.
+/// Begins to log, panics too; a second call changes nothing.
 pub fn init(settings: Settings) {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let cause = panic.payload_as_str();
+        tracing::error!(at, cause, "Panicked");
+    }));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(settings.filter)
         .with_writer(std::io::stderr)

@@ -132,10 +132,10 @@ pub struct OpenAlert {
 pub async fn open_of_kind(db: Unprepared<'_>, kind: &Kind) -> Result<Vec<OpenAlert>> {
     sqlx::query_as!(
         OpenAlert,
-        "select id, dedup_key, opened_at
+        r#"select id, dedup_key, within_calendar(opened_at) as "opened_at!"
            from alerts
           where kind = $1
-            and status in ('open', 'acknowledged')",
+            and status in ('open', 'acknowledged')"#,
         kind.name,
     )
     .fetch_all(db)
@@ -167,13 +167,13 @@ pub async fn resolve(
     }
     sqlx::query_as!(
         Resolved,
-        "update alerts
+        r#"update alerts
             set status = 'resolved',
                 resolved_at = $2,
                 resolved_by = 'system'
           where id = any($1)
             and status in ('open', 'acknowledged')
-         returning member_id, opened_at, occurrences",
+         returning member_id, within_calendar(opened_at) as "opened_at!", occurrences"#,
         ids,
         now,
     )

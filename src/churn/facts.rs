@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::model::{self, Facts};
 use super::verdict::Level;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 
 /// How many members of a gym are the sample for all.
 const SAMPLE: i64 = 50;
@@ -34,7 +34,7 @@ pub(crate) struct Member {
 
 /// The facts of each of `members` at that moment, in their order.
 pub(crate) async fn of_members(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     members: &[Member],
     at: DateTime<Utc>,
 ) -> Result<Vec<Facts>> {
@@ -53,7 +53,7 @@ pub(crate) async fn of_members(
 
 /// The mean gap between visits in each of these gyms, in days.
 pub(crate) async fn gaps_of_gyms(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     gyms: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, f64>> {
@@ -89,7 +89,7 @@ pub(crate) async fn gaps_of_gyms(
 }
 
 async fn visits_and_conversations(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     ids: &[Uuid],
     timezones: &[String],
     at: DateTime<Utc>,

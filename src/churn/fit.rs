@@ -10,12 +10,11 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::model::{DEFAULT, SIGNALS, Weights, probability};
 use super::weights;
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, TxLimits, Unprepared};
 
 mod history;
 mod regression;
@@ -90,7 +89,7 @@ pub struct Score {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn gyms(db: &PgPool, which: Option<&str>) -> anyhow::Result<Vec<Gym>> {
+pub async fn gyms(db: &Pool, which: Option<&str>) -> anyhow::Result<Vec<Gym>> {
     let mut tx = database::begin(db, TxLimits::READ).await.context("read")?;
     sqlx::query_as!(
         Gym,
@@ -112,12 +111,7 @@ pub async fn gyms(db: &PgPool, which: Option<&str>) -> anyhow::Result<Vec<Gym>> 
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn fit(
-    db: &PgPool,
-    gym: Gym,
-    at: DateTime<Utc>,
-    dry_run: bool,
-) -> anyhow::Result<Fitted> {
+pub async fn fit(db: &Pool, gym: Gym, at: DateTime<Utc>, dry_run: bool) -> anyhow::Result<Fitted> {
     let moment = |back: i32| at - TimeDelta::days(WINDOW_DAYS) * back;
     let held_out = history::rows(db, gym.id, moment(1)).await?;
     let mut lessons = Vec::new();
@@ -245,7 +239,7 @@ fn named(weights: &Weights) -> Map<String, Value> {
 }
 
 async fn store(
-    db: &PgPool,
+    db: &Pool,
     fitted: &Fitted,
     weights: &Weights,
     test: &Test,

@@ -80,7 +80,7 @@ impl Delivery {
             .await
             .with_context(|| format!("call {url}"))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.context("read the answer")?;
+        let text = outbound::body(response).await.context("read the answer")?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Ok(Answer {
             status,

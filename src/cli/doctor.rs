@@ -14,6 +14,7 @@ use futures::future::{BoxFuture, join_all};
 
 use super::{exit_code, println, progress};
 use crate::config::Settings;
+use crate::foreign_text;
 
 mod clocks;
 mod database;
@@ -48,8 +49,8 @@ pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> ExitCode {
     let mut findings = findings(settings).await;
     waiting.finish_and_clear();
     for finding in &mut findings {
-        finding.what = settings.redact(&finding.what);
-        finding.fix = finding.fix.as_deref().map(|fix| settings.redact(fix));
+        finding.what = foreign_text::redacted(&finding.what);
+        finding.fix = finding.fix.as_deref().map(foreign_text::redacted);
     }
     if typed.json {
         println(format_args!("{:#}", finding::render_json(&findings)));

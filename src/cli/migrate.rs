@@ -4,24 +4,42 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection};
 
-use super::progress;
+use super::{println, progress};
 use crate::config::Settings;
-use crate::database::{MIGRATOR, migrating, pooler_safe};
+use crate::database::migrating::{self, Migrated, Patience, Step};
+use crate::database::{MIGRATOR, pooler_safe};
 
 /// Applies the missing migrations and prints how many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let waiting = progress::waiting("applying migrations");
-    let applied = apply(settings.database()?.direct).await?;
+    let waiting = progress::waiting("waiting for the database");
+    let tell = |step: Step<'_>| match step {
+        Step::Apply(it) => {
+            waiting.set_message(format!("applying {} {}", it.version, it.description));
+        }
+        Step::TryAgain(it, tries) => waiting.suspend(|| {
+            eprintln!(
+                "{} {}: others hold what it needs, so it let them pass; try {}",
+                it.version,
+                it.description,
+                tries + 1,
+            );
+        }),
+    };
+    let migrated = run(settings.database()?.direct, &Patience::default(), tell).await?;
     waiting.finish_and_clear();
-    println!(
-        "{applied} migrations applied, {} in all",
-        MIGRATOR.iter().count()
-    );
+    let (applied, all) = (migrated.applied, MIGRATOR.iter().count());
+    println(format_args!("{applied} migrations applied, {all} in all"));
+    if let Some(newest) = migrated.unknown.iter().max() {
+        let unknown = migrated.unknown.len();
+        println(format_args!(
+            "the database is ahead of this program: it has {unknown} migrations that this version does not know, {newest} the newest; they stay as they are"
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -30,30 +48,26 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the database cannot be reached or refuses.
 pub async fn apply(options: PgConnectOptions) -> anyhow::Result<usize> {
-    let mut connection = pooler_safe(options)
+    let migrated = run(options, &Patience::default(), |_| {}).await?;
+    Ok(migrated.applied)
+}
+
+/// Applies the missing migrations as patiently as that, and tells of each step.
+///
+/// # Errors
+/// When the database cannot be reached or refuses.
+pub async fn run(
+    options: PgConnectOptions,
+    patience: &Patience,
+    tell: impl Fn(Step<'_>),
+) -> anyhow::Result<Migrated> {
+    let mut db = pooler_safe(options)
         .connect()
         .await
         .context("connect to the database")?;
-    migrating::take_turn(&mut connection)
-        .await
-        .context("wait for another migrate")?;
-    migrating::drop_broken_indexes(&mut connection)
-        .await
-        .context("drop the indexes that an earlier try left unfinished")?;
-    let before = count(&mut connection).await;
-    MIGRATOR.run(&mut connection).await.context(
+    let migrated = migrating::apply(&mut db, patience, tell).await.context(
         "apply the migrations (behind a transaction-mode pooler, set DATABASE_DIRECT_URL to an address past it)",
     )?;
-    let after = count(&mut connection).await;
-    connection.close().await.context("close the connection")?;
-    Ok(after.saturating_sub(before))
-}
-
-/// How many are applied; a database without our table has none.
-async fn count(connection: &mut PgConnection) -> usize {
-    use sqlx::migrate::Migrate;
-    connection
-        .list_applied_migrations("_sqlx_migrations")
-        .await
-        .map_or(0, |applied| applied.len())
+    db.close().await.context("close the connection")?;
+    Ok(migrated)
 }

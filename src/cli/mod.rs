@@ -122,7 +122,9 @@ fn run_command() -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let exit = runtime.block_on(dispatch(cli.command, Settings::from_env()));
+    let settings = Settings::from_env();
+    settings.hide_secrets();
+    let exit = runtime.block_on(dispatch(cli.command, settings));
     // A name look-up without an answer must not delay the exit.
     runtime.shutdown_background();
     exit

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 
 use super::{Usage, wide_table};
 use crate::config::Settings;
+use crate::database::Pool;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
 
 /// What to do with the policies.
@@ -64,7 +64,7 @@ pub(super) async fn policies(settings: &Settings, command: Command) -> anyhow::R
     }
 }
 
-async fn list(db: &PgPool, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn list(db: &Pool, as_json: bool) -> anyhow::Result<ExitCode> {
     let policies = policies::all(db).await?;
     if as_json {
         let policies: Vec<Value> = policies.iter().map(in_json).collect();

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Guard, Settings};
 use crate::engine::{Publisher, Runner};
+use crate::http::edge::Limits;
 use crate::resend::Resend;
 use crate::stripe::Stripe;
 use crate::{http, jobs};
@@ -30,7 +31,9 @@ pub async fn serve(settings: &Settings, dev: bool) -> anyhow::Result<ExitCode> {
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "Started listening");
     cancel_on_signal(&runner.stop);
     let (stop, tasks) = (runner.stop.clone(), runner.tasks.clone());
-    http::edge::serve(listener, http::router(runner, guard), stop, tasks).await;
+    let limits = Limits::beside(settings.database()?.max_connections);
+    let router = http::router(runner, guard);
+    http::edge::serve_within(limits, listener, router, stop, tasks).await;
     tracing::info!("Stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -58,6 +61,7 @@ pub fn runner(settings: &Settings) -> anyhow::Result<Runner> {
 /// When a setting is wrong.
 pub fn local_runner(settings: &Settings) -> anyhow::Result<Runner> {
     let database = settings.database()?;
+    settings.hide_secrets();
     Ok(Runner {
         jobs: jobs::ALL,
         dry_runs: Arc::new(Semaphore::new(database.max_connections as usize - 1)),

@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 
-use crate::{database, engine, stripe, telemetry};
+use crate::{engine, stripe, telemetry};
 
+mod address;
+mod database;
 mod guard;
 mod placeholder;
 mod qstash;
@@ -20,55 +20,14 @@ mod redact;
 mod reports;
 mod variables;
 
+pub use address::is_this_machine;
+pub use database::Database;
 pub use guard::{Guard, KeyRing, Verification};
 pub use variables::{Read, Settings, Wrong};
 
 use variables::wrong;
 
-/// Where the database is. Does not print: the options hold the password.
-#[derive(Clone)]
-pub struct Database {
-    /// For everything; may lead through a transaction-mode pooler.
-    pub options: PgConnectOptions,
-    /// For migrations; past the pooler where there is one.
-    pub direct: PgConnectOptions,
-    /// Connections of this process.
-    pub max_connections: u32,
-    /// How long a caller waits for a connection.
-    pub acquire_timeout: Duration,
-}
-
-impl Database {
-    /// The pool for everything; connects at its first use.
-    #[must_use]
-    pub fn pool(self) -> PgPool {
-        database::pool(self.options, self.max_connections, self.acquire_timeout)
-    }
-}
-
 impl Settings {
-    /// `DATABASE_URL`, `DATABASE_DIRECT_URL`, `DATABASE_MAX_CONNECTIONS`,
-    /// `DATABASE_ACQUIRE_TIMEOUT_MS`.
-    ///
-    /// # Errors
-    /// When one is wrong.
-    pub fn database(&self) -> Read<Database> {
-        let options = self.required("DATABASE_URL", "postgres://user:password@host/database")?;
-        let options = connect_options("DATABASE_URL", options)?;
-        let direct = match self.text("DATABASE_DIRECT_URL")? {
-            Some(url) => connect_options("DATABASE_DIRECT_URL", url)?,
-            None => options.clone(),
-        };
-        let max_connections = self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?;
-        let acquire_timeout = self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?;
-        Ok(Database {
-            options,
-            direct,
-            max_connections,
-            acquire_timeout,
-        })
-    }
-
     /// `HOST` and `PORT`; with `dev`, this machine only.
     ///
     /// # Errors
@@ -149,11 +108,6 @@ impl Settings {
         })
     }
 
-    fn milliseconds(&self, name: &str, default: u32) -> Read<Duration> {
-        let number = self.number(name, default, 50..=15_000)?;
-        Ok(Duration::from_millis(number.into()))
-    }
-
     /// `LOG_FORMAT`, `RUST_LOG`, as `serve` reads them.
     ///
     /// # Errors
@@ -185,18 +139,4 @@ impl Settings {
             })?;
         Ok(telemetry::Settings { json, filter })
     }
-}
-
-impl std::fmt::Debug for Database {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").finish_non_exhaustive()
-    }
-}
-
-fn connect_options(name: &str, url: &str) -> Read<PgConnectOptions> {
-    let hint = "must be an address such as postgres://user:password@host/database";
-    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-        return Err(wrong(name, hint));
-    }
-    url.parse().map_err(|_| wrong(name, hint))
 }

@@ -1,72 +1,30 @@
-//! Removes our secrets from texts of other services: the answer to a failed
-//! delivery, what `doctor` quotes.
-//!
-//! Hides every secret that is configured, and anything after the word
-//! `Bearer`, because a text that was cut off may hold half a secret.
+//! Which of the settings are secrets, so that no word of others shows them.
 
-use secrecy::{ExposeSecret, SecretString};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Guard, Settings};
-
-/// Replaces a secret.
-const HIDDEN: &str = "[secret]";
-
-/// A shorter secret may be a common word, which would be hidden everywhere.
-const SHORTEST: usize = 8;
-
-impl Guard {
-    /// `text` without the secrets that callers authenticate with.
-    #[must_use]
-    pub fn redact(&self, text: &str) -> String {
-        let keys = self.verification.iter().flat_map(|it| it.keys.all());
-        let keys = keys.flat_map(|(_, keys)| [&keys.current, &keys.next]);
-        let own = [Some(&self.cron_secret), self.cron_secret_previous.as_ref()];
-        let own = own.into_iter().chain([self.operator_secret.as_ref()]);
-        let secrets = own.flatten().chain(keys);
-        redact(text, secrets.map(SecretString::expose_secret))
-    }
-}
+use super::Settings;
+use crate::database::PasswordFile;
+use crate::foreign_text;
 
 impl Settings {
-    /// `text` without any secret among the settings.
-    #[must_use]
-    pub fn redact(&self, text: &str) -> String {
+    /// From now on, hides every secret among the settings: also one that is
+    /// not in use, such as a region's other token.
+    pub fn hide_secrets(&self) {
         let named = |name: &str| {
-            let kinds = ["SECRET", "SECRET_PREVIOUS", "_KEY", "_TOKEN", "_PASSWORD"];
+            let kinds = ["SECRET", "SECRET_PREVIOUS", "_KEY", "_TOKEN", "PASSWORD"];
             kinds.iter().any(|kind| name.ends_with(kind))
         };
         let secrets = self.all().filter(|(name, _)| named(name));
+        foreign_text::hide(secrets.map(|(_, value)| value.trim()));
         let addresses = self.all().filter_map(|(_, value)| Url::parse(value).ok());
-        let passwords: Vec<String> = addresses
-            .filter_map(|url| Some(url.password()?.to_owned()))
-            .collect();
-        let secrets = secrets.map(|(_, value)| value.trim());
-        redact(text, secrets.chain(passwords.iter().map(String::as_str)))
+        for password in addresses.filter_map(|url| Some(url.password()?.to_owned())) {
+            // Also as a server may quote it: as it was before it stood in an address.
+            let decoded = percent_decode_str(&password).decode_utf8_lossy();
+            foreign_text::hide([&*password, &*decoded]);
+        }
+        let file = self.raw(super::database::PASSWORD_FILE);
+        let in_file = file.and_then(|path| PasswordFile::new(path.trim()).read().ok());
+        foreign_text::hide(in_file.as_deref());
     }
-}
-
-fn redact<'s>(text: &str, secrets: impl Iterator<Item = &'s str>) -> String {
-    let mut shown = text.to_owned();
-    for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
-        shown = shown.replace(secret, HIDDEN);
-    }
-    without_bearers(&shown)
-}
-
-fn without_bearers(text: &str) -> String {
-    const SCHEME: &str = "bearer ";
-    let lower = text.to_ascii_lowercase();
-    let mut shown = String::with_capacity(text.len());
-    let mut from = 0;
-    while let Some(at) = lower[from..].find(SCHEME) {
-        let begin = from + at + SCHEME.len();
-        let ends = |c: char| c.is_whitespace() || "\"'\\,;<>{}()".contains(c);
-        let length = text[begin..].find(ends).unwrap_or(text.len() - begin);
-        shown.push_str(&text[from..begin]);
-        shown.push_str(if length == 0 { "" } else { HIDDEN });
-        from = begin + length;
-    }
-    shown.push_str(&text[from..]);
-    shown
 }

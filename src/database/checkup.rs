@@ -1,19 +1,14 @@
 //! What the database says of itself: for `doctor` its migrations, its version
-//! and its clock, for `/health/ready` whether runs could begin.
+//! and its clock.
 //!
 //! Reads only. `doctor` reads over a connection of its own, whose failure says
 //! why; a pool would only say that it took too long.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Error, PgPool, Result};
+use sqlx::{Error, Result};
 
-use super::{MIGRATOR, TxLimits, Unprepared, begin, pooler_safe};
-
-/// How long the database may take to answer `/health/ready`.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use super::{MIGRATOR, Patience, Unprepared, begin_alone};
 
 /// The state of the database.
 #[derive(Debug, Clone)]
@@ -45,10 +40,12 @@ pub struct Migrations {
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn checkup(options: PgConnectOptions) -> Result<Checkup> {
-    let mut connection = pooler_safe(options).connect().await?;
-    let applied = applied(Unprepared(&mut *connection.begin().await?)).await?;
-    let mut tx = connection.begin().await?;
+pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Checkup> {
+    let mut tx = begin_alone(options.clone(), patience).await?;
+    let applied = applied(Unprepared(&mut tx)).await?;
+    // A table that is not there ends the transaction.
+    tx.rollback().await;
+    let mut tx = begin_alone(options, patience).await?;
     // Asked last: what the caller compares the clock with is taken right after.
     let server = sqlx::query!(
         r#"
@@ -89,14 +86,14 @@ impl Migrations {
 }
 
 /// A migration, as the database has it on record.
-struct Applied {
-    version: i64,
-    success: bool,
+pub(super) struct Applied {
+    pub(super) version: i64,
+    pub(super) success: bool,
     checksum: Vec<u8>,
 }
 
 /// The migrations on record; none where there is no record of any.
-async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
+pub(super) async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
     let applied = sqlx::query_as!(
         Applied,
         "select version, success, checksum
@@ -110,26 +107,4 @@ async fn applied(db: Unprepared<'_>) -> Result<Vec<Applied>> {
         Err(Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(Vec::new()),
         applied => applied,
     }
-}
-
-/// How many of our migrations the database lacks; `None` when it does not
-/// answer in time.
-pub async fn missing_migrations(db: &PgPool) -> Option<usize> {
-    let missing = tokio::time::timeout(TIMEOUT, count_missing(db))
-        .await
-        .ok()?;
-    missing
-        .inspect_err(|error| tracing::warn!(%error, "Failed to reach the database"))
-        .ok()
-}
-
-async fn count_missing(db: &PgPool) -> Result<usize> {
-    let mut tx = begin(db, TxLimits::READ).await?;
-    let mut applied = applied(Unprepared(&mut tx)).await?;
-    applied.retain(|migration| migration.success);
-    let is_missing = |version| applied.iter().all(|migration| migration.version != version);
-    Ok(MIGRATOR
-        .iter()
-        .filter(|ours| is_missing(ours.version))
-        .count())
 }

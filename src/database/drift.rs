@@ -2,9 +2,9 @@
 //! identities that are behind their tables. For `doctor`; reads only.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Result};
+use sqlx::{AssertSqlSafe, Result};
 
-use super::{Unprepared, pooler_safe};
+use super::{Patience, Transaction, Unprepared, begin_alone};
 
 /// What disagrees.
 #[derive(Debug, Clone, Default)]
@@ -24,9 +24,8 @@ pub struct Drift {
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn drift(options: PgConnectOptions) -> Result<Drift> {
-    let mut connection = pooler_safe(options).connect().await?;
-    let mut tx = connection.begin().await?;
+pub async fn drift(options: PgConnectOptions, patience: Patience) -> Result<Drift> {
+    let mut tx = begin_alone(options, patience).await?;
     let clock = sqlx::query!(
         r#"
         select array(
@@ -55,7 +54,7 @@ pub async fn drift(options: PgConnectOptions) -> Result<Drift> {
 impl Drift {
     /// A restore or a logical copy brings rows along, and not the number that an
     /// identity has come to.
-    async fn compare_identities(&mut self, db: &mut PgConnection) -> Result<()> {
+    async fn compare_identities(&mut self, db: &mut Transaction) -> Result<()> {
         let identities = sqlx::query!(
             r#"
             select format('%s.%s', c.relname, a.attname) as "name!",

@@ -1,4 +1,9 @@
-//! What an error of the database means for its caller. Asks the database nothing.
+//! What an error of the database means for its caller, and for the connection
+//! it came by. Asks the database nothing.
+
+use std::io::{self, ErrorKind};
+
+use sqlx::Error;
 
 /// What an error of the database asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +21,7 @@ pub enum Fault {
 /// Reads an error by its SQLSTATE class:
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 #[must_use]
-pub fn fault(error: &sqlx::Error) -> Fault {
-    use sqlx::Error;
+pub fn fault(error: &Error) -> Fault {
     let code = match error {
         Error::Database(database) => database.code().unwrap_or_default(),
         Error::Io(_)
@@ -34,7 +38,13 @@ pub fn fault(error: &sqlx::Error) -> Fault {
         // A read-only answer is a replica that has not been promoted yet; a
         // statement that took too long (57014) may be quicker later.
         "25006" | "25P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
-        code if code.starts_with("08") || code.starts_with("53") => Fault::Unreachable,
+        // A login that is refused: the password is being replaced.
+        code if ["08", "28", "53"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Fault::Unreachable
+        }
         code if code.starts_with("22") || code.starts_with("23") || code == "P0001" => Fault::Data,
         _ => Fault::Other,
     }
@@ -43,8 +53,56 @@ pub fn fault(error: &sqlx::Error) -> Fault {
 /// Whether a statement was canceled for taking longer than the limits of its
 /// transaction allow.
 #[must_use]
-pub fn took_too_long(error: &sqlx::Error) -> bool {
+pub fn took_too_long(error: &Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.code().as_deref() == Some("57014"))
+}
+
+/// Whether the connection that said so is not to be used again: it broke off,
+/// leads to a server that is going, gone or read-only, or is inside a
+/// transaction of which we know nothing.
+pub(super) fn breaks_off(error: &Error) -> bool {
+    let Error::Database(answer) = error else {
+        return true;
+    };
+    let code = answer.code().unwrap_or_default();
+    code.starts_with("08")
+        || code.starts_with("57P")
+        || matches!(code.as_ref(), "25006" | "25P02" | "25P03")
+}
+
+/// Whether user or password were refused.
+pub(super) fn is_refused_login(error: &Error) -> bool {
+    let answer = error.as_database_error();
+    answer.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("28")))
+}
+
+/// Whether the server refuses to be written, as a replica does.
+#[must_use]
+pub fn is_read_only(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() == ErrorKind::ReadOnlyFilesystem,
+        error => {
+            let answer = error.as_database_error();
+            answer.is_some_and(|error| error.code().as_deref() == Some("25006"))
+        }
+    }
+}
+
+/// The way to the database is silent.
+pub(super) fn no_answer() -> Error {
+    Error::Io(io::Error::new(ErrorKind::TimedOut, "no answer in time"))
+}
+
+/// A statement on a connection that was given up.
+pub(super) fn broken_off() -> Error {
+    let what = "an earlier statement broke off";
+    Error::Io(io::Error::new(ErrorKind::NotConnected, what))
+}
+
+/// The server is a replica, or was made read-only.
+pub(super) fn read_only() -> Error {
+    let what = "the server is read-only";
+    Error::Io(io::Error::new(ErrorKind::ReadOnlyFilesystem, what))
 }

@@ -4,7 +4,9 @@
 //! the transaction. A part waits for no lock long. Owns no table.
 
 use sqlx::error::DatabaseError;
-use sqlx::{Error, Executor, PgConnection, Result};
+use sqlx::{Error, Executor, Result};
+
+use super::{Transaction, Unprepared};
 
 const BEGIN: &str = "savepoint part;
      set local lock_timeout = '500ms'";
@@ -19,8 +21,8 @@ const UNDO: &str = "rollback to savepoint part;
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn begin_part(db: &mut PgConnection) -> Result<()> {
-    db.execute(BEGIN).await.map(drop)
+pub async fn begin_part(db: &mut Transaction) -> Result<()> {
+    Unprepared(db).execute(BEGIN).await.map(drop)
 }
 
 /// Keeps the part that was `done`, or undoes it when the database refused;
@@ -29,13 +31,13 @@ pub async fn begin_part(db: &mut PgConnection) -> Result<()> {
 /// # Errors
 /// When the database is gone.
 pub async fn end_part(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     done: Result<()>,
 ) -> Result<Option<Box<dyn DatabaseError>>> {
     match done {
-        Ok(()) => db.execute(KEEP).await.map(|_| None),
+        Ok(()) => Unprepared(db).execute(KEEP).await.map(|_| None),
         Err(Error::Database(refusal)) => {
-            db.execute(UNDO).await?;
+            Unprepared(db).execute(UNDO).await?;
             Ok(Some(refusal))
         }
         Err(error) => Err(error),

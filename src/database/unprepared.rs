@@ -1,16 +1,22 @@
-//! Statements without a name, for transaction-mode poolers.
+//! Statements without a name, for transaction-mode poolers, and with a bound.
 
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
+use tokio::time::timeout;
 
-/// A connection that sends every statement unnamed.
+use super::Transaction;
+use super::fault::{breaks_off, no_answer};
+
+/// A transaction that sends every statement unnamed, and waits for its answer
+/// no longer than its limits say.
 ///
 /// Named statements belong to one server connection, and a transaction-mode
 /// pooler hands the next transaction another one.
 #[derive(Debug)]
-pub struct Unprepared<'c>(pub &'c mut PgConnection);
+pub struct Unprepared<'c>(pub &'c mut Transaction);
 
 struct Once<E>(E);
 
@@ -45,7 +51,27 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.0.fetch_many(Once(query))
+        let (connection, is_doubtful, bound) = match self.0.begin_statement() {
+            Ok(parts) => parts,
+            Err(error) => return stream::once(async { Err(error) }).boxed(),
+        };
+        let rows = connection.fetch_many(Once(query));
+        stream::unfold(Some((rows, is_doubtful)), move |state| async move {
+            let (mut rows, is_doubtful) = state?;
+            match timeout(bound, rows.next()).await {
+                Ok(Some(Ok(row))) => Some((Ok(row), Some((rows, is_doubtful)))),
+                Ok(Some(Err(error))) => {
+                    *is_doubtful = breaks_off(&error);
+                    Some((Err(error), None))
+                }
+                Ok(None) => {
+                    *is_doubtful = false;
+                    None
+                }
+                Err(_) => Some((Err(no_answer()), None)),
+            }
+        })
+        .boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -53,7 +79,14 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.0.fetch_optional(Once(query))
+        async move {
+            let (connection, is_doubtful, bound) = self.0.begin_statement()?;
+            let answer = timeout(bound, connection.fetch_optional(Once(query))).await;
+            let row = answer.unwrap_or_else(|_| Err(no_answer()));
+            *is_doubtful = row.as_ref().is_err_and(breaks_off);
+            row
+        }
+        .boxed()
     }
 
     fn prepare_with<'e>(
@@ -64,13 +97,21 @@ impl<'c> Executor<'c> for Unprepared<'c> {
     where
         'c: 'e,
     {
-        self.0.prepare_with(sql, parameters)
+        async move {
+            let (connection, ..) = self.0.begin_statement()?;
+            connection.prepare_with(sql, parameters).await
+        }
+        .boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
     where
         'c: 'e,
     {
-        self.0.describe(sql)
+        async move {
+            let (connection, ..) = self.0.begin_statement()?;
+            connection.describe(sql).await
+        }
+        .boxed()
     }
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::lease::{self, Lease, LeaseState, Part, divisions};
 use super::{Answer, Call, JobError, Run, Status, Trigger, clock, context, ledger};
-use crate::database::{self, Fault, TxLimits, Unprepared};
+use crate::database::{self, Fault, Pool, Transaction, TxLimits, Unprepared};
 
 /// How long all of it may take; a dead connection gives no answer at all.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +33,7 @@ pub(super) struct Started {
 }
 
 /// Decides about `call`, and writes the decision into the ledger.
-pub(super) async fn begin(db: &PgPool, call: &Call, ttl: Duration) -> Result<Decision, JobError> {
+pub(super) async fn begin(db: &Pool, call: &Call, ttl: Duration) -> Result<Decision, JobError> {
     match tokio::time::timeout(TIMEOUT, decide_and_commit(db, call, ttl)).await {
         Ok(decision) => decision.map_err(begin_error),
         Err(_) => Err(JobError::unreachable("begin a run: no answer in time")),
@@ -51,7 +50,7 @@ fn begin_error(error: sqlx::Error) -> JobError {
     }
 }
 
-async fn decide_and_commit(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Result<Decision> {
+async fn decide_and_commit(db: &Pool, call: &Call, ttl: Duration) -> sqlx::Result<Decision> {
     let mut tx = database::begin(db, TxLimits::CONTROL).await?;
     let lease = lease::lock(Unprepared(&mut tx), Part::of(call)).await?;
     let decision = decide(&mut tx, call, &lease, ttl).await?;
@@ -60,7 +59,7 @@ async fn decide_and_commit(db: &PgPool, call: &Call, ttl: Duration) -> sqlx::Res
 }
 
 async fn decide(
-    tx: &mut PgConnection,
+    tx: &mut Transaction,
     call: &Call,
     lease: &LeaseState,
     ttl: Duration,
@@ -96,7 +95,7 @@ async fn decide(
 
 /// The live run for which the rest of a run, or a shard, has to wait. No tick
 /// asks for that work: QStash delivers it again where that run does not do it.
-async fn blocking_run(tx: &mut PgConnection, call: &Call) -> sqlx::Result<Option<Run>> {
+async fn blocking_run(tx: &mut Transaction, call: &Call) -> sqlx::Result<Option<Run>> {
     if call.caller.trigger != Trigger::Qstash || call.options.continuation_of.is_none() {
         return Ok(None);
     }
@@ -109,7 +108,7 @@ async fn blocking_run(tx: &mut PgConnection, call: &Call) -> sqlx::Result<Option
 /// message id says, because the message id is not signed. Token and message run
 /// again after a failure only.
 async fn attempt_or_answer(
-    tx: &mut PgConnection,
+    tx: &mut Transaction,
     call: &Call,
     lease: &LeaseState,
 ) -> sqlx::Result<Result<i32, Answer>> {
@@ -135,7 +134,7 @@ async fn attempt_or_answer(
 }
 
 async fn start(
-    tx: &mut PgConnection,
+    tx: &mut Transaction,
     call: &Call,
     attempt: i32,
     now: DateTime<Utc>,
@@ -155,7 +154,7 @@ async fn start(
 }
 
 /// Settles the runs that this part's lease, or no lease, names any more.
-async fn settle_dead_runs(tx: &mut PgConnection, call: &Call) -> sqlx::Result<()> {
+async fn settle_dead_runs(tx: &mut Transaction, call: &Call) -> sqlx::Result<()> {
     for run_id in ledger::abandon(Unprepared(tx), Part::of(call)).await? {
         record_end(tx, call, run_id).await?;
     }
@@ -163,7 +162,7 @@ async fn settle_dead_runs(tx: &mut PgConnection, call: &Call) -> sqlx::Result<()
 }
 
 async fn skip(
-    tx: &mut PgConnection,
+    tx: &mut Transaction,
     call: &Call,
     attempt: i32,
     reason: &'static str,
@@ -180,7 +179,7 @@ async fn skip(
 }
 
 /// Reads a row back, logs it and adds it to the totals.
-async fn record_end(tx: &mut PgConnection, call: &Call, id: Uuid) -> sqlx::Result<Run> {
+async fn record_end(tx: &mut Transaction, call: &Call, id: Uuid) -> sqlx::Result<Run> {
     let run = Run::get(Unprepared(tx), id).await?;
     ledger::record_end(Unprepared(tx), call.job, &run).await?;
     Ok(run)

@@ -7,18 +7,18 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 
 use super::Job;
 use super::lease::LeaseState;
 use crate::alerts::{self, kinds::CLOCK_MOVED};
-use crate::database::{self, Unprepared};
+use crate::database::{self, Transaction, Unprepared};
 
 /// Opens the alert of `job` where one of its leases shows that the clock was
 /// set back, and resolves it where none does. What the database refuses of that
 /// costs the alert and not the run: the next begin reports again.
 pub(super) async fn report(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     job: &Job,
     lease: &LeaseState,
     now: DateTime<Utc>,
@@ -46,7 +46,7 @@ async fn open(db: Unprepared<'_>, job: &Job, now: DateTime<Utc>) -> Result<()> {
     alerts::open(db, &[alert], now).await.map(drop)
 }
 
-async fn resolve(db: &mut PgConnection, job: &Job, now: DateTime<Utc>) -> Result<()> {
+async fn resolve(db: &mut Transaction, job: &Job, now: DateTime<Utc>) -> Result<()> {
     let key = CLOCK_MOVED.key(job.name);
     let mut open = alerts::open_of_kind(Unprepared(db), &CLOCK_MOVED).await?;
     open.retain(|alert| alert.dedup_key == key);

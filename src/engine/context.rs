@@ -8,12 +8,11 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Fence, JobError, Options, context};
-use crate::database::{self, TxLimits};
+use crate::database::{self, Pool, Transaction, TxLimits};
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
@@ -27,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub struct JobContext {
     /// For reading; whatever is written goes through [`JobContext::fence`].
-    pub db: PgPool,
+    pub db: Pool,
     /// The moment this run judges by: the database's clock at its begin, or
     /// the moment it replays. Bound into every statement.
     pub now: DateTime<Utc>,
@@ -93,7 +92,7 @@ impl JobContext {
     }
 
     /// A transaction for reading; dropped, it is rolled back.
-    pub async fn reading(&self) -> Result<Transaction<'static, Postgres>, JobError> {
+    pub async fn reading(&self) -> Result<Transaction, JobError> {
         database::begin(&self.db, TxLimits::READ)
             .await
             .map_err(context("begin to read"))

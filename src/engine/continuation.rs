@@ -168,5 +168,5 @@ async fn publish(publisher: &Publisher, job: &Job, run: &Run) -> anyhow::Result<
     options.continuation_of = Some(run.id);
     let deduplication_id = format!("continuation-{}", run.id);
     let message = publisher.message(job, &options, deduplication_id)?;
-    Ok(publisher.client.publish(&message).await?.message_id)
+    Ok(publisher.client.publish(&message).await?.message_id.into())
 }

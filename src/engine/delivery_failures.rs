@@ -12,12 +12,11 @@
 //! failure of another shard of the same division, and the success of a fan-out
 //! parent only failures of fan-out parents. A dry run proves nothing.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Job, JobError, Options, Runner, context};
 use crate::alerts::kinds::SCHEDULE_FAILING;
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Transaction, TxLimits, Unprepared};
 use crate::qstash::callback::Callback;
 use crate::qstash::schedules::Schedules;
 
@@ -36,7 +35,7 @@ pub struct FailedMessage {
     pub job: &'static Job,
     /// What it asked of the job, where that can be read.
     pub options: Option<Options>,
-    /// What QStash reports. Its address and its answer hold no secret.
+    /// What QStash reports.
     pub callback: Callback,
 }
 
@@ -75,7 +74,7 @@ impl Runner {
     }
 }
 
-async fn record(db: &mut PgConnection, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
+async fn record(db: &mut Transaction, failed: &FailedMessage) -> sqlx::Result<(Recorded, String)> {
     lock(Unprepared(db), failed.job).await?;
     let (callback, options) = (&failed.callback, failed.options.as_ref());
     let schedule_id = callback.schedule_id.as_deref();

@@ -1,6 +1,7 @@
 //! What stops a job, and what the database said when it did.
 
 use crate::database::{self, Fault};
+use crate::foreign_text::ForeignText;
 
 /// Why a job could not continue.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,12 @@ impl JobError {
     /// Something that did not answer in time.
     pub(super) fn unreachable(what: &'static str) -> Self {
         Self::Unreachable(anyhow::Error::msg(what))
+    }
+
+    /// The same as words.
+    #[must_use]
+    pub fn words(&self) -> ForeignText {
+        ForeignText::new(&self.to_string())
     }
 
     /// What the database said, when it was the database that stopped us.
@@ -85,10 +92,10 @@ pub fn context(what: &'static str) -> impl FnOnce(sqlx::Error) -> JobError {
     }
 }
 
-/// The server's own words, where it sent any.
+/// The server's own words, where it sent any: they may quote a row.
 fn cause(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Database(error) => ForeignText::new(error.message()).into(),
         sqlx::Error::PoolTimedOut => {
             "no connection in time: check that the database answers, or raise DATABASE_MAX_CONNECTIONS".to_owned()
         }

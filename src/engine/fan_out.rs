@@ -17,6 +17,7 @@ use super::begin::Started;
 use super::options::Shard;
 use super::{Call, Completion, Fence, JobError, JobOutcome, Options, Publisher, Runner, context};
 use crate::database::{self, TxLimits, Unprepared};
+use crate::foreign_text::ForeignText;
 use crate::qstash::client::{Failure, Message, Published};
 
 /// How long QStash may take.
@@ -44,7 +45,7 @@ struct Sent {
 #[derive(Debug, Serialize)]
 struct Refused {
     shard: u16,
-    error: String,
+    error: ForeignText,
 }
 
 impl Runner {
@@ -142,12 +143,12 @@ impl Results {
             match answer {
                 Ok(published) => self.shards.push(Sent {
                     shard,
-                    message_id: published.message_id,
+                    message_id: published.message_id.into(),
                 }),
                 Err(failure) => {
                     self.errors.push(Refused {
                         shard,
-                        error: failure.to_string(),
+                        error: ForeignText::new(&failure.to_string()),
                     });
                     first.get_or_insert(failure);
                 }

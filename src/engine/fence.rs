@@ -15,20 +15,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::Executor;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
 use super::{JobError, Lease, Runner, context, lease, ledger};
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, Transaction, TxLimits, Unprepared};
 
 /// The only way a job commits.
 #[derive(Debug)]
 pub struct Fence {
-    db: PgPool,
+    db: Pool,
     lease: Lease,
     lock_timeout: Duration,
-    dry_run: Option<Mutex<Option<Transaction<'static, Postgres>>>>,
+    dry_run: Option<Mutex<Option<Transaction>>>,
     progress: watch::Sender<Value>,
 }
 
@@ -149,10 +149,7 @@ impl Fence {
     }
 
     /// A transaction with the lease renewed, and the number of its batch.
-    async fn renewed(
-        &self,
-        begins_batch: bool,
-    ) -> Result<(Transaction<'static, Postgres>, i64), JobError> {
+    async fn renewed(&self, begins_batch: bool) -> Result<(Transaction, i64), JobError> {
         let mut tx = self.begin().await?;
         let batches = lease::renew(Unprepared(&mut tx), &self.lease, begins_batch)
             .await
@@ -165,7 +162,7 @@ impl Fence {
         Ok((tx, batches))
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, JobError> {
+    async fn begin(&self) -> Result<Transaction, JobError> {
         database::begin(&self.db, TxLimits::batch(self.lock_timeout))
             .await
             .map_err(context("begin a batch"))
@@ -184,24 +181,24 @@ pub struct Batch<'f> {
 enum BatchTx<'f> {
     /// With its number among the batches of the run.
     Real {
-        tx: Transaction<'static, Postgres>,
+        tx: Transaction,
         number: i64,
     },
-    DryRun(MutexGuard<'f, Option<Transaction<'static, Postgres>>>),
+    DryRun(MutexGuard<'f, Option<Transaction>>),
 }
 
 impl BatchTx<'_> {
-    fn connection(&mut self) -> Result<&mut PgConnection, JobError> {
+    fn connection(&mut self) -> Result<&mut Transaction, JobError> {
         match self {
             Self::Real { tx, .. } => Ok(tx),
-            Self::DryRun(tx) => tx.as_deref_mut().ok_or_else(|| {
+            Self::DryRun(tx) => tx.as_mut().ok_or_else(|| {
                 JobError::Failed(anyhow::anyhow!("the transaction of the dry run has ended"))
             }),
         }
     }
 
     async fn execute(&mut self, sql: &'static str, what: &'static str) -> Result<(), JobError> {
-        let done = self.connection()?.execute(sql).await;
+        let done = Unprepared(self.connection()?).execute(sql).await;
         done.map(drop).map_err(context(what))
     }
 }
@@ -262,7 +259,10 @@ impl Batch<'_> {
                     .execute("rollback to savepoint batch", "undo a batch")
                     .await
             }
-            BatchTx::Real { tx, .. } => tx.rollback().await.map_err(context("undo a batch")),
+            BatchTx::Real { tx, .. } => {
+                tx.rollback().await;
+                Ok(())
+            }
         }
     }
 }

@@ -4,12 +4,13 @@
 //! new row with the next attempt; a settled row is never written again.
 
 use serde_json::{Value, json};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::lease::Part;
 use super::{Call, Job, Run, Status, totals};
-use crate::database::{self, Unprepared};
+use crate::database::{self, Transaction, Unprepared};
+use crate::foreign_text::ForeignText;
 
 /// The latest run of this call's token, and that of its message.
 pub(super) async fn earlier(db: Unprepared<'_>, call: &Call) -> Result<[Option<Run>; 2]> {
@@ -46,6 +47,7 @@ pub(super) async fn insert(
     epoch: std::result::Result<i64, &str>,
 ) -> Result<()> {
     let (caller, part) = (&call.caller, Part::of(call));
+    let [actor, reason] = [&caller.actor, &caller.reason].map(|words| kept(words.as_deref()));
     let (status, results) = match epoch {
         Ok(_) => (Status::Running, json!({})),
         Err(reason) => (Status::Skipped, why_skipped(call, reason)),
@@ -78,8 +80,8 @@ pub(super) async fn insert(
         part.shard,
         part.count,
         caller.trigger.name(),
-        caller.actor,
-        caller.reason,
+        actor.as_deref(),
+        reason.as_deref(),
         caller.message_id,
         caller.schedule_id,
         attempt,
@@ -94,6 +96,11 @@ pub(super) async fn insert(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What callers say of themselves, as it may be kept.
+pub(super) fn kept(words: Option<&str>) -> Option<ForeignText> {
+    words.map(ForeignText::new)
 }
 
 /// The results of a skipped run: the reason, and what that means for a chain.
@@ -158,7 +165,7 @@ pub(super) async fn finish(
     id: Uuid,
     status: Status,
     results: Option<&Value>,
-    error: Option<String>,
+    error: Option<ForeignText>,
     checkpoint: Option<Value>,
 ) -> Result<bool> {
     let finished = sqlx::query!(
@@ -177,7 +184,7 @@ pub(super) async fn finish(
         id,
         status.name(),
         results,
-        error,
+        error.as_deref(),
         checkpoint,
     )
     .execute(db)
@@ -214,7 +221,7 @@ pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Resu
     Ok(())
 }
 
-async fn log_end(db: &mut PgConnection, job: &Job, run: &Run) -> Result<()> {
+async fn log_end(db: &mut Transaction, job: &Job, run: &Run) -> Result<()> {
     let details = json!({
         "job": run.job,
         "status": run.status.name(),
@@ -229,7 +236,7 @@ async fn log_end(db: &mut PgConnection, job: &Job, run: &Run) -> Result<()> {
 /// Writes a line in `system_logs`. What the database refuses of it costs the
 /// line, and nothing else of the transaction.
 pub(super) async fn log(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     log_type: &str,
     level: &str,
     message: String,

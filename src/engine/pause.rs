@@ -9,8 +9,10 @@
 
 use chrono::{DateTime, Utc};
 
+use super::ledger::kept;
 use super::{Job, JobError, Runner, context};
 use crate::database::{self, TxLimits};
+use crate::foreign_text::ForeignText;
 
 /// The longest pause with an end, as an interval of Postgres.
 const MAX_PAUSE: &str = "1 year";
@@ -19,7 +21,7 @@ const MAX_PAUSE: &str = "1 year";
 #[derive(Debug, Clone, Default)]
 pub struct NewPause {
     /// Why.
-    pub reason: Option<String>,
+    pub reason: Option<ForeignText>,
     /// Until when; unset, until an operator resumes the job.
     pub until: Option<DateTime<Utc>>,
 }
@@ -33,6 +35,7 @@ impl Runner {
         pause: &NewPause,
         by: Option<&str>,
     ) -> Result<bool, JobError> {
+        let by = kept(by);
         let paused = sqlx::query!(
             "with paused as (
                 insert into job_pauses as p (job, reason, paused_by, paused_at, until)
@@ -53,8 +56,8 @@ impl Runner {
                    jsonb_build_object('reason', reason, 'until', until), paused_at
               from paused",
             job.name,
-            pause.reason,
-            by,
+            pause.reason.as_deref(),
+            by.as_deref(),
             pause.until,
             MAX_PAUSE,
         );
@@ -64,6 +67,7 @@ impl Runner {
 
     /// Ends the pause of `job`; `false` when there was none.
     pub(crate) async fn resume(&self, job: &Job, by: Option<&str>) -> Result<bool, JobError> {
+        let by = kept(by);
         let resumed = sqlx::query!(
             "with resumed as (
                 update job_pauses
@@ -80,7 +84,7 @@ impl Runner {
                    until
               from resumed",
             job.name,
-            by,
+            by.as_deref(),
         );
         let written = database::execute(&self.db, TxLimits::CONTROL, resumed).await;
         Ok(written.map_err(context("resume the job"))? == 1)

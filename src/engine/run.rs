@@ -123,10 +123,13 @@ impl Run {
                           and c.job = r.job
                         order by id
                    ) as "children!",
-                   started_at, finished_at,
+                   within_calendar(started_at) as "started_at!",
+                   within_calendar(finished_at) as finished_at,
                    -- Not below zero, where the clock was set back meanwhile.
-                   trunc(extract(epoch from finished_at - least(started_at, finished_at)) * 1000)::bigint
-                       as duration_ms,
+                   trunc(extract(
+                       epoch from within_calendar(finished_at)
+                                  - within_calendar(least(started_at, finished_at))
+                   ) * 1000)::bigint as duration_ms,
                    results, error,
                    place is not null and place is distinct from (
                        select p.place

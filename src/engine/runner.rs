@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use super::{
     Answer, Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, Publisher, Registry,
     Run,
 };
+use crate::database::Pool;
 use crate::resend::Resend;
 use crate::signed_links::SignedLinks;
 use crate::stripe::Stripe;
@@ -34,7 +34,7 @@ pub struct Runner {
     /// The jobs it can run.
     pub jobs: Registry,
     /// The database.
-    pub db: PgPool,
+    pub db: Pool,
     /// Stripe.
     pub stripe: Stripe,
     /// Resend.

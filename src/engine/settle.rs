@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
-use sqlx::PgPool;
 
 use super::{
     Call, Checkpoint, Completion, JobError, JobOutcome, Lease, Run, Status, context,
     delivery_failures, lease, ledger,
 };
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, TxLimits, Unprepared};
+use crate::foreign_text::ForeignText;
 
 /// How long one try may take; a dead connection gives no answer at all.
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -34,7 +34,7 @@ pub(super) struct Settled {
 
 /// Settles the run that holds, or held, `lease`.
 pub(super) async fn settle(
-    db: &PgPool,
+    db: &Pool,
     call: &Call,
     lease: &Lease,
     outcome: &JobOutcome,
@@ -55,7 +55,7 @@ pub(super) async fn settle(
 }
 
 async fn settle_once(
-    db: &PgPool,
+    db: &Pool,
     call: &Call,
     lease: &Lease,
     outcome: &JobOutcome,
@@ -96,7 +96,7 @@ async fn settle_once(
 /// How a run ended.
 struct End {
     status: Status,
-    error: Option<String>,
+    error: Option<ForeignText>,
     has_lost_batches: bool,
 }
 
@@ -115,7 +115,7 @@ impl End {
         };
         Self {
             status,
-            error: error.map(ToString::to_string),
+            error: error.map(JobError::words),
             has_lost_batches,
         }
     }

@@ -28,7 +28,9 @@ pub(super) async fn count(db: Unprepared<'_>, job: &Job) -> Result<()> {
               from uncounted
              where r.id = uncounted.id
             returning r.job, r.status, r.results, r.finished_at, r.shard,
-                      trunc(extract(epoch from r.finished_at - r.started_at) * 1000) as duration_ms
+                      trunc(extract(
+                          epoch from within_calendar(r.finished_at) - within_calendar(r.started_at)
+                      ) * 1000) as duration_ms
         ), runs as (
             insert into job_run_totals as t (job, status, runs, duration_ms, last_finished_at)
             select job, status, count(*), coalesce(sum(greatest(duration_ms, 0)), 0),

@@ -19,8 +19,6 @@ use crate::qstash::schedules::Schedules;
 
 /// What lies between `PUBLIC_URL` and a job's name.
 const ROUTE: &str = "/api/cron/";
-/// How much of an answer is kept, in characters.
-const MOST_RESPONSE: usize = 2_000;
 
 /// A message was given up on
 #[utoipa::path(
@@ -82,22 +80,10 @@ pub(super) struct FailureNoted {
     message: &'static str,
 }
 
-fn failed(app: &App, mut callback: Callback) -> Result<FailedMessage, Refusal> {
+fn failed(app: &App, callback: Callback) -> Result<FailedMessage, Refusal> {
     let public_url = app.guard.verification.as_ref();
     let public_url = public_url.map(|verification| verification.public_url.as_str());
-    let job =
-        job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(app, &callback))?;
-    let redact = |text: String| app.guard.redact(&text);
-    // No text in Postgres may hold a NUL, which would also hide a secret by
-    // being between its letters.
-    let beginning = |text: String| {
-        redact(text.replace('\0', ""))
-            .chars()
-            .take(MOST_RESPONSE)
-            .collect()
-    };
-    callback.url = callback.url.map(redact);
-    callback.answer = callback.answer.map(beginning);
+    let job = job_of(app.runner.jobs, &callback, public_url).ok_or_else(|| foreign(&callback))?;
     Ok(FailedMessage {
         job,
         options: options(&callback),
@@ -132,18 +118,17 @@ fn job_of(jobs: Registry, callback: &Callback, public_url: Option<&str>) -> Opti
 }
 
 /// No job of ours is concerned, but the log keeps what there is to find it by.
-fn foreign(app: &App, callback: &Callback) -> Refusal {
-    let unknown = || "unknown".to_owned();
+fn foreign(callback: &Callback) -> Refusal {
     let about = format!(
-        ": message {}, address {}, schedule {}, status {:?}, DLQ {}",
+        ": message {}, schedule {}, status {:?}, DLQ {}, address {}",
         callback.message_id,
-        callback.url.clone().unwrap_or_else(unknown),
-        callback.schedule_id.clone().unwrap_or_else(unknown),
+        callback.schedule_id.as_deref().unwrap_or("unknown"),
         callback.status,
-        callback.dlq_id.clone().unwrap_or_else(unknown),
+        callback.dlq_id.as_deref().unwrap_or("unknown"),
+        callback.url.as_deref().unwrap_or("unknown"),
     );
     let message = "neither its url nor its scheduleId names a job of this service";
-    Refusal::bad_callback(message, &app.guard.redact(&about))
+    Refusal::bad_callback(message, &about)
 }
 
 fn sentence(recorded: Recorded) -> &'static str {

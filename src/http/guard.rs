@@ -1,41 +1,37 @@
 //! The guard: who is calling, and their verified body.
 //!
 //! An extractor, so that no handler can see a body that was not verified,
-//! and none runs for a caller who was not. Promises: the Bearer secret is
-//! checked before a byte of the body is read; at most [`MOST_BODY`] of it is
-//! read, or [`MOST_CALLBACK`]; secrets are compared in constant time, all of
-//! them, even after one matches; every refusal looks the same from outside, and its cause is in
-//! our log only. Touches no row.
-
-use std::time::Duration;
+//! and none runs for a caller who was not. Promises: the Bearer secret, and the
+//! signature in all but the body's hash, are checked before a byte of the body
+//! is read; at most [`MOST_BODY`] of it is read, or [`MOST_CALLBACK`]; secrets
+//! are compared in constant time, all of them, even after one matches; every
+//! refusal looks the same from outside, and its cause is in our log only.
+//! Touches no row.
 
 use axum::RequestExt;
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::edge::Peer;
 use super::{App, Refusal, now};
 use crate::config::{self, Verification};
 use crate::engine::{Caller, Trigger};
-use crate::qstash::signature;
+use crate::qstash::signature::{Rejection, Signed};
 
+mod bodies;
 mod operator_mutation;
 
+pub(super) use bodies::{Held, Room};
 pub(super) use operator_mutation::OperatorMutation;
 
-/// The largest body that is read.
-const MOST_BODY: usize = 64 * 1024;
-/// The same where QStash is the author: a failure callback quotes an answer,
-/// which it cuts off at a megabyte before base64 makes it longer.
-const MOST_CALLBACK: usize = 2 * 1024 * 1024;
-/// How long a caller may take to send it.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+use bodies::{MOST_BODY, MOST_CALLBACK};
+
 /// The longest text a header may put into the ledger, in characters.
 pub(super) const MOST_TEXT: usize = 500;
 
@@ -45,7 +41,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
 /// headers hold the secret.
 pub(super) struct Verified {
     pub(super) caller: Caller,
-    pub(super) body: Bytes,
+    pub(super) body: Held,
     pub(super) headers: HeaderMap,
     pub(super) query: String,
 }
@@ -69,9 +65,16 @@ impl Verified {
         let Ok(OriginalUri(uri)) = request.extract_parts().await;
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let body = read(&headers, body, most).await?;
-        let text = |name| text(&headers, name);
         let verification = app.guard.verification.as_ref();
+        let signed = verification
+            .filter(|_| trigger == Trigger::Qstash)
+            .map(|verification| signed(&headers, &uri, verification))
+            .transpose()?;
+        let body = app.room.read(&headers, body, most).await?;
+        let accepted = signed.map(|signed| signed.covers(&body)).transpose();
+        let accepted = accepted.map_err(rejected)?;
+        is_known(&parts.extensions);
+        let text = |name| text(&headers, name);
         let caller = match trigger {
             // What QStash says about its delivery:
             // <https://upstash.com/docs/qstash/howto/receiving>.
@@ -79,9 +82,7 @@ impl Verified {
                 trigger,
                 message_id: text("upstash-message-id"),
                 schedule_id: text("upstash-schedule-id"),
-                jti: verification
-                    .map(|verification| verify(&headers, &body, &uri, verification))
-                    .transpose()?,
+                jti: accepted.map(|accepted| accepted.jti),
                 ..Caller::default()
             },
             _ => Caller {
@@ -137,9 +138,11 @@ impl FromRequestParts<App> for Operator {
         let expected = app.guard.operator_secret.as_ref();
         let is_operator = expected.is_some_and(|expected| same(&secret, expected).into());
         let actor = text(&parts.headers, "x-actor").or(user);
-        is_operator
-            .then_some(Self { actor })
-            .ok_or_else(|| refuse("not the operator's secret"))
+        if !is_operator {
+            return Err(refuse("not the operator's secret"));
+        }
+        is_known(&parts.extensions);
+        Ok(Self { actor })
     }
 }
 
@@ -159,13 +162,8 @@ fn who(headers: &HeaderMap, guard: &config::Guard) -> Result<Trigger, Refusal> {
     }
 }
 
-/// Checks the delivery's signature; answers the id of its token.
-fn verify(
-    headers: &HeaderMap,
-    body: &[u8],
-    uri: &Uri,
-    verification: &Verification,
-) -> Result<String, Refusal> {
+/// Checks the delivery's signature, but for the body.
+fn signed(headers: &HeaderMap, uri: &Uri, verification: &Verification) -> Result<Signed, Refusal> {
     let token = the_only(headers, &SIGNATURE).map_err(Refusal::unauthorized)?;
     let token = std::str::from_utf8(token)
         .map_err(|_| Refusal::unauthorized("the signature is not text"))?;
@@ -176,30 +174,18 @@ fn verify(
     let keys = verification
         .keys
         .for_region(text(headers, "upstash-region").as_deref());
-    signature::verify(token, body, &url, keys, now(), chrono::Duration::zero())
-        .map(|accepted| accepted.jti)
-        .map_err(|rejection| Refusal::unauthorized(&rejection.to_string()))
+    Signed::read(token, &url, keys, now(), chrono::Duration::zero()).map_err(rejected)
 }
 
-async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refusal> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Err(Refusal::too_large(most));
-    }
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, most)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_too_long(&error) => Err(Refusal::too_large(most)),
-        Ok(Err(_)) => Err(Refusal::broken_body()),
-        Err(_) => Err(Refusal::slow_body()),
-    }
+fn rejected(rejection: Rejection) -> Refusal {
+    Refusal::unauthorized(&rejection.to_string())
 }
 
-/// axum hides the kind of the error in its source.
-fn is_too_long(error: &axum::Error) -> bool {
-    std::error::Error::source(error)
-        .is_some_and(|source| source.to_string().contains("length limit"))
+/// Tells the edge that this connection carries a credential.
+fn is_known(extensions: &Extensions) {
+    if let Some(peer) = extensions.get::<Peer>() {
+        peer.is_known();
+    }
 }
 
 /// A header's text; names have accents, so it need not be ASCII.

@@ -1,7 +1,8 @@
 //! Whether the process lives, whether it can work, and whether it is called.
 //!
 //! Open to everybody, so that whatever watches the service needs no secret;
-//! what these routes say is no secret either.
+//! what these routes say is no secret either. However many ask at once, the
+//! database is asked once.
 
 use std::time::Duration;
 
@@ -12,11 +13,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::database::checkup::missing_migrations;
+use super::shared_answer::SharedAnswer;
+use crate::database::readiness::{Readiness, readiness};
 use crate::views::punctuality::Punctuality;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the routes answered that ask the database.
+#[derive(Default)]
+pub(super) struct Answers {
+    ready: SharedAnswer<(StatusCode, Json<Ready>)>,
+    schedules: SharedAnswer<(StatusCode, Json<SchedulesHealth>)>,
+}
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,19 +35,26 @@ pub(super) struct Live {
 }
 
 /// Whether it can work.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "status": "ready", "database": "reached", "migrations": "applied" }))]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "ready",
+    "database": "reached",
+    "migrations": "applied",
+    "rights": "granted",
+}))]
 pub(super) struct Ready {
     /// `ready` or `not_ready`.
     status: &'static str,
-    /// `reached` or `unreachable`.
+    /// `reached`, `read_only` or `unreachable`.
     database: &'static str,
     /// `applied`, `unknown`, or how many are missing.
     migrations: String,
+    /// `granted`, `unknown`, or what the role of DATABASE_URL may not do.
+    rights: String,
 }
 
 /// Whether the scheduler calls every job at its times.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "status": "on_time",
     "jobs": [{
@@ -81,29 +97,33 @@ pub(super) async fn live() -> Json<Live> {
     Json(Live { status: "live" })
 }
 
-/// It can work: database and migrations
+/// It can work: the database can be written, with all migrations and rights
 #[utoipa::path(
     get,
     path = "/health/ready",
     operation_id = "get_health_ready",
     responses(
         (status = 200, body = Ready, description = "It is well."),
-        (status = 503, body = Ready, description = "The database is away or lacks migrations."),
+        (status = 503, body = Ready, description = "The database is away, is read-only, or lacks migrations or rights."),
     ),
     security(()),
 )]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
-    let missing = missing_migrations(&app.runner.db).await;
-    let (code, status) = if missing == Some(0) {
+    app.health.ready.ask(async || is_ready(&app).await).await
+}
+
+async fn is_ready(app: &App) -> (StatusCode, Json<Ready>) {
+    let found = readiness(&app.runner.db).await;
+    let (code, status) = if found.as_ref().is_some_and(Readiness::is_ready) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    let (database, migrations) = in_words(missing);
     let ready = Ready {
         status,
-        database,
-        migrations,
+        database: database(found.as_ref()),
+        migrations: migrations(found.as_ref()),
+        rights: rights(found.as_ref()),
     };
     (code, Json(ready))
 }
@@ -122,10 +142,17 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
     security(()),
 )]
 pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<SchedulesHealth>) {
+    app.health
+        .schedules
+        .ask(async || are_on_time(&app).await)
+        .await
+}
+
+async fn are_on_time(app: &App) -> (StatusCode, Json<SchedulesHealth>) {
     let jobs = match tokio::time::timeout(PATIENCE, app.views.punctuality()).await {
         Ok(Ok(jobs)) => jobs,
-        Ok(Err(error)) => return unknown(&app, &error.to_string()).await,
-        Err(_) => return unknown(&app, "no answer in time").await,
+        Ok(Err(error)) => return unknown(app, &error.to_string()).await,
+        Err(_) => return unknown(app, "no answer in time").await,
     };
     let (code, status) = if jobs.iter().any(Punctuality::is_overdue) {
         (StatusCode::SERVICE_UNAVAILABLE, "overdue")
@@ -142,24 +169,36 @@ pub(super) async fn schedules(State(app): State<App>) -> (StatusCode, Json<Sched
 
 async fn unknown(app: &App, cause: &str) -> (StatusCode, Json<SchedulesHealth>) {
     tracing::warn!(cause, "Failed to read the deliveries");
-    let (database, migrations) = in_words(missing_migrations(&app.runner.db).await);
+    let found = readiness(&app.runner.db).await;
     let health = SchedulesHealth {
         status: "unknown",
-        database: Some(database),
-        migrations: Some(migrations),
+        database: Some(database(found.as_ref())),
+        migrations: Some(migrations(found.as_ref())),
         ..SchedulesHealth::default()
     };
     (StatusCode::SERVICE_UNAVAILABLE, Json(health))
 }
 
-/// The database and its migrations, in words.
-fn in_words(missing: Option<usize>) -> (&'static str, String) {
-    match missing {
-        None => ("unreachable", "unknown".to_owned()),
-        Some(0) => ("reached", "applied".to_owned()),
-        Some(missing) => {
-            let migrations = format!("{missing} missing; run: jarvis-cron migrate");
-            ("reached", migrations)
-        }
+fn database(found: Option<&Readiness>) -> &'static str {
+    match found {
+        None => "unreachable",
+        Some(found) if found.is_read_only => "read_only",
+        Some(_) => "reached",
+    }
+}
+
+fn migrations(found: Option<&Readiness>) -> String {
+    match found.and_then(|found| found.migrations_missing) {
+        None => "unknown".to_owned(),
+        Some(0) => "applied".to_owned(),
+        Some(missing) => format!("{missing} missing; run: jarvis-cron migrate"),
+    }
+}
+
+fn rights(found: Option<&Readiness>) -> String {
+    match found.map(|found| &*found.rights_missing) {
+        None => "unknown".to_owned(),
+        Some([]) => "granted".to_owned(),
+        Some(missing) => format!("lacks {}", missing.join("; ")),
     }
 }

@@ -32,9 +32,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{OriginalUri, Path};
+use axum::http::{HeaderValue, header};
+use axum::middleware::from_fn_with_state;
 use chrono::{DateTime, Utc};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -55,12 +60,16 @@ mod pause;
 mod private;
 mod prometheus;
 mod refusal;
+mod refusals;
 mod reports;
 mod requests;
+mod shared_answer;
 mod status;
 
+use guard::{Room, Verified};
 use openapi::JobName;
 use refusal::Refusal;
+use refusals::Refusals;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -69,6 +78,10 @@ struct App {
     views: Views,
     guard: Arc<config::Guard>,
     document: Arc<OpenApi>,
+    health: Arc<health::Answers>,
+    refusals: Arc<Refusals>,
+    /// For the bodies that are held at once.
+    room: Room,
 }
 
 /// The job that a path names. A path that is no text names none.
@@ -113,14 +126,40 @@ pub fn router(runner: Runner, guard: config::Guard) -> Router {
         .routes(routes!(reports::report))
         .split_for_parts();
     let document = openapi::with_jobs(document, runner.jobs);
+    let refusals = Arc::<Refusals>::default();
+    let default =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    // The first is the outermost.
+    let layers = ServiceBuilder::new()
+        .layer(default(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(default(header::CACHE_CONTROL, "no-store"))
+        .layer(from_fn_with_state(refusals.clone(), requests::identify))
+        .layer(CatchPanicLayer::custom(requests::panicked));
     router
-        .fallback(async || Refusal::not_found())
+        .fallback(no_route)
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
-        .layer(axum::middleware::from_fn(requests::identify))
+        .layer(layers)
         .with_state(App {
             views: Views::of(&runner),
             runner,
             guard: Arc::new(guard),
             document: Arc::new(document),
+            health: Arc::default(),
+            refusals,
+            room: Room::new(),
         })
+}
+
+/// No retry of QStash's makes a route of a path that is none.
+async fn no_route(OriginalUri(uri): OriginalUri, request: Result<Verified, Refusal>) -> Refusal {
+    let path = uri.path();
+    let refusal = if path.len() > 1 && (path.ends_with('/') || path.contains("//")) {
+        Refusal::slash_too_many()
+    } else {
+        Refusal::not_found()
+    };
+    match request {
+        Ok(request) => refusal.to(request.caller.trigger),
+        Err(_) => refusal,
+    }
 }

@@ -12,18 +12,19 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::cron::is_json;
-use super::guard::{MOST_TEXT, OperatorMutation};
+use super::guard::OperatorMutation;
 use super::openapi::{JobName, Refuses};
 use super::status::JobStatus;
 use super::{App, JobPath, Refusal};
 use crate::engine::pause::NewPause;
+use crate::foreign_text::{ForeignText, LONGEST};
 
 /// Why a job is to be paused, and until when. Both may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PauseRequest {
-    /// Why, in a sentence of at most 500 characters.
-    #[schema(max_length = 500, example = "stocktaking")]
+    /// Why, in a sentence of at most 300 characters.
+    #[schema(max_length = 300, example = "stocktaking")]
     reason: Option<String>,
     /// Until when, with its zone, at most a year ahead; if not given, until an
     /// operator resumes the job.
@@ -60,7 +61,7 @@ pub(super) async fn pause(
         let message = "until must lie ahead, and at most a year; leave it out to pause the job until an operator resumes it";
         return Err(Refusal::bad_option(message));
     }
-    tracing::warn!(job = job.name, actor, reason = wanted.reason, until = ?wanted.until, "Paused a job");
+    tracing::warn!(job = job.name, actor, reason = wanted.reason.as_deref(), until = ?wanted.until, "Paused a job");
     let figures = app.views.figures().await?;
     Ok(Json(JobStatus::of(job, &figures)))
 }
@@ -101,14 +102,14 @@ fn wanted(mutation: &OperatorMutation) -> Result<NewPause, Refusal> {
         body => read(body)?,
     };
     let reason = request.reason.as_deref().map(str::trim);
-    if reason.is_some_and(|reason| reason.chars().count() > MOST_TEXT || reason.contains('\0')) {
-        let message = format!("reason must be a text of at most {MOST_TEXT} characters");
+    if reason.is_some_and(|reason| reason.chars().count() > LONGEST || reason.contains('\0')) {
+        let message = format!("reason must be a text of at most {LONGEST} characters");
         return Err(Refusal::bad_option(message));
     }
     Ok(NewPause {
         reason: reason
             .filter(|reason| !reason.is_empty())
-            .map(str::to_owned),
+            .map(ForeignText::new),
         until: request.until.as_deref().map(moment).transpose()?,
     })
 }

@@ -1,10 +1,11 @@
 //! `GET /metrics`: the figures for Prometheus, in its text format 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 //!
-//! For operators alone. Everything comes from the ledger and its totals, so
-//! it survives a restart and a pruned run, and is the same on every replica:
-//! scrape the service, not each container, and never add replicas up. No
-//! crate holds these numbers, because none of them lives in this process.
+//! For operators alone. Everything but the refusals comes from the ledger and
+//! its totals, so it survives a restart and a pruned run, and is the same on
+//! every replica: scrape the service, not each container, and never add
+//! replicas up. No crate holds these numbers, because all but the refusals live
+//! in the database.
 
 use std::fmt::Write as _;
 
@@ -16,6 +17,7 @@ use strum::VariantArray;
 
 use super::guard::Operator;
 use super::openapi::Refuses;
+use super::refusals::Refusals;
 use super::{App, Refusal};
 use crate::engine::{JobError, Registry, Status};
 use crate::views::overview::Figures;
@@ -29,7 +31,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
     operation_id = "get_metrics",
     responses(
         (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
-            description = "Samples; only `up` 0 while the database is away."),
+            description = "Samples; only `up` 0 and the refusals while the database is away."),
         Refuses<401>, Refuses<500>,
     ),
     security(("operator" = []), ("operator_in_a_browser" = [])),
@@ -47,6 +49,7 @@ pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Respo
     let mut page = Page::default();
     page.family("up", "gauge", "Whether the database answers.");
     page.sample("up", &[], i64::from(figures.is_some()));
+    refusals(&mut page, &app.refusals);
     if let Some(figures) = &figures {
         runs(&mut page, figures, app.runner.jobs);
         rows(&mut page, figures, app.runner.jobs);
@@ -123,6 +126,14 @@ fn alerts(page: &mut Page, figures: &Figures) {
     for open in &figures.alerts_open {
         let labels = [("kind", &*open.kind), ("severity", &*open.severity)];
         page.sample("alerts_open", &labels, open.alerts);
+    }
+}
+
+fn refusals(page: &mut Page, refusals: &Refusals) {
+    let help = "Requests that this process refused since it started, by the code of the answer.";
+    page.family("refusals_total", "counter", help);
+    for (code, refused) in refusals.by_code() {
+        page.sample("refusals_total", &[("code", code)], refused);
     }
 }
 

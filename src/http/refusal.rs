@@ -11,11 +11,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::engine::{JobError, Registry, Trigger};
+use crate::foreign_text::ForeignText;
 
 /// QStash gives up at this status, with the header below:
 /// <https://upstash.com/docs/qstash/features/retry>.
 const DO_NOT_RETRY: u16 = 489;
 const NON_RETRYABLE: HeaderName = HeaderName::from_static("upstash-nonretryable-error");
+
+/// The code of a panic, which is logged where it happens.
+pub(super) const PANICKED: &str = "panicked";
+
+/// What callers hear of a fault of ours.
+const FAILED: &str = "the service failed at this request; the log has the cause";
 
 /// Seconds after which a caller may try again.
 pub(super) const RETRY_AFTER: u16 = 30;
@@ -34,18 +41,18 @@ pub(super) struct Refusal {
     /// The status in words.
     error: &'static str,
     /// The same for programs.
-    code: &'static str,
+    pub(super) code: &'static str,
     /// The request, as the log and `X-Request-Id` have it.
     pub(super) request_id: Uuid,
     /// What is wrong and how to fix it; a 401 has none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) message: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    pub(super) message: Option<ForeignText>,
     #[serde(skip)]
     pub(super) status: StatusCode,
     /// What only our log may know.
     #[serde(skip)]
-    pub(super) cause: Option<String>,
+    pub(super) cause: Option<ForeignText>,
     #[serde(skip)]
     retry_after: Option<u16>,
     /// Which credentials a 401 asks for.
@@ -74,13 +81,13 @@ impl Refusal {
         }
     }
 
-    fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.message = Some(message.into());
+    fn with_message(mut self, message: impl AsRef<str>) -> Self {
+        self.message = Some(ForeignText::new(message.as_ref()));
         self
     }
 
-    fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+    fn with_cause(mut self, cause: impl AsRef<str>) -> Self {
+        self.cause = Some(ForeignText::new(cause.as_ref()));
         self
     }
 
@@ -97,6 +104,11 @@ impl Refusal {
 
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found").with_message("there is no such page")
+    }
+
+    /// The same for a path that has one at its end, or two in a row.
+    pub(super) fn slash_too_many() -> Self {
+        Self::not_found().with_message("there is no such page: the path has a slash too many")
     }
 
     pub(super) fn method_not_allowed() -> Self {
@@ -133,7 +145,7 @@ impl Refusal {
             .with_cause(cause)
     }
 
-    pub(super) fn bad_json(message: impl Into<String>) -> Self {
+    pub(super) fn bad_json(message: impl AsRef<str>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_json").with_message(message)
     }
 
@@ -145,7 +157,7 @@ impl Refusal {
             .to(Trigger::Qstash)
     }
 
-    pub(super) fn bad_option(message: impl Into<String>) -> Self {
+    pub(super) fn bad_option(message: impl AsRef<str>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_option").with_message(message)
     }
 
@@ -169,7 +181,29 @@ impl Refusal {
             .with_message("the body did not arrive within 15 seconds")
     }
 
-    /// The database is away, or this process is being stopped.
+    pub(super) fn slow_head() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_head")
+            .with_message("the request's headers did not arrive within 10 seconds")
+    }
+
+    /// A head over that many bytes, or of more than a hundred fields.
+    pub(super) fn large_head(most: usize) -> Self {
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "large_head").with_message(format!(
+            "the request's headers are over {} KiB, or more than 100",
+            most / 1024
+        ))
+    }
+
+    pub(super) fn not_http() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "not_http").with_message("this is no HTTP/1.1 request")
+    }
+
+    /// A handler panicked.
+    pub(super) fn panicked() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, PANICKED).with_message(FAILED)
+    }
+
+    /// No room, the database is away, or this process is being stopped.
     pub(super) fn unavailable(message: &str) -> Self {
         let refusal =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").with_message(message);
@@ -200,7 +234,7 @@ impl From<JobError> for Refusal {
                     .with_cause(format!("{cause:#}"))
             }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed")
-                .with_message("the service failed at this request; the log has the cause")
+                .with_message(FAILED)
                 .with_cause(error.to_string()),
         }
     }

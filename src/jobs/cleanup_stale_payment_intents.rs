@@ -24,6 +24,7 @@ use crate::database::{Fault, Unprepared};
 use crate::engine::batch::BatchWork;
 use crate::engine::results::{self, Samples};
 use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
+use crate::foreign_text::ForeignText;
 use crate::shop::payment_intents::health::{self, Held};
 use crate::shop::payment_intents::{Breaker, IntentReport, IntentState};
 use crate::shop::sweep::{self, Due, Key, Sweep};
@@ -80,7 +81,7 @@ pub(super) struct IntentError {
     /// Stripe's id, `pi_…`, or that of a session without an intent, `cs_…`.
     pub(super) payment_intent_id: String,
     /// What went wrong.
-    pub(super) error: String,
+    pub(super) error: ForeignText,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -170,7 +171,7 @@ impl BatchWork for CleanUp {
     ) -> Result<(), JobError> {
         if error.fault() == Fault::Data {
             let note = IntentReport {
-                state: IntentState::Unclear(error.to_string()),
+                state: IntentState::Unclear(error.words()),
                 ..report.clone()
             };
             match self.commit(ctx, &[note], results).await {
@@ -178,16 +179,16 @@ impl BatchWork for CleanUp {
                 done => return done,
             }
         }
-        results.add_error(report, &error.to_string());
+        results.add_error(report, &error.words());
         Ok(())
     }
 }
 
 impl Results {
-    fn add_error(&mut self, report: &IntentReport, error: &str) {
+    fn add_error(&mut self, report: &IntentReport, error: &ForeignText) {
         let error = IntentError {
             payment_intent_id: report.intent.name().to_owned(),
-            error: error.to_owned(),
+            error: error.clone(),
         };
         self.failed += 1;
         results::name(&mut self.errors, [error]);

@@ -26,6 +26,7 @@ use crate::database::Unprepared;
 use crate::engine::batch::BatchWork;
 use crate::engine::results::{self, Samples};
 use crate::engine::{Batch, Job, JobContext, JobError, context, with_json_results};
+use crate::foreign_text::ForeignText;
 use crate::shop::payment_intents::Breaker;
 use crate::shop::payment_intents::health::{self, Held};
 use crate::shop::sweep::{self, Due, Key, Sweep};
@@ -91,7 +92,7 @@ pub(super) struct OrderError {
     /// The order.
     pub(super) order_id: Uuid,
     /// What went wrong.
-    pub(super) error: String,
+    pub(super) error: ForeignText,
 }
 
 #[derive(Default)]
@@ -204,7 +205,7 @@ impl BatchWork for Expiry {
         }
         let error = OrderError {
             order_id: one.order_id,
-            error: error.to_string(),
+            error: error.words(),
         };
         results.orders_deferred += 1;
         results::name(&mut results.errors, [error]);

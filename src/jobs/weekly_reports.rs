@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::engine::results::name;
 use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
+use crate::foreign_text::ForeignText;
 
 mod candidates;
 mod deliver;
@@ -91,7 +92,7 @@ pub(super) struct ReportFailure {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) report_id: Option<Uuid>,
     /// What went wrong.
-    pub(super) error: String,
+    pub(super) error: ForeignText,
 }
 
 /// All reports first, then the mail, which takes longer and may fail.
@@ -114,12 +115,12 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
 
 impl Results {
     /// Counts a gym whose report could not be made.
-    fn gym_failed(&mut self, gym_id: Uuid, error: String) {
+    fn gym_failed(&mut self, gym_id: Uuid, error: ForeignText) {
         self.errors += 1;
         self.note(Some(gym_id), None, error);
     }
 
-    fn note(&mut self, gym_id: Option<Uuid>, report_id: Option<Uuid>, error: String) {
+    fn note(&mut self, gym_id: Option<Uuid>, report_id: Option<Uuid>, error: ForeignText) {
         let failure = ReportFailure {
             gym_id,
             report_id,

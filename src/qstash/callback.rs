@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::foreign_text::ForeignText;
+
 /// The longest id that is accepted, in bytes.
 const LONGEST_ID: usize = 200;
 /// The longest address that is kept, in bytes.
@@ -29,7 +31,7 @@ pub struct Callback {
     /// Its id: the same as in `Upstash-Message-Id` of its deliveries.
     pub message_id: String,
     /// The address that was called, without its query.
-    pub url: Option<String>,
+    pub url: Option<ForeignText>,
     /// That query, for the options in it; nothing else of it is kept.
     pub query: Option<String>,
     /// The schedule it came from.
@@ -42,8 +44,8 @@ pub struct Callback {
     pub retried: Option<i32>,
     /// The most there could have been.
     pub max_retries: Option<i32>,
-    /// The beginning of the last answer's body, as it came.
-    pub answer: Option<String>,
+    /// The beginning of the last answer's body.
+    pub answer: Option<ForeignText>,
     /// The body that was delivered.
     pub body: Option<Vec<u8>>,
     /// When it was to be delivered first.
@@ -136,7 +138,7 @@ impl Callback {
         let (created_at, not_before) = (moment(&written.created_at), moment(&written.not_before));
         Ok(Self {
             message_id: id(&written.source_message_id).ok_or(Unreadable::NoMessage)?,
-            url,
+            url: url.as_deref().map(ForeignText::new),
             query: query.flatten(),
             schedule_id: id(&written.schedule_id),
             dlq_id: id(&written.dlq_id),
@@ -144,7 +146,7 @@ impl Callback {
             retried: number(&written.retried, 0, 1_000),
             max_retries: number(&written.max_retries, 0, 1_000),
             answer: decoded(&written.body, MOST_ANSWER)
-                .map(|answer| String::from_utf8_lossy(&answer).into_owned()),
+                .map(|answer| ForeignText::new(&String::from_utf8_lossy(&answer))),
             body: decoded(&written.source_body, usize::MAX).filter(|body| body.len() <= MOST_BODY),
             due_at: created_at.max(not_before),
         })

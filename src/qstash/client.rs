@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use crate::foreign_text::ForeignText;
 use crate::outbound::{self, TIMEOUT};
 
 mod answer;
@@ -65,7 +66,7 @@ pub struct Message {
 #[serde(rename_all = "camelCase")]
 pub struct Published {
     /// QStash's id of it.
-    pub message_id: String,
+    pub message_id: ForeignText,
     /// Whether it had been published before.
     #[serde(default)]
     pub deduplicated: bool,
@@ -113,8 +114,9 @@ impl Client {
         let answers: Vec<Value> = answer::read(answer)?;
         if answers.len() != messages.len() {
             let (got, sent) = (answers.len(), messages.len());
-            let message = format!("{got} answers to {sent} messages");
-            return Err(Failure::Unclear(message));
+            return Err(answer::unclear(&format_args!(
+                "{got} answers to {sent} messages"
+            )));
         }
         Ok(answers.into_iter().map(answer::of_entry).collect())
     }
@@ -143,7 +145,6 @@ impl Client {
         call.retry(backoff)
             .when(|failure| matches!(failure, Failure::Unreachable(_)))
             .await
-            .map_err(|failure| failure.redact(self.settings.token.expose_secret()))
     }
 }
 

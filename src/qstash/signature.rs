@@ -26,6 +26,9 @@ const ISSUER: &str = "Upstash";
 /// How long a token lives: QStash signs each attempt anew for five minutes.
 const LIFETIME: Duration = Duration::minutes(5);
 
+/// The longest `jti` that is kept as it is, in bytes; QStash's have 40.
+const LONGEST_ID: usize = 200;
+
 /// The two keys a receiver holds, so that one roll of the keys refuses no
 /// delivery: <https://upstash.com/docs/qstash/howto/roll-signing-keys>.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,8 +44,9 @@ pub struct SigningKeys {
 pub struct Accepted {
     /// The token's own id, spent with its first run.
     ///
-    /// A token without `jti` is known by the hash of the whole token, so
-    /// that it too runs only once.
+    /// An id that no column or index can hold is known by its hash, and a
+    /// token without one by the hash of the whole token, so that it too runs
+    /// only once.
     pub jti: String,
     /// Whether the next key, not the current one, had signed it.
     pub by_next_key: bool,
@@ -57,6 +61,10 @@ pub enum Rejection {
     /// The header names another algorithm.
     #[error("wrong algorithm: only HS256 is accepted")]
     WrongAlgorithm,
+    /// The header has extensions that the receiver must understand, and there
+    /// is none that we do: <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>.
+    #[error("critical extension: the header has crit, and no extension is understood")]
+    CriticalExtension,
     /// Neither key made this signature.
     #[error("bad signature: made with neither the current nor the next signing key")]
     BadSignature,
@@ -106,20 +114,52 @@ pub fn verify(
     now: DateTime<Utc>,
     tolerance: Duration,
 ) -> Result<Accepted, Rejection> {
-    let (claims, by_next_key) = match decode(token, &keys.current) {
-        Err(Rejection::BadSignature) => (decode(token, &keys.next)?, true),
-        decoded => (decoded?, false),
-    };
-    check_claims(&claims, now, tolerance)?;
-    if claims.sub.as_deref() != Some(url) {
-        return Err(Rejection::WrongUrl);
+    Signed::read(token, url, keys, now, tolerance)?.covers(body)
+}
+
+/// A token that is right in all but the body, which may still have to come.
+#[derive(Debug)]
+pub struct Signed {
+    accepted: Accepted,
+    body: String,
+}
+
+impl Signed {
+    /// Checks what can be checked without the body, as [`verify`] does.
+    pub fn read(
+        token: &str,
+        url: &str,
+        keys: &SigningKeys,
+        now: DateTime<Utc>,
+        tolerance: Duration,
+    ) -> Result<Self, Rejection> {
+        let (claims, by_next_key) = match decode(token, &keys.current) {
+            Err(Rejection::BadSignature) => (decode(token, &keys.next)?, true),
+            decoded => (decoded?, false),
+        };
+        check_claims(&claims, now, tolerance)?;
+        if claims.sub.as_deref() != Some(url) {
+            return Err(Rejection::WrongUrl);
+        }
+        let jti = match claims.jti {
+            Some(Value::String(jti)) if can_be_kept(&jti) => jti,
+            Some(Value::String(jti)) if !jti.is_empty() => hash(&jti),
+            _ => hash(token),
+        };
+        Ok(Self {
+            accepted: Accepted { jti, by_next_key },
+            body: claims.body.ok_or(Rejection::MissingBodyHash)?,
+        })
     }
-    check_body(&claims, body)?;
-    let jti = match claims.jti {
-        Some(Value::String(jti)) if !jti.is_empty() => jti,
-        _ => token_hash(token),
-    };
-    Ok(Accepted { jti, by_next_key })
+
+    /// Checks the body. QStash's own sample pads the hash with `=`, its SDKs
+    /// do not: both pass.
+    pub fn covers(self, body: &[u8]) -> Result<Accepted, Rejection> {
+        let is_signed = self.body.trim_end_matches('=') == body_hash(body);
+        is_signed
+            .then_some(self.accepted)
+            .ok_or(Rejection::BodyMismatch)
+    }
 }
 
 /// Signs `body` for `url` as QStash would at `now`, with a fresh `jti`.
@@ -160,24 +200,29 @@ fn decode(token: &str, key: &SecretString) -> Result<Claims, Rejection> {
     rules.validate_exp = false;
     rules.validate_aud = false;
     let key = DecodingKey::from_secret(key.expose_secret().as_bytes());
-    jsonwebtoken::decode::<Claims>(token, &key, &rules)
+    let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules)
         .map(|token| token.claims)
         .map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => Rejection::BadSignature,
             _ if names_another_algorithm(token) => Rejection::WrongAlgorithm,
             _ => Rejection::Malformed,
-        })
+        })?;
+    match header(token) {
+        Some(header) if header.get("crit").is_some() => Err(Rejection::CriticalExtension),
+        _ => Ok(claims),
+    }
 }
 
 /// Any other algorithm, also one that `jsonwebtoken` does not know, such as
 /// `none`.
 fn names_another_algorithm(token: &str) -> bool {
-    let header = token
-        .split('.')
-        .next()
-        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let header: Option<Value> = header.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    header.is_some_and(|header| header["alg"].as_str().is_some_and(|alg| alg != "HS256"))
+    header(token).is_some_and(|header| header["alg"].as_str().is_some_and(|alg| alg != "HS256"))
+}
+
+/// The token's header as it is: `jsonwebtoken` takes a `crit` of null for none.
+fn header(token: &str) -> Option<Value> {
+    let part = token.split('.').next()?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 fn check_claims(claims: &Claims, now: DateTime<Utc>, tolerance: Duration) -> Result<(), Rejection> {
@@ -194,19 +239,18 @@ fn check_claims(claims: &Claims, now: DateTime<Utc>, tolerance: Duration) -> Res
     Ok(())
 }
 
-/// QStash's own sample pads the hash with `=`, its SDKs do not: both pass.
-fn check_body(claims: &Claims, body: &[u8]) -> Result<(), Rejection> {
-    let signed = claims.body.as_deref().ok_or(Rejection::MissingBodyHash)?;
-    let is_signed = signed.trim_end_matches('=') == body_hash(body);
-    is_signed.then_some(()).ok_or(Rejection::BodyMismatch)
-}
-
 fn body_hash(body: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(body))
 }
 
-fn token_hash(token: &str) -> String {
-    format!("sha256:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(token)))
+/// Whether a column and an index can hold this id as it is.
+fn can_be_kept(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && !id.contains(char::is_control)
+}
+
+/// What is known by its hash only.
+fn hash(text: &str) -> String {
+    format!("sha256:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(text)))
 }
 
 #[expect(

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::insights::{Insight, Recommendation};
 use super::metrics::Metrics;
 use super::week::IsoWeek;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, context};
+use crate::foreign_text::ForeignText;
 
 /// A report, ready to be shown.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub struct StoredReport {
 /// # Errors
 /// When the database cannot be read, or holds what this version cannot read.
 pub async fn find(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     slug: &str,
     week: IsoWeek,
 ) -> Result<Option<StoredReport>, JobError> {
@@ -80,16 +80,16 @@ pub async fn find(
 /// These reports, without names; or why one cannot be read, which does not
 /// affect the others.
 pub(crate) async fn of(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Result<StoredReport, String>>, JobError> {
+) -> Result<HashMap<Uuid, Result<StoredReport, ForeignText>>, JobError> {
     let rows = many(Unprepared(db), ids)
         .await
         .map_err(context("read the reports"))?;
     let read = |row: Row| {
         let id = row.id;
         let report = StoredReport::try_from(row);
-        (id, report.map_err(|error| error.to_string()))
+        (id, report.map_err(|error| error.words()))
     };
     Ok(rows.into_iter().map(read).collect())
 }
@@ -163,17 +163,19 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, JobError> {
 async fn one(db: Unprepared<'_>, slug: &str, week: IsoWeek) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
         Row,
-        "
+        r#"
         select
             report.id, gym_id, gyms.name as gym_name, slug, locale as gym_locale, iso_year, iso_week,
-            period_start, period_end, report.timezone, schema_version, metrics, insights,
-            recommendations, content_hash, generated_at
+            within_calendar(period_start) as "period_start!",
+            within_calendar(period_end) as "period_end!",
+            report.timezone, schema_version, metrics, insights, recommendations, content_hash,
+            within_calendar(generated_at) as "generated_at!"
         from gyms
         join weekly_reports as report on report.gym_id = gyms.id
         where slug = $1
             and iso_year = $2
             and iso_week = $3
-        ",
+        "#,
         slug,
         week.year,
         week.week.cast_signed(),
@@ -185,15 +187,17 @@ async fn one(db: Unprepared<'_>, slug: &str, week: IsoWeek) -> sqlx::Result<Opti
 async fn many(db: Unprepared<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
-        "
+        r#"
         select
             report.id, gym_id, gyms.name as gym_name, slug, locale as gym_locale, iso_year, iso_week,
-            period_start, period_end, report.timezone, schema_version, metrics, insights,
-            recommendations, content_hash, generated_at
+            within_calendar(period_start) as "period_start!",
+            within_calendar(period_end) as "period_end!",
+            report.timezone, schema_version, metrics, insights, recommendations, content_hash,
+            within_calendar(generated_at) as "generated_at!"
         from weekly_reports as report
         join gyms on gyms.id = report.gym_id
         where report.id = any($1)
-        ",
+        "#,
         ids,
     )
     .fetch_all(db)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::outbound::in_words;
+use crate::foreign_text::ForeignText;
+use crate::outbound::{self, in_words};
 
 /// Why no mail was sent, or may not have been, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,27 +20,27 @@ pub enum Failure {
         /// 400, 422 or another of the 4xx.
         status: u16,
         /// Resend's name of the error.
-        name: String,
+        name: ForeignText,
         /// Resend's words.
-        message: String,
+        message: ForeignText,
     },
     /// The key, the sender or the quota: every other mail will fail alike.
     #[error("Resend sends nothing for us: {0}")]
-    Denied(String),
+    Denied(ForeignText),
     /// Too many calls a second; nothing was sent.
     #[error("Resend asks us to slow down: {message}")]
     Limited {
         /// Resend's words.
-        message: String,
+        message: ForeignText,
         /// How long Resend asks us to wait.
         retry_after: Option<Duration>,
     },
     /// No answer, or one that says nothing: it may have been sent.
     #[error("unknown whether Resend sent the mail: {0}")]
-    Unclear(String),
+    Unclear(ForeignText),
     /// No connection came about: surely nothing was sent.
     #[error("Resend cannot be reached: {0}")]
-    Unreachable(String),
+    Unreachable(ForeignText),
     /// The run may begin no new call.
     #[error("no time was left to send the mail")]
     NoTime,
@@ -84,7 +85,7 @@ impl Failure {
     pub(super) fn unsure(self) -> Self {
         match self {
             Self::AlreadySent | Self::Unclear(_) => self,
-            failure => Self::Unclear(failure.to_string()),
+            failure => Self::Unclear(ForeignText::new(&failure.to_string())),
         }
     }
 }
@@ -92,18 +93,21 @@ impl Failure {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refusal {
-    name: String,
-    message: String,
+    name: ForeignText,
+    message: ForeignText,
 }
 
 /// Reads an answer, or the lack of one.
-pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
-    let unclear = |error: &reqwest::Error| Failure::Unclear(in_words(error));
+pub(super) async fn read(
+    answer: reqwest::Result<reqwest::Response>,
+) -> Result<ForeignText, Failure> {
+    let unclear = |words: &str| Failure::Unclear(ForeignText::new(words));
     let response = answer.map_err(|error| {
+        let words = in_words(&error);
         if error.is_connect() {
-            Failure::Unreachable(in_words(&error))
+            Failure::Unreachable(words)
         } else {
-            unclear(&error)
+            Failure::Unclear(words)
         }
     })?;
     let status = response.status().as_u16();
@@ -112,11 +116,16 @@ pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<S
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(Duration::from_secs);
-    let body = response.text().await.map_err(|error| unclear(&error))?;
+    let body = outbound::body(response)
+        .await
+        .map_err(|error| unclear(&error.to_string()))?;
     if (200..300).contains(&status) {
         let sent: Value = serde_json::from_str(&body).unwrap_or_default();
-        let unclear = || Failure::Unclear(format!("a {status} whose body names no mail"));
-        return sent["id"].as_str().map(str::to_owned).ok_or_else(unclear);
+        let no_mail = || unclear(&format!("a {status} whose body names no mail"));
+        return sent["id"]
+            .as_str()
+            .map(ForeignText::new)
+            .ok_or_else(no_mail);
     }
     let refusal: Refusal = serde_json::from_str(&body).unwrap_or_default();
     Err(failure(status, retry_after, refusal))
@@ -124,16 +133,17 @@ pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<S
 
 fn failure(status: u16, retry_after: Option<Duration>, refusal: Refusal) -> Failure {
     let Refusal { name, message } = refusal;
+    let said = || ForeignText::new(&format!("{status} {name}: {message}"));
     match (status, name.as_str()) {
         (409, "invalid_idempotent_request") => Failure::AlreadySent,
         (401 | 403, _) | (429, "daily_quota_exceeded" | "monthly_quota_exceeded") => {
-            Failure::Denied(format!("{status} {name}: {message}"))
+            Failure::Denied(said())
         }
         (429, _) => Failure::Limited {
             message,
             retry_after,
         },
-        (409 | 500.., _) => Failure::Unclear(format!("{status} {name}: {message}")),
+        (409 | 500.., _) => Failure::Unclear(said()),
         _ => Failure::Refused {
             status,
             name,

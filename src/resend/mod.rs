@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
+use crate::foreign_text::ForeignText;
 use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
@@ -86,7 +87,7 @@ impl Resend {
     /// # Errors
     /// What Resend, or the way to it, said instead; [`Failure::is_unsure`]
     /// says whether it may have been sent all the same.
-    pub async fn send(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
+    pub async fn send(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<ForeignText, Failure> {
         let mut was_unsure = false;
         let sent = (|| self.send_once(mail, may_begin))
             .retry(outbound::backoff())
@@ -101,9 +102,13 @@ impl Resend {
         sent
     }
 
-    async fn send_once(&self, mail: &Mail, may_begin: MayBegin<'_>) -> Result<String, Failure> {
+    async fn send_once(
+        &self,
+        mail: &Mail,
+        may_begin: MayBegin<'_>,
+    ) -> Result<ForeignText, Failure> {
         let Some(key) = &self.settings.key else {
-            return Err(Failure::Denied("RESEND_API_KEY is not set".to_owned()));
+            return Err(Failure::Denied("RESEND_API_KEY is not set".into()));
         };
         self.bucket.until_ready().await;
         if !may_begin() {

@@ -7,13 +7,13 @@
 //! A member is locked first and judged after that: a visit or a conversation
 //! that is registered needs the member's row too, so none can slip in between.
 
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::references::{self, Redaction};
 use super::statements::target;
 use super::target::KeyRange;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 
 target! {
     /// Members who are neither active nor frozen. A hold covers them also
@@ -61,7 +61,7 @@ async fn lock(db: Unprepared<'_>, range: &KeyRange) -> Result<Vec<Uuid>> {
 
 /// Transcripts are redacted first, a bounded number of events at a time;
 /// `None` while there are more of them.
-async fn anonymise(db: &mut PgConnection, range: &KeyRange, ids: &[Uuid]) -> Result<Option<u64>> {
+async fn anonymise(db: &mut Transaction, range: &KeyRange, ids: &[Uuid]) -> Result<Option<u64>> {
     if references::redact_transcripts(Unprepared(db), ids).await? == Redaction::Partial {
         return Ok(None);
     }

@@ -6,10 +6,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
 
 use super::target::{self, Target};
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, TxLimits, Unprepared};
 use crate::engine::{JobError, context};
 
 /// A hundred years. To keep something for ever, disable its policy.
@@ -114,8 +113,9 @@ macro_rules! policies {
     ($which:literal $(, $target:expr)?) => {
         sqlx::query_as!(
             Policy,
-            "select target, action, keep_days, min_days, legal_basis, enabled, updated_at
-               from retention_policies " + $which,
+            r#"select target, action, keep_days, min_days, legal_basis, enabled,
+                      within_calendar(updated_at) as "updated_at!"
+               from retention_policies "# + $which,
             $($target)?
         )
     };
@@ -125,7 +125,7 @@ macro_rules! policies {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
+pub async fn all(db: &Pool) -> Result<Vec<Policy>, JobError> {
     let read = async {
         let mut tx = database::begin(db, TxLimits::READ).await?;
         policies!("order by target")
@@ -147,7 +147,7 @@ pub async fn all(db: &PgPool) -> Result<Vec<Policy>, JobError> {
 /// # Errors
 /// When the change is not allowed, or the database refuses.
 pub async fn set(
-    db: &PgPool,
+    db: &Pool,
     target: &str,
     change: &Change,
     author: &Author,

@@ -5,10 +5,10 @@
 //! found by. Every statement finds its rows by an index.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 
 /// Events of conversations that one batch may redact.
 const MOST_EVENTS: i64 = 5_000;
@@ -55,7 +55,7 @@ pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &[Uuid]) -> Res
 }
 
 /// Erases everything else that names these members, except their own rows.
-pub(super) async fn erase(db: &mut PgConnection, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn erase(db: &mut Transaction, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
     sessions(Unprepared(db), gone, now).await?;
     alerts(Unprepared(db), gone, now).await?;
     scores(Unprepared(db), gone).await?;

@@ -76,19 +76,19 @@ pub(crate) fn find(table: &str) -> Option<&'static dyn Target> {
     ALL.into_iter().find(|target| target.facts().table == table)
 }
 
-/// Begins a batch: limits how long its statements may wait for locks and run,
-/// and says whether any legal hold is active. Compiling a statement that runs
-/// once takes longer than running it.
+/// Begins a batch: limits how long its statements may wait for locks, and run
+/// where that is less than in any batch; says whether any legal hold is active.
+/// Compiling a statement that runs once takes longer than running it.
 pub(crate) async fn begin_batch(
     db: Unprepared<'_>,
     lock_timeout: Duration,
-    statement_timeout: Duration,
+    statement_timeout: Option<Duration>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let begun = sqlx::query!(
         r#"
         select set_config('lock_timeout', $1, true) as locks,
-               set_config('statement_timeout', $2, true) as statements,
+               set_config('statement_timeout', coalesce($2, current_setting('statement_timeout')), true) as statements,
                set_config('jit', 'off', true) as jit,
                exists (
                    select from legal_holds
@@ -97,7 +97,7 @@ pub(crate) async fn begin_batch(
                ) as "any_held!"
         "#,
         lock_timeout.as_millis().to_string(),
-        statement_timeout.as_millis().to_string(),
+        statement_timeout.map(|timeout| timeout.as_millis().to_string()),
         now,
     )
     .fetch_one(db)

@@ -13,6 +13,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::foreign_text::ForeignText;
 use crate::stripe::{Failure, Intent, Session};
 
 /// How many are fetched at the same time; the rate limit is Stripe's own.
@@ -68,7 +69,7 @@ pub enum IntentState {
     /// Canceled, by us or found so.
     Canceled {
         /// Why, in Stripe's words.
-        reason: Option<String>,
+        reason: Option<ForeignText>,
         /// When, on Stripe's clock.
         at: Option<DateTime<Utc>>,
         /// Whether it was this run that ended it.
@@ -85,13 +86,13 @@ pub enum IntentState {
     /// The same, but a part of the money has come in.
     PartlyPaid(String),
     /// No clear answer, and why: a rate limit, an error of Stripe's, silence.
-    Unclear(String),
+    Unclear(ForeignText),
     /// Stripe does not know it.
-    Missing(String),
+    Missing(ForeignText),
     /// A refusal that no retry changes.
-    Refused(String),
+    Refused(ForeignText),
     /// Our key is refused, or a 404 is not believed: no fault of the intent.
-    Denied(String),
+    Denied(ForeignText),
 }
 
 /// What Stripe says of an intent, or of a session that has none.
@@ -153,9 +154,9 @@ impl IntentState {
             Ok(Truth::Intent(intent)) => Self::of(intent, by_us),
             Ok(Truth::Session(session)) => Self::of_session(&session, by_us),
             Err(Failure::Missing(message)) => Self::Missing(message),
-            Err(failure @ Failure::Refused { .. }) => Self::Refused(failure.to_string()),
-            Err(failure @ Failure::Denied { .. }) => Self::Denied(failure.to_string()),
-            Err(failure) => Self::Unclear(failure.to_string()),
+            Err(failure @ Failure::Refused { .. }) => Self::Refused(failure.words()),
+            Err(failure @ Failure::Denied { .. }) => Self::Denied(failure.words()),
+            Err(failure) => Self::Unclear(failure.words()),
         }
     }
 
@@ -176,7 +177,10 @@ impl IntentState {
                     Self::Open(intent.status)
                 }
             }
-            unknown => Self::Refused(format!("Stripe says {unknown:?}, a status we do not know")),
+            unknown => Self::Refused(ForeignText::new(&format!(
+                "Stripe says {:?}, a status we do not know",
+                ForeignText::new(unknown).as_str()
+            ))),
         }
     }
 
@@ -192,9 +196,10 @@ impl IntentState {
             },
             ("complete", Some("paid" | "no_payment_required")) => Self::Succeeded,
             ("complete", _) => Self::Processing,
-            _ => Self::Refused(format!(
-                "Stripe says {status:?}, a status of a session that we do not know"
-            )),
+            _ => Self::Refused(ForeignText::new(&format!(
+                "Stripe says {:?}, a status of a session that we do not know",
+                ForeignText::new(status).as_str()
+            ))),
         }
     }
 
@@ -219,7 +224,7 @@ impl IntentState {
 
     /// What our tables note as the last error, if anything went wrong.
     #[must_use]
-    pub fn error(&self) -> Option<&str> {
+    pub fn error(&self) -> Option<&ForeignText> {
         match self {
             Self::Unclear(why) | Self::Missing(why) | Self::Refused(why) | Self::Denied(why) => {
                 Some(why)

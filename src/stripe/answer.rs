@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Intent;
+use crate::foreign_text::ForeignText;
+use crate::outbound::{self, BodyError};
 
 /// Why a call gave no intent, by what the caller does about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// 404: another account or mode, or deleted test data. Never a cancel.
     #[error("Stripe does not know it (404): {0}")]
-    Missing(String),
+    Missing(ForeignText),
     /// 401, 403, or a 404 that says the object is of the other mode: the key is
     /// wrong, and every other call will fail alike.
     #[error("Stripe denied the key ({status}): {message}")]
@@ -21,7 +23,7 @@ pub enum Failure {
         /// 401, 403 or 404.
         status: u16,
         /// Stripe's words.
-        message: String,
+        message: ForeignText,
     },
     /// Any other refusal: the state had moved on, or the call was wrong.
     #[error("Stripe refused ({status}{}): {message}", spaced(code.as_deref()))]
@@ -29,9 +31,9 @@ pub enum Failure {
         /// 400, 402 or another of the 4xx.
         status: u16,
         /// Stripe's error code, when it gave one.
-        code: Option<String>,
+        code: Option<ForeignText>,
         /// Stripe's words.
-        message: String,
+        message: ForeignText,
         /// The intent as it truly is, when the error carries it.
         intent: Option<Box<Intent>>,
     },
@@ -40,7 +42,7 @@ pub enum Failure {
     #[error("Stripe could not answer: {message}")]
     Unavailable {
         /// What came instead.
-        message: String,
+        message: ForeignText,
         /// Whether the call may be repeated: Stripe's own word where it gave one.
         retry: bool,
         /// How long Stripe asks us to wait.
@@ -69,6 +71,12 @@ impl Failure {
         }
     }
 
+    /// The same as words.
+    #[must_use]
+    pub fn words(&self) -> ForeignText {
+        ForeignText::new(&self.to_string())
+    }
+
     /// How long Stripe asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -83,7 +91,7 @@ impl Failure {
 pub(super) async fn read(answer: reqwest::Result<reqwest::Response>) -> Result<String, Failure> {
     let response = answer.map_err(|error| unreachable(&error))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.text().await.map_err(|error| unreachable(&error))?;
+    let body = outbound::body(response).await.map_err(no_body)?;
     let is_json = serde_json::from_str::<IgnoredAny>(&body).is_ok();
     if (200..300).contains(&status) && is_json {
         return Ok(body);
@@ -99,8 +107,8 @@ struct Envelope {
 
 #[derive(Deserialize, Default)]
 struct Body {
-    code: Option<String>,
-    message: Option<String>,
+    code: Option<ForeignText>,
+    message: Option<ForeignText>,
     payment_intent: Option<Box<Intent>>,
 }
 
@@ -115,9 +123,9 @@ fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
     // Stripe's own word wins over the status.
     let should_retry = header("stripe-should-retry");
     let told_to_retry = should_retry == Some("true");
-    let mut message = message.unwrap_or_else(|| "no message".to_owned());
+    let mut message = message.unwrap_or_else(|| "no message".into());
     if let Some(id) = header("request-id").filter(|id| !id.is_empty()) {
-        message = format!("{message} [{id}]");
+        message = ForeignText::new(&format!("{message:.230} [{id:.60}]"));
     }
     match status {
         401 | 403 if !told_to_retry => Failure::Denied { status, message },
@@ -132,7 +140,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &str) -> Failure {
             }
         }
         _ => Failure::Unavailable {
-            message: format!("{status}{}: {message}", spaced(code.as_deref())),
+            message: ForeignText::new(&format!("{status}{}: {message}", spaced(code.as_deref()))),
             retry: told_to_retry || (status >= 400 && should_retry != Some("false")),
             retry_after: header("retry-after")
                 .and_then(|seconds| seconds.trim().parse().ok())
@@ -152,6 +160,18 @@ fn is_of_the_other_mode(message: &str) -> bool {
 /// An error code after a space, where there is one.
 fn spaced(code: Option<&str>) -> String {
     code.map(|code| format!(" {code}")).unwrap_or_default()
+}
+
+/// An answer that is too long may have done what it was asked for.
+fn no_body(error: BodyError) -> Failure {
+    match error {
+        BodyError::Broken(error) => unreachable(&error),
+        BodyError::TooLong => Failure::Unavailable {
+            message: ForeignText::new(&error.to_string()),
+            retry: false,
+            retry_after: None,
+        },
+    }
 }
 
 fn unreachable(error: &reqwest::Error) -> Failure {

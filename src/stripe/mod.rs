@@ -25,6 +25,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::foreign_text::ForeignText;
 use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
@@ -163,7 +164,7 @@ impl Stripe {
             let request = request.map_err(|failure| match failure {
                 Failure::NoTime | Failure::Withdrawn if was_sent.load(Ordering::Relaxed) => {
                     Failure::Unavailable {
-                        message: format!("the call was not repeated: {failure}"),
+                        message: ForeignText::new(&format!("the call was not repeated: {failure}")),
                         retry: false,
                         retry_after: None,
                     }

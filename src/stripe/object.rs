@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Failure;
+use crate::foreign_text::ForeignText;
 
 /// A `PaymentIntent`, as far as we look at it:
 /// <https://docs.stripe.com/api/payment_intents/object>.
@@ -19,7 +20,7 @@ pub struct Intent {
     /// that Stripe added since.
     pub status: String,
     /// Why it was cancelled; Stripe reads back more reasons than it takes.
-    pub cancellation_reason: Option<String>,
+    pub cancellation_reason: Option<ForeignText>,
     /// When it was cancelled.
     #[serde(default, with = "chrono::serde::ts_seconds_option")]
     pub canceled_at: Option<DateTime<Utc>>,
@@ -114,18 +115,18 @@ pub(super) fn read<T: Object>(answer: Result<String, Failure>, id: &str) -> Resu
         }
         Err(failure) => return Err(failure),
     };
-    let no_answer = |message: String| Failure::Unavailable {
-        message,
+    let no_answer = |message: &str| Failure::Unavailable {
+        message: ForeignText::new(message),
         retry: false,
         retry_after: None,
     };
     let object: T = serde_json::from_str(&body)
-        .map_err(|_| no_answer(format!("a 200 whose body is no {}", T::NAME)))?;
+        .map_err(|_| no_answer(&format!("a 200 whose body is no {}", T::NAME)))?;
     if object.id() == id {
         Ok(object)
     } else {
         let other = object.id();
-        Err(no_answer(format!(
+        Err(no_answer(&format!(
             "asked about {id}, it told of {other:.100}"
         )))
     }

@@ -1,10 +1,10 @@
 //! The runs as operators read them: those of a job, page by page, and one.
 
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::Views;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{Job, JobError, Run, Status, context};
 
 /// How many continuations of a run are shown at the most.
@@ -55,7 +55,7 @@ impl Views {
     }
 }
 
-async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> Result<Option<Vec<Run>>> {
+async fn runs_of(db: &mut Transaction, job: &Job, page: Page) -> Result<Option<Vec<Run>>> {
     let before = match page.before {
         None => None,
         Some(id) => match Run::find(Unprepared(db), id).await? {
@@ -83,7 +83,7 @@ async fn runs_of(db: &mut PgConnection, job: &Job, page: Page) -> Result<Option<
     Run::of_ids(Unprepared(db), &ids).await.map(Some)
 }
 
-async fn continuations(db: &mut PgConnection, run: Uuid) -> Result<Vec<Run>> {
+async fn continuations(db: &mut Transaction, run: Uuid) -> Result<Vec<Run>> {
     let ids = sqlx::query_scalar!(
         "select id
            from job_runs

@@ -3,9 +3,8 @@
 //! Read only, each question in one short transaction. Knows no HTTP.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, Transaction, TxLimits, Unprepared};
 use crate::engine::{JobError, Registry, Runner, context};
 
 pub(crate) mod history;
@@ -17,7 +16,7 @@ pub(crate) mod totals;
 /// What it takes to answer operators; clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Views {
-    db: PgPool,
+    db: Pool,
     jobs: Registry,
 }
 
@@ -31,7 +30,7 @@ impl Views {
     }
 
     /// A transaction for reading; dropped, it is rolled back.
-    pub(crate) async fn reading(&self) -> Result<Transaction<'static, Postgres>, JobError> {
+    pub(crate) async fn reading(&self) -> Result<Transaction, JobError> {
         database::begin(&self.db, TxLimits::READ)
             .await
             .map_err(context("begin to read"))

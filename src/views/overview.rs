@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 
 use super::Views;
 use super::punctuality::{Punctuality, punctuality};
 use super::standing::{Standing, standings};
 use super::totals::{self, Totals};
-use crate::database::{self, Unprepared};
+use crate::database::{self, Transaction, Unprepared};
 use crate::engine::{JobError, Registry, Run, context};
 use crate::reports::week::IsoWeek;
 
@@ -96,7 +96,7 @@ impl Views {
     }
 }
 
-async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
+async fn overview(db: &mut Transaction, jobs: Registry) -> Result<Overview> {
     let latest = sqlx::query_scalar!(
         "select id
            from job_runs
@@ -113,7 +113,7 @@ async fn overview(db: &mut PgConnection, jobs: Registry) -> Result<Overview> {
     })
 }
 
-async fn figures(db: &mut PgConnection, jobs: Registry) -> Result<Figures> {
+async fn figures(db: &mut Transaction, jobs: Registry) -> Result<Figures> {
     Ok(Figures {
         at: database::now(Unprepared(db)).await?,
         standings: standings(db, jobs).await?,
@@ -130,8 +130,8 @@ async fn alerts_open(db: Unprepared<'_>) -> Result<Vec<OpenAlerts>> {
         select kind, severity, count(*) as "alerts!",
                count(*) filter (where status = 'acknowledged') as "acknowledged!",
                (array_agg(title order by opened_at desc, id))[1] as "latest_title!",
-               min(opened_at) as "oldest!",
-               max(opened_at) as "latest!"
+               within_calendar(min(opened_at)) as "oldest!",
+               within_calendar(max(opened_at)) as "latest!"
           from alerts
          where status in ('open', 'acknowledged')
          group by kind, severity

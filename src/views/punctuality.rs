@@ -10,11 +10,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use utoipa::ToSchema;
 
 use super::Views;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, Registry, context};
 use crate::qstash::schedules::{Schedule, Schedules};
 
@@ -63,12 +63,12 @@ impl Views {
 }
 
 /// Whether each scheduled job is called at its times.
-pub(super) async fn punctuality(db: &mut PgConnection, jobs: Registry) -> Result<Vec<Punctuality>> {
+pub(super) async fn punctuality(db: &mut Transaction, jobs: Registry) -> Result<Vec<Punctuality>> {
     let deployed = Schedules::deployed();
     let moments = sqlx::query!(
         r#"
         select clock_timestamp() as "now!",
-               min(installed_on) as first_migration
+               within_calendar(min(installed_on)) as first_migration
           from _sqlx_migrations
          where success
         "#
@@ -128,7 +128,7 @@ async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>
         Delivered,
         r#"
         select j.job as "job!",
-               (select started_at
+               (select within_calendar(started_at)
                   from job_runs r
                  where r.job = j.job
                    and trigger = 'qstash'
@@ -143,7 +143,8 @@ async fn deliveries(db: Unprepared<'_>, jobs: Registry) -> Result<Vec<Delivered>
                p.job is not null
                    and pause_holds(p.until, p.resumed) as "is_paused!",
                case
-                   when not pause_holds(p.until, p.resumed) then least(p.until, clock_timestamp())
+                   when not pause_holds(p.until, p.resumed)
+                   then within_calendar(least(p.until, clock_timestamp()))
                end as pause_ended_at
           from unnest($1::text[]) with ordinality as j (job, position)
           left join job_pauses p on p.job = j.job

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{Registry, Run};
 
 /// The latest runs of a job, and its pause.
@@ -39,7 +39,7 @@ pub(crate) struct Pause {
 
 /// The standing of every job, by its name.
 pub(super) async fn standings(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     jobs: Registry,
 ) -> Result<BTreeMap<String, Standing>> {
     let names: Vec<String> = jobs.iter().map(|job| job.name.to_owned()).collect();
@@ -106,9 +106,10 @@ async fn latest(db: Unprepared<'_>, jobs: &[String]) -> Result<Vec<Latest>> {
 
 async fn pauses(db: Unprepared<'_>) -> Result<HashMap<String, Pause>> {
     let rows = sqlx::query!(
-        "select job, reason, paused_by, paused_at, nullif(until, 'infinity') as until
+        r#"select job, reason, paused_by, within_calendar(paused_at) as "paused_at!",
+                within_calendar(nullif(until, 'infinity')) as until
            from job_pauses
-          where pause_holds(until, resumed)"
+          where pause_holds(until, resumed)"#
     )
     .fetch_all(db)
     .await?;

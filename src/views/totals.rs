@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 
 /// What all runs of one job did together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) struct Totals {
 }
 
 /// The totals of every job that ever ran, by its name.
-pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<String, Totals>> {
+pub(super) async fn of_every_job(db: &mut Transaction) -> Result<BTreeMap<String, Totals>> {
     let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
     let counts = sqlx::query!("select job, kind, total from job_totals")
         .fetch_all(Unprepared(db))
@@ -32,16 +32,19 @@ pub(super) async fn of_every_job(db: &mut PgConnection) -> Result<BTreeMap<Strin
         let of_job = totals.entry(row.job).or_default();
         of_job.counts.insert(row.kind, row.total);
     }
-    let runs =
-        sqlx::query!("select job, status, runs, duration_ms, last_finished_at from job_run_totals")
-            .fetch_all(Unprepared(db))
-            .await?;
+    let runs = sqlx::query!(
+        "select job, status, runs, duration_ms,
+                within_calendar(last_finished_at) as last_finished_at
+           from job_run_totals"
+    )
+    .fetch_all(Unprepared(db))
+    .await?;
     for row in runs {
         let of_job = totals.entry(row.job).or_default();
         // An abandoned run is found long after it had died.
         if !["abandoned", "skipped"].contains(&row.status.as_str()) {
-            of_job.duration_ms += row.duration_ms;
-            of_job.worked += row.runs;
+            of_job.duration_ms = of_job.duration_ms.saturating_add(row.duration_ms);
+            of_job.worked = of_job.worked.saturating_add(row.runs);
         }
         if row.status == "succeeded" {
             of_job.last_success = row.last_finished_at;

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, PUBLIC_URL};
 
 mod doctor;
+mod flood;
 mod policies;
 mod serving;
 mod token;

@@ -8,6 +8,7 @@ use rstest::rstest;
 
 use crate::app::{CRON_SECRET, CURRENT_KEY, NEXT_KEY, OPERATOR_SECRET, PUBLIC_URL};
 
+mod addresses;
 mod qstash;
 mod refused;
 

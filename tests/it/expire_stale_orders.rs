@@ -1,5 +1,6 @@
 //! expire-stale-orders, from request to released stock.
 
+use jarvis_cron::database::{self, TxLimits, Unprepared};
 use serde_json::json;
 
 use crate::app::{App, Delivery, JOB, now};
@@ -115,9 +116,10 @@ async fn a_reservation_is_released_by_any_caller_of_the_function() {
     let app = App::new().await;
     let order = app.stale_order().await;
     let release = async || {
-        let mut tx = app.db.begin().await.unwrap();
+        let limits = TxLimits::CONTROL;
+        let mut tx = database::begin(&app.runner.db, limits).await.unwrap();
         let units = jarvis_cron::shop::stock::release_reserved_stock(
-            jarvis_cron::database::Unprepared(&mut tx),
+            Unprepared(&mut tx),
             &[order],
             "order_canceled",
             now(),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use jarvis_cron::jobs;
 use serde_json::Value;
 
+mod migrations;
+
 /// A file may use the modules of a later row, or of its own.
 const ROWS: [&[&str]; 12] = [
     &["main"],
@@ -18,8 +20,8 @@ const ROWS: [&[&str]; 12] = [
     &["engine"],
     &["alerts"],
     &["stripe", "qstash", "resend"],
-    &["signed_links"],
-    &["outbound", "database", "telemetry"],
+    &["signed_links", "outbound"],
+    &["database", "foreign_text", "telemetry"],
 ];
 
 /// The modules that hold statements.

@@ -2,6 +2,8 @@
 
 use crate::app::{App, now};
 
+mod applying;
+
 /// The plan of the pick, with its parameters filled in.
 const PICK: &str = "
     explain select o.id, o.expires_at
@@ -134,39 +136,4 @@ async fn the_books_refuse_what_cannot_be() {
         let refused = sqlx::query(impossible).execute(&app.db).await;
         assert!(refused.is_err(), "accepted: {impossible}");
     }
-}
-
-/// As before the last migrations: applied up to where tokens were spent by
-/// their first run, and an index of a broken-off try in the way of the next.
-async fn broken_off(app: &App) {
-    app.execute(
-        "delete from _sqlx_migrations where version between 20261128000002 and 20261128000009;
-         drop index job_runs_token_spent_once, job_runs_of_token;
-         create unique index job_runs_signature_spent_once on job_runs (signature_jti);
-         alter table report_deliveries drop column mail_key;
-         create index job_runs_token_spent_once on job_runs (signature_jti);
-         update pg_index set indisvalid = false
-          where indexrelid = 'job_runs_token_spent_once'::regclass",
-    )
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_migrate_that_broke_off_is_done_by_the_next_and_two_at_once_do_not_disturb_each_other() {
-    let app = App::new().await;
-    broken_off(&app).await;
-    let url = &app.database.direct_url;
-    let migrate = || jarvis_cron::cli::migrate::apply(url.parse().unwrap());
-
-    let (one, two) = tokio::join!(migrate(), migrate());
-
-    let mut applied = [one.unwrap(), two.unwrap()];
-    applied.sort_unstable();
-    assert_eq!(applied[0], 0);
-    assert!(applied[1] >= 4, "{applied:?}");
-    let valid = "select count(*) from pg_index
-                  where indisvalid and indisunique
-                    and indexrelid = 'job_runs_token_spent_once'::regclass";
-    assert_eq!(app.count(valid).await, 1);
-    assert_eq!(migrate().await.unwrap(), 0);
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::app::{CURRENT_KEY, NEXT_KEY};
 
+mod extremes;
 mod properties;
 
 const URL: &str = "https://cron.example.test/api/cron/digest?limit=5";
@@ -194,13 +195,4 @@ fn an_empty_key_signs_nothing_and_accepts_nothing() {
     let token = hs256(&claims("", json!(null)));
     let verdict = verify(&token, BODY, URL, &keys("", ""), at(NOW), Duration::zero());
     assert_eq!(verdict, Err(Rejection::BadSignature));
-}
-
-#[test]
-fn a_token_is_known_by_its_id_or_by_its_hash() {
-    let id = |jti: Value| judge(&hs256(&claims("jti", jti)), BODY, URL).map(|token| token.jti);
-    assert_eq!(id(json!("jwt_7")), Ok("jwt_7".to_owned()));
-    let hash = BASE64.encode(Sha256::digest(hs256(&claims("jti", json!(null)))));
-    assert_eq!(id(json!(null)), Ok(format!("sha256:{hash}")));
-    assert!(id(json!("")).unwrap().starts_with("sha256:"));
 }

@@ -6,13 +6,13 @@
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::super::facts::{self, Member};
 use super::super::model::Facts;
 use super::super::verdict::Level;
-use crate::database::{self, TxLimits, Unprepared};
+use crate::database::{self, Pool, TxLimits, Unprepared};
 
 /// Members read at once, and at the most in one gym: more teach nothing new.
 const PAGE: usize = 1_000;
@@ -27,11 +27,7 @@ pub(super) struct Row {
 }
 
 /// The gym's members as they were at `moment`, those who would have a score.
-pub(super) async fn rows(
-    db: &PgPool,
-    gym: Uuid,
-    moment: DateTime<Utc>,
-) -> anyhow::Result<Vec<Row>> {
+pub(super) async fn rows(db: &Pool, gym: Uuid, moment: DateTime<Utc>) -> anyhow::Result<Vec<Row>> {
     let mut tx = database::begin(db, TxLimits::READ).await.context("read")?;
     let members = members(Unprepared(&mut tx), gym, moment)
         .await

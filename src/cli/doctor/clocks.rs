@@ -31,8 +31,8 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
 
 /// How far our clock is ahead of the database's.
 async fn database(settings: &Settings) -> Option<TimeDelta> {
-    let options = settings.database().ok()?.options;
-    let found = checkup(options).await.ok()?;
+    let database = settings.database().ok()?;
+    let found = checkup(database.options, database.patience).await.ok()?;
     Some(now() - found.clock)
 }
 

@@ -1,15 +1,16 @@
-//! Checks the database and its migrations, and that the address past the
-//! pooler leads to the same database.
+//! Checks the database and its migrations, that the address past the pooler
+//! leads to the same database, and that no other server could answer for it.
 
 use futures::future::OptionFuture;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::finding::{Finding, failure, ok, warning};
-use crate::config::Settings;
+use crate::config::{Settings, is_this_machine};
 use crate::database::checkup::{Checkup, Migrations, checkup};
 
 const CHECK: &str = "database";
 const POOLER: &str = "pooler";
+const TLS: &str = "tls";
 
 /// The ports and names of poolers in transaction mode.
 const POOLER_PORTS: [u16; 2] = [6432, 6543];
@@ -19,16 +20,23 @@ const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
     let is_direct = same_address(&database.options, &database.direct);
-    let direct = (!is_direct).then(|| checkup(database.direct.clone()));
+    let direct = (!is_direct).then(|| checkup(database.direct.clone(), database.patience));
     let (found, direct) = tokio::join!(
-        checkup(database.options.clone()),
+        checkup(database.options.clone(), database.patience),
         OptionFuture::from(direct)
     );
+    let mut findings = vec![encrypted("DATABASE_URL", &database.options)];
+    if !is_direct {
+        findings.push(encrypted("DATABASE_DIRECT_URL", &database.direct));
+    }
     let found = match found {
         Ok(found) => found,
-        Err(error) => return Some(vec![unreachable("DATABASE_URL", &error)]),
+        Err(error) => {
+            findings.push(unreachable("DATABASE_URL", &error));
+            return Some(findings);
+        }
     };
-    let mut findings = vec![reached(&found)];
+    findings.push(reached(&found));
     findings.extend(migrations(&found.migrations));
     findings.push(match direct {
         Some(Ok(direct)) => same_database(&found, &direct),
@@ -36,6 +44,27 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
         None => pooled(&database.options),
     });
     Some(findings)
+}
+
+/// A server that is not checked in full may be another than the one that is meant.
+fn encrypted(variable: &str, options: &PgConnectOptions) -> Finding {
+    if is_this_machine(options) {
+        return ok(TLS, format!("{variable} leads to this machine"));
+    }
+    let (mode, means) = match options.get_ssl_mode() {
+        PgSslMode::VerifyFull => {
+            let what = format!("{variable} is encrypted, and the server's certificate checked");
+            return ok(TLS, what);
+        }
+        PgSslMode::VerifyCa => ("verify-ca", "the server's name is not checked"),
+        PgSslMode::Require => ("require", "the server's certificate is not checked"),
+        _ => ("disable", "nothing is encrypted"),
+    };
+    let what = format!("{variable}: sslmode={mode}, {means}");
+    let fix = format!(
+        "{variable}: set sslmode=verify-full, and DATABASE_CA_CERT where the authority is not a public one"
+    );
+    warning(TLS, what, fix)
 }
 
 fn reached(found: &Checkup) -> Finding {

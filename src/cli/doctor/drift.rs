@@ -6,7 +6,8 @@ use crate::database::drift::{Drift, drift};
 
 /// Asks the database; one that does not answer is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
-    let found = drift(settings.database().ok()?.options).await.ok()?;
+    let database = settings.database().ok()?;
+    let found = drift(database.options, database.patience).await.ok()?;
     let mut findings = identities(&found);
     findings.push(clock(&found));
     Some(findings)

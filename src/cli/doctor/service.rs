@@ -112,11 +112,10 @@ fn guard_finding(answer: Answer) -> Finding {
 async fn call(method: Method, url: String) -> Answer {
     let http = outbound::client(TIMEOUT).map_err(|error| format!("{error:#}"))?;
     let answer = http.request(method, url).send().await;
-    let answer = answer.map_err(|error| outbound::in_words(&error))?;
+    let answer = answer.map_err(|error| outbound::in_words(&error).to_string())?;
     let status = answer.status().as_u16();
-    let text = answer
-        .text()
+    let text = outbound::body(answer)
         .await
-        .map_err(|error| outbound::in_words(&error))?;
+        .map_err(|error| error.to_string())?;
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }

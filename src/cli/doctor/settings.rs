@@ -26,7 +26,8 @@ const STAND_INS: [(&str, &str); 6] = [
     ("REPORT_FROM", "stand-in@gym.invalid"),
 ];
 
-/// One statement of a batch may take that long, without renewing the lease.
+/// One statement of a batch may take half of that, and its commit the other,
+/// without renewing the lease.
 const SHORTEST_LEASE: Duration = Duration::from_secs(20);
 /// A job whose process was killed waits for its lease to expire; by then it
 /// should not have missed two of its most frequent ticks.

@@ -60,7 +60,7 @@ async fn set_one(client: &Client, id: &str, pause: bool) -> Result<bool, Failure
     match client.schedule(id).await? {
         Some(listed) if listed.is_paused == pause => Ok(pause),
         _ => Err(Failure::Unclear(
-            "it accepted the change, and lists the schedule as it was".to_owned(),
+            "it accepted the change, and lists the schedule as it was".into(),
         )),
     }
 }

@@ -141,7 +141,8 @@ fn last_success(status: &JobStatus, totals: Option<&Totals>, now: DateTime<Utc>)
 }
 
 fn in_all(totals: Option<&Totals>, most: usize) -> Markup {
-    let runs: i64 = totals.map_or(0, |totals| totals.runs.values().sum());
+    let runs = totals.into_iter().flat_map(|totals| totals.runs.values());
+    let runs = runs.fold(0_i64, |sum, runs| sum.saturating_add(*runs));
     let counts = totals.map(|totals| &totals.counts).into_iter().flatten();
     let counts: Vec<String> = counts
         .filter(|(_, count)| **count != 0)

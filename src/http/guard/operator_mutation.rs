@@ -8,11 +8,10 @@
 //! `Origin` has to be our own address; curl sends neither.
 
 use axum::RequestExt;
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{MOST_BODY, Operator, read};
+use super::{Held, MOST_BODY, Operator};
 use crate::http::{App, Refusal};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -24,7 +23,7 @@ pub(in crate::http) struct OperatorMutation {
     /// What they sent beside the body.
     pub(in crate::http) headers: HeaderMap,
     /// What they sent.
-    pub(in crate::http) body: Bytes,
+    pub(in crate::http) body: Held,
 }
 
 impl FromRequest<App> for OperatorMutation {
@@ -38,7 +37,7 @@ impl FromRequest<App> for OperatorMutation {
         if let Some(cause) = from_elsewhere(&headers, public_url) {
             return Err(Refusal::cross_site(cause));
         }
-        let body = read(&headers, body, MOST_BODY).await?;
+        let body = app.room.read(&headers, body, MOST_BODY).await?;
         Ok(Self {
             actor,
             headers,

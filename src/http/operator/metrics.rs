@@ -57,7 +57,7 @@ impl Metrics {
         }
         let over_all_jobs = |kind: &str| -> i64 {
             let of_job = totals.values().filter_map(|totals| totals.counts.get(kind));
-            of_job.sum()
+            of_job.fold(0, |sum, count| sum.saturating_add(*count))
         };
         Self {
             at: figures.at,

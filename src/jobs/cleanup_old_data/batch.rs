@@ -11,8 +11,6 @@ use crate::engine::{Batch, JobContext, JobError, context};
 use crate::retention::erasure_log;
 use crate::retention::target::{self, BatchBounds, KeyRange, LockPolicy, Target};
 
-/// How long a statement may run while it erases.
-const ERASING: Duration = Duration::from_secs(20);
 /// How long a statement may run while it counts.
 const COUNTING: Duration = Duration::from_millis(400);
 /// How long to wait for a row that another transaction holds.
@@ -40,7 +38,7 @@ pub(super) async fn erase(
         // Locked rows are skipped, so this is the wait for a whole table.
         LockPolicy::SkipLocked => ctx.fence.lock_timeout(),
     };
-    range.any_held = target::begin_batch(Unprepared(db), lock_timeout, ERASING, range.now)
+    range.any_held = target::begin_batch(Unprepared(db), lock_timeout, None, range.now)
         .await
         .map_err(context("begin to erase"))?;
     let bounds = target
@@ -79,7 +77,8 @@ pub(super) async fn count(
     let mut batch = ctx.fence.batch().await?;
     let Unprepared(db) = batch.db()?;
     let counted = async {
-        range.any_held = target::begin_batch(Unprepared(db), ROW_LOCK, COUNTING, range.now).await?;
+        range.any_held =
+            target::begin_batch(Unprepared(db), ROW_LOCK, Some(COUNTING), range.now).await?;
         target.bounds(Unprepared(db), &range).await
     };
     let counted = counted.await.map_err(context("count remaining rows"));

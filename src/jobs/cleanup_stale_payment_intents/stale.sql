@@ -3,7 +3,8 @@
 -- ($4, $5), of the shard $6 of $7. What Stripe answered about since $3 ("an hour ago") is not asked about again, and what
 -- it did not know since $10 ("a week ago") neither. With $8, only of these.
 -- The index payment_intents_unsettled_by_turn is found by the call of the function.
-select p.id, p.stripe_payment_intent_id as stripe_id, p.checkout_session_id, p.cancel_attempts, p.status, p.updated_at,
+select p.id, p.stripe_payment_intent_id as stripe_id, p.checkout_session_id, p.cancel_attempts, p.status,
+       within_calendar(p.updated_at) as "updated_at!",
        coalesce(o.status in ('EXPIRED', 'CANCELED', 'REFUNDED'), false) as "order_has_ended!"
   from payment_intents p
   left join orders o on o.id = p.order_id

@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, Result};
+use sqlx::Result;
 use uuid::Uuid;
 
 use super::BATCH;
 use crate::churn::facts::{self, Member};
 use crate::churn::verdict::{Level, Verdict};
 use crate::churn::weights::{self, Model};
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{Completion, JobContext, JobError, context};
 
 /// A member and the verdict about them.
@@ -124,7 +124,7 @@ impl Cursor {
     async fn judge(
         &mut self,
         ctx: &JobContext,
-        db: &mut PgConnection,
+        db: &mut Transaction,
         members: Vec<Member>,
     ) -> Result<Vec<Judged>> {
         if members.is_empty() {
@@ -152,7 +152,7 @@ impl Cursor {
     async fn read_models(
         &mut self,
         ctx: &JobContext,
-        db: &mut PgConnection,
+        db: &mut Transaction,
         members: &[Member],
     ) -> Result<()> {
         let mut gyms: Vec<Uuid> = members.iter().map(|member| member.gym_id).collect();

@@ -86,7 +86,7 @@ async fn is_as_read(
                       and o.expires_at <= $2
                       and p.id = $3
                       and p.status = $4
-                      and p.updated_at = $5
+                      and within_calendar(p.updated_at) = $5
                       and (p.stripe_payment_intent_id = $6) is not false
                       and p.checkout_session_id is not distinct from $7
                ) as "is_as_read!"
@@ -117,10 +117,10 @@ pub(super) async fn read(
     sqlx::query_as!(
         DueRow,
         r#"
-        select due.id, due.expires_at as "expires_at!", p.id as "intent_id?",
+        select due.id, within_calendar(due.expires_at) as "expires_at!", p.id as "intent_id?",
                p.stripe_payment_intent_id as stripe_id, p.checkout_session_id,
                p.cancel_attempts as "cancel_attempts?", p.status as "status?",
-               p.updated_at as "updated_at?", due.attempts as "attempts!",
+               within_calendar(p.updated_at) as "updated_at?", due.attempts as "attempts!",
                coalesce(p.status like 'requires\_%'
                         and p.status <> 'requires_capture'
                         and p.synced_status = p.status

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::database::Fault;
 use crate::engine::JobError;
+use crate::foreign_text::ForeignText;
 use crate::shop::payment_intents::verdict::{self, Outcome};
 use crate::shop::payment_intents::{IntentReport, IntentState, LocalIntent};
 
@@ -26,7 +27,7 @@ pub(super) struct Judged {
     pub(super) outcome: Outcome,
     pub(super) reports: Vec<IntentReport>,
     /// Why it was not expired.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<ForeignText>,
     /// Whether the database refused it, and not Stripe.
     pub(super) is_stuck: bool,
     /// Whether there was no time for all of it.
@@ -47,10 +48,10 @@ impl Judged {
         let reason = found().find(|state| verdict::outcome([*state], true) == outcome);
         let error = match reason {
             Some(IntentState::Open(status) | IntentState::PartlyPaid(status)) => {
-                Some(format!("Stripe says {status}"))
+                Some(ForeignText::new(&format!("Stripe says {status}")))
             }
-            Some(state) => state.error().map(str::to_owned),
-            None => (!is_whole).then(|| "not every intent was asked about yet".to_owned()),
+            Some(state) => state.error().cloned(),
+            None => (!is_whole).then(|| "not every intent was asked about yet".into()),
         };
         Self {
             order_id: order.id,
@@ -75,7 +76,7 @@ impl Judged {
         };
         Self {
             outcome,
-            error: Some(error.to_string()),
+            error: Some(error.words()),
             is_stuck,
             ..self.clone()
         }
@@ -84,7 +85,7 @@ impl Judged {
     /// The same order, which was judged to expire and did not.
     pub(super) fn not_expired(&self) -> Self {
         Self {
-            error: Some("a payment intent changed or appeared while Stripe was asked".to_owned()),
+            error: Some("a payment intent changed or appeared while Stripe was asked".into()),
             ..self.clone()
         }
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
@@ -178,7 +179,7 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
     let rows = sqlx::query!(
         r#"
         select g.id, g.status in ('suspended', 'cancelled') as "is_out!", g.timezone,
-               g.opening_hours,
+               g.opening_hours::text as opening_hours,
                (
                    select count(*)
                      from kiosks k
@@ -199,10 +200,16 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
     .fetch_all(db)
     .await?;
     let gyms = rows.into_iter().map(|row| {
-        let watch = match Hours::read(row.opening_hours.as_ref(), &row.timezone) {
+        let hours = row.opening_hours.as_deref();
+        // Postgres keeps numbers that no number here can hold.
+        let hours = hours.map(serde_json::from_str::<Value>).transpose();
+        let watch = match hours.map(|hours| Hours::read(hours.as_ref(), &row.timezone)) {
             _ if row.is_out => Watch::Never,
-            Ok(hours) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
-            Err(reason) => Watch::Unknown(reason.to_string()),
+            Ok(Ok(hours)) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
+            Ok(Err(reason)) => Watch::Unknown(reason.to_string()),
+            Err(_) => {
+                Watch::Unknown("the opening hours hold a number too large to read".to_owned())
+            }
         };
         Arc::new(Gym {
             id: row.id,

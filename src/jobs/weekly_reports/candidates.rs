@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{BATCH, Results};
 use crate::database::Unprepared;
 use crate::engine::{Completion, JobContext, JobError, context};
+use crate::foreign_text::ForeignText;
 use crate::reports::week::Week;
 
 /// A gym whose week is to be reported.
@@ -144,7 +145,7 @@ impl Row {
         let Ok(zone) = Tz::from_str_insensitive(&self.timezone) else {
             let zone = self.timezone;
             let error = format!("the time zone {zone:?} is not in the IANA database");
-            results.gym_failed(self.id, error);
+            results.gym_failed(self.id, ForeignText::new(&error));
             return None;
         };
         let week = Week::last_complete(now, zone);
@@ -175,7 +176,7 @@ async fn pick(
             id,
             status,
             timezone,
-            created_at,
+            within_calendar(created_at) as "created_at!",
             (select count(*) from kiosks where kiosks.gym_id = gyms.id) as "kiosks!"
         from gyms
         where (status = 'active' and $1::uuid is null or id = $1)

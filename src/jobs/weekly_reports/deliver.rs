@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Results;
 use super::outbox::{self, Backlog, Delivery, DeliveryError, Outcome};
 use crate::engine::{Completion, JobContext, JobError, context};
+use crate::foreign_text::ForeignText;
 use crate::reports::email;
 use crate::reports::stored::{self, StoredReport};
 use crate::resend::Failure;
@@ -37,7 +38,7 @@ struct Mailed {
 }
 
 /// The reports of a batch, by their ids; or why one cannot be read.
-type Reports = HashMap<Uuid, Result<StoredReport, String>>;
+type Reports = HashMap<Uuid, Result<StoredReport, ForeignText>>;
 
 /// Sends the outbox, until it is empty or the budget is spent.
 pub(super) async fn deliver(
@@ -156,7 +157,7 @@ impl Mailed {
 /// Sends these, a few at a time, with nothing locked.
 async fn send_all(ctx: &JobContext, deliveries: Vec<Delivery>) -> Result<Vec<Outcome>, JobError> {
     let ids: Vec<Uuid> = deliveries.iter().map(|of| of.report_id).collect();
-    let reports = &stored::of(&mut *ctx.reading().await?, &ids).await?;
+    let reports = &stored::of(&mut ctx.reading().await?, &ids).await?;
     let call = async |delivery| Some(send(ctx, delivery, reports).await);
     // What has no answer by then stays recorded as unsure.
     let outcomes = ctx.together(AT_ONCE, deliveries, call);
@@ -168,8 +169,8 @@ async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcom
         Some(Ok(report)) => report,
         unreadable => {
             let why = unreadable.and_then(|report| report.as_ref().err());
-            let why = why.map_or("the report does not exist any more", String::as_str);
-            let answer = Err(DeliveryError::Report(why.to_owned()));
+            let gone = || "the report does not exist any more".into();
+            let answer = Err(DeliveryError::Report(why.cloned().unwrap_or_else(gone)));
             return Outcome { delivery, answer };
         }
     };
@@ -204,8 +205,8 @@ impl Results {
 }
 
 /// Results go into logs, which hold no addresses of recipients.
-fn without_addresses(text: &str) -> String {
+fn without_addresses(text: &str) -> ForeignText {
     let words = text.split_whitespace();
     let words = words.map(|word| if word.contains('@') { "…" } else { word });
-    words.collect::<Vec<_>>().join(" ")
+    ForeignText::new(&words.collect::<Vec<_>>().join(" "))
 }

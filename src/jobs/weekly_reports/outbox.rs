@@ -15,6 +15,7 @@ use super::Results;
 use crate::database::{Fault, Unprepared};
 use crate::engine::results::MOST_NAMED;
 use crate::engine::{Batch, JobContext, JobError, context};
+use crate::foreign_text::ForeignText;
 use crate::resend::Failure;
 
 /// Deliveries that are begun, and so may be left unsure, at once.
@@ -40,7 +41,7 @@ pub(super) struct Delivery {
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) delivery: Delivery,
-    pub(super) answer: Result<Option<String>, DeliveryError>,
+    pub(super) answer: Result<Option<ForeignText>, DeliveryError>,
 }
 
 /// Why a mail was not sent.
@@ -51,7 +52,7 @@ pub(super) enum DeliveryError {
     Mail(#[from] Failure),
     /// The report cannot be read.
     #[error("{0}")]
-    Report(String),
+    Report(ForeignText),
 }
 
 impl DeliveryError {
@@ -219,7 +220,7 @@ async fn record(db: Unprepared<'_>, now: DateTime<Utc>, outcomes: &[Outcome]) ->
             "report_id": delivery.report_id,
             "recipient": delivery.recipient,
             "message_id": answer.as_ref().ok(),
-            "error": answer.as_ref().err().map(ToString::to_string),
+            "error": answer.as_ref().err().map(|error| ForeignText::new(&error.to_string())),
             "was_unsure": delivery.was_unsure,
             "is_unsure": failed(DeliveryError::is_unsure),
             "is_refusal": failed(DeliveryError::is_refusal),

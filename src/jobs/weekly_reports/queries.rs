@@ -7,11 +7,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates::Candidate;
-use crate::database::Unprepared;
+use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobContext, JobError, context};
 use crate::reports::counts::{AtRisk, Levels, Sentiment, ThisAndLast, Topic, WeekCounts};
 use crate::reports::metrics::rounded;
@@ -79,7 +78,7 @@ macro_rules! over_weeks {
     };
 }
 
-async fn visits(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
+async fn visits(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/visits.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
         gym.half_hours = row.half_hours.into_iter().zip(row.visits).collect();
@@ -90,7 +89,7 @@ async fn visits(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sq
     Ok(())
 }
 
-async fn members(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
+async fn members(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/members.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
         gym.joined = ThisAndLast::new(row.joined, row.joined_last);
@@ -101,7 +100,7 @@ async fn members(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> s
 }
 
 async fn churn(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     weeks: &Weeks,
     now: DateTime<Utc>,
     counts: &mut Counts,
@@ -147,7 +146,7 @@ async fn churn(
 }
 
 async fn conversations(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     weeks: &Weeks,
     counts: &mut Counts,
 ) -> sqlx::Result<()> {
@@ -175,7 +174,7 @@ async fn conversations(
     Ok(())
 }
 
-async fn kiosks(db: &mut PgConnection, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
+async fn kiosks(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/kiosks.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
         *gym.uptime.of(row.is_this) = Some(row.share);

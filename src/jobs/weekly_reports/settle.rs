@@ -85,7 +85,7 @@ impl BatchWork for Cursor {
         results: &mut Results,
     ) -> Result<(), JobError> {
         results.total += 1;
-        results.gym_failed(gym.gym_id, error.to_string());
+        results.gym_failed(gym.gym_id, error.words());
         Ok(())
     }
 

@@ -5,60 +5,46 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Published;
+use crate::foreign_text::ForeignText;
+use crate::outbound::{self, BodyError};
 
 /// Why a call to QStash came to nothing, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No answer; it may have been done.
     #[error("QStash cannot be reached: {0}")]
-    Unreachable(String),
+    Unreachable(ForeignText),
     /// The token is wrong, or may only read.
     #[error("QStash refuses the token ({status}): {message}")]
     Denied {
         /// 401 or 403.
         status: u16,
         /// QStash's message.
-        message: String,
+        message: ForeignText,
     },
     /// The token belongs to another region.
     #[error("QStash does not know this token here: {0}")]
-    WrongRegion(String),
+    WrongRegion(ForeignText),
     /// It does not exist.
     #[error("QStash does not know it: {0}")]
-    NotFound(String),
+    NotFound(ForeignText),
     /// Too many calls, today or this second.
     #[error("QStash asks us to slow down: {0}")]
-    Limited(String),
+    Limited(ForeignText),
     /// QStash will not do it.
     #[error("QStash refused ({status}): {message}")]
     Refused {
         /// Such as 400, or 412 when the plan allows no more schedules.
         status: u16,
         /// QStash's message.
-        message: String,
+        message: ForeignText,
     },
     /// An answer that says nothing: 5xx, or no JSON. It may have been done.
     #[error("QStash's answer is unclear: {0}")]
-    Unclear(String),
+    Unclear(ForeignText),
 }
 
-/// The longest message of QStash that is kept, in characters.
-const LONGEST: usize = 300;
-
 impl Failure {
-    /// The same without a secret that QStash's message may repeat.
-    pub(super) fn redact(mut self, secret: &str) -> Self {
-        let (Self::Unreachable(message)
-        | Self::Denied { message, .. }
-        | Self::WrongRegion(message)
-        | Self::NotFound(message)
-        | Self::Limited(message)
-        | Self::Refused { message, .. }
-        | Self::Unclear(message)) = &mut self;
-        *message = message.replace(secret, "***");
-        self
-    }
-
     /// How to fix it, where the message does not say so.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -82,10 +68,14 @@ impl Failure {
 
 /// Reads an answer, or the lack of one; an empty body is JSON's null.
 pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
-    let unreachable = |error: &reqwest::Error| Failure::Unreachable(describe(error));
-    let response = answer.map_err(|error| unreachable(&error))?;
+    let response = answer.map_err(|error| describe(&error))?;
     let status = response.status().as_u16();
-    let body = response.text().await.map_err(|error| unreachable(&error))?;
+    let body = outbound::body(response)
+        .await
+        .map_err(|error| match error {
+            BodyError::Broken(error) => describe(&error),
+            error @ BodyError::TooLong => unclear(&error),
+        })?;
     if !(200..300).contains(&status) {
         return Err(failure(status, &body));
     }
@@ -93,12 +83,12 @@ pub(super) async fn receive(answer: reqwest::Result<reqwest::Response>) -> Resul
         return Ok(Value::Null);
     }
     serde_json::from_str(&body)
-        .map_err(|_| Failure::Unclear(format!("a {status} whose body is not JSON")))
+        .map_err(|_| unclear(&format_args!("a {status} whose body is not JSON")))
 }
 
 /// Reads what a call answers with.
 pub(super) fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|error| Failure::Unclear(error.to_string()))
+    serde_json::from_value(answer).map_err(|error| unclear(&error))
 }
 
 /// Reads one entry of a batch's answer.
@@ -106,46 +96,36 @@ pub(super) fn of_entry(entry: Value) -> Result<Published, Failure> {
     match entry["error"].as_str() {
         Some(error) => Err(Failure::Refused {
             status: 400,
-            message: sanitized(error),
+            message: ForeignText::new(error),
         }),
         None => read(entry),
     }
 }
 
+/// An answer that says nothing, and why.
+pub(super) fn unclear(why: &dyn ToString) -> Failure {
+    Failure::Unclear(ForeignText::new(&why.to_string()))
+}
+
 fn failure(status: u16, body: &str) -> Failure {
-    let message = serde_json::from_str::<Value>(body)
-        .ok()
-        .and_then(|body| body["error"].as_str().map(sanitized))
-        .unwrap_or_else(|| format!("a {status} without a reason"));
+    let body: Option<Value> = serde_json::from_str(body).ok();
+    let reason = body.as_ref().and_then(|body| body["error"].as_str());
+    let message = reason.map_or_else(
+        || ForeignText::new(&format!("a {status} without a reason")),
+        ForeignText::new,
+    );
     match status {
         401 | 403 => Failure::Denied { status, message },
         404 if message.contains("region") => Failure::WrongRegion(message),
         404 => Failure::NotFound(message),
         429 => Failure::Limited(message),
-        500.. => Failure::Unclear(format!("{status}: {message}")),
+        500.. => unclear(&format_args!("{status}: {message}")),
         _ => Failure::Refused { status, message },
     }
 }
 
-/// QStash's message without secrets and control characters: it may repeat a
-/// header that was sent.
-fn sanitized(message: &str) -> String {
-    let mut sanitized = String::new();
-    let mut is_secret = false;
-    for word in message.split_inclusive(|c: char| c.is_whitespace()) {
-        if is_secret {
-            sanitized.push_str("*** ");
-        } else {
-            sanitized.push_str(word);
-        }
-        is_secret = word.trim_end().to_ascii_lowercase().ends_with("bearer");
-    }
-    let kept = sanitized.trim_end().chars().take(LONGEST);
-    kept.map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 /// The error and its causes, without the address: it may hold a destination.
-fn describe(error: &reqwest::Error) -> String {
+fn describe(error: &reqwest::Error) -> Failure {
     let mut text = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
@@ -156,5 +136,5 @@ fn describe(error: &reqwest::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    Failure::Unreachable(ForeignText::new(&text))
 }

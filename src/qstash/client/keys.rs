@@ -14,6 +14,6 @@ impl Client {
     pub async fn keys(&self) -> Result<SigningKeys, Failure> {
         let answer = self.ask(Method::GET, "v2/keys").await?;
         // An error about it must not quote it, so nothing of it is repeated.
-        answer::read(answer).map_err(|_| Failure::Unclear("no pair of keys".to_owned()))
+        answer::read(answer).map_err(|_| Failure::Unclear("no pair of keys".into()))
     }
 }

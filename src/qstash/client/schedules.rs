@@ -27,7 +27,7 @@ impl Client {
             Value::Array(entries) => entries.iter().map(read).collect(),
             // An account without any.
             Value::Null => Ok(Vec::new()),
-            _ => Err(Failure::Unclear("no list of schedules".to_owned())),
+            _ => Err(Failure::Unclear("no list of schedules".into())),
         }
     }
 
@@ -95,5 +95,5 @@ fn path(id: &str, verb: &str) -> String {
 }
 
 fn read(entry: &Value) -> Result<Listed, Failure> {
-    Listed::read(entry).ok_or_else(|| Failure::Unclear("a schedule without an id".to_owned()))
+    Listed::read(entry).ok_or_else(|| Failure::Unclear("a schedule without an id".into()))
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
 use crate::engine::JobError;
+use crate::foreign_text::ForeignText;
 use crate::stripe::Failure;
 
 /// So many failures in a row that nothing else will go better.
@@ -45,12 +46,12 @@ pub struct Tally {
     denied_in_a_row: [u32; 2],
     missing: u32,
     refused: u32,
-    refusal: Option<(u16, Option<String>)>,
+    refusal: Option<(u16, Option<ForeignText>)>,
     is_refused_differently: bool,
     unclear: u32,
     silent: u32,
     silent_in_a_row: u32,
-    why: String,
+    why: ForeignText,
 }
 
 impl Tally {
@@ -103,7 +104,7 @@ impl Tally {
         if let Err(failure) = answer
             && (self.why.is_empty() || self.health() != before)
         {
-            self.why = failure.to_string();
+            self.why = failure.words();
         }
     }
 
@@ -202,7 +203,7 @@ impl Breaker {
     }
 
     /// Stripe's words, when something failed.
-    pub(super) fn why(&self) -> String {
+    pub(super) fn why(&self) -> ForeignText {
         self.tally().why.clone()
     }
 

@@ -12,6 +12,7 @@ use super::breaker::Call;
 use super::{Breaker, IntentReport, IntentState, LocalIntent, Truth, proof};
 use crate::database::Fault;
 use crate::engine::{JobContext, JobError};
+use crate::foreign_text::ForeignText;
 use crate::stripe::{Failure, Intent, LastLook, Session};
 
 /// How long a last look may take, with all its repetitions.
@@ -131,7 +132,7 @@ fn outcome(
     // A refused cancel has not ended it.
     let by_us = !matches!(failure, Some(Failure::Refused { .. }));
     let state = match (truth, &failure) {
-        (Err(Failure::NoTime), Some(failure)) => return IntentState::Unclear(failure.to_string()),
+        (Err(Failure::NoTime), Some(failure)) => return IntentState::Unclear(failure.words()),
         (truth, _) => IntentState::read(truth, by_us),
     };
     if !state.is_open() && state != *before {
@@ -139,13 +140,13 @@ fn outcome(
     }
     match failure {
         Some(failure @ (Failure::Refused { .. } | Failure::Missing(_))) => {
-            IntentState::Refused(failure.to_string())
+            IntentState::Refused(failure.words())
         }
-        Some(failure) => IntentState::Unclear(failure.to_string()),
-        None => IntentState::Unclear(format!(
+        Some(failure) => IntentState::Unclear(failure.words()),
+        None => IntentState::Unclear(ForeignText::new(&format!(
             "Stripe took the cancel, but says {}",
             state.status().unwrap_or_default()
-        )),
+        ))),
     }
 }
 

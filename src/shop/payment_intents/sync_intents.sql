@@ -15,12 +15,12 @@ with reported as (
            -- By this run, and not written yet; the row may say so already, by the webhook of our cancel.
            reported.by_us and p.cancel_attempts = reported.attempts
                and not intent_is_settled(p.status, p.synced_status, p.last_synced_at) as was_ended,
-           p.status = reported.read_status and p.updated_at = reported.read_at as is_as_read
+           p.status = reported.read_status and within_calendar(p.updated_at) = reported.read_at as is_as_read
       from payment_intents p
       join reported using (id)
      where (p.stripe_payment_intent_id = reported.intent) is not false
        and p.checkout_session_id is not distinct from reported.session
-       and (p.status = reported.read_status and p.updated_at = reported.read_at
+       and (p.status = reported.read_status and within_calendar(p.updated_at) = reported.read_at
             or reported.status in ('succeeded', 'canceled')
                and (p.status not in ('succeeded', 'canceled') or p.status = reported.status))
      order by p.id

@@ -275,3 +275,26 @@ async fn people_get_a_table_and_warnings_fail_only_the_strict() {
         assert!(!relaxed.out.contains(secret), "{relaxed:?}");
     }
 }
+
+#[rstest]
+#[case::asked_for_nothing("", "sslmode=require, the server's certificate is not checked")]
+#[case::no_name(
+    "?sslmode=verify-ca",
+    "sslmode=verify-ca, the server's name is not checked"
+)]
+#[case::in_the_clear("?sslmode=disable", "sslmode=disable, nothing is encrypted")]
+#[tokio::test]
+async fn a_way_to_another_machine_that_is_not_checked_in_full_is_reported(
+    #[case] parameters: &str,
+    #[case] said: &str,
+) {
+    let all = Surroundings::new().await;
+    let weak = format!("postgres://jarvis@db.invalid/jarvis{parameters}");
+    let full = "postgres://jarvis@db.invalid:6543/jarvis?sslmode=verify-full";
+    let settings = all.settings(&[("DATABASE_URL", &weak), ("DATABASE_DIRECT_URL", full)]);
+    let found = doctor(&settings).await;
+    found.warns_of(&format!("tls: DATABASE_URL: {said}"));
+    let warnings = found.at("warning");
+    let of_direct = |it: &String| it.contains("tls: DATABASE_DIRECT_URL");
+    assert!(!warnings.iter().any(of_direct), "{warnings:#?}");
+}

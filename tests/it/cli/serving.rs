@@ -39,6 +39,13 @@ impl Service {
         panic!("it does not listen: {logged}");
     }
 
+    /// What it logs next.
+    pub(super) async fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).await.unwrap();
+        line
+    }
+
     /// Sends SIGTERM; answers the exit code and all that was logged.
     async fn stop(mut self) -> (Option<i32>, String) {
         let id = self.child.id().unwrap().to_string();

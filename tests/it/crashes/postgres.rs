@@ -21,6 +21,7 @@ mod pooler;
 mod server;
 mod shop;
 mod stage;
+mod standby;
 mod work;
 
 use agreement::{assert_all_agree, assert_all_is_done_once};

@@ -25,10 +25,10 @@ fn state() -> impl Strategy<Value = IntentState> {
             IntentState::RequiresCapture,
             IntentState::Processing,
             IntentState::PartlyPaid(word()),
-            IntentState::Unclear(word()),
-            IntentState::Missing(word()),
-            IntentState::Refused(word()),
-            IntentState::Denied(word()),
+            IntentState::Unclear("why".into()),
+            IntentState::Missing("why".into()),
+            IntentState::Refused("why".into()),
+            IntentState::Denied("why".into()),
         ]),
     ]
 }
@@ -97,7 +97,7 @@ impl World {
 
     fn answer(&mut self, intent: usize) -> IntentState {
         self.turn();
-        let why = || "why".to_owned();
+        let why = || "why".into();
         match self.fails {
             None => self.at_stripe[intent].clone(),
             Some(0) => IntentState::Unclear(why()),
@@ -214,7 +214,7 @@ proptest! {
 }
 
 fn answer(kind: usize) -> Result<(), Failure> {
-    let message = || "no".to_owned();
+    let message = || "no".into();
     match kind {
         0 => Ok(()),
         1 => Err(Failure::Denied {

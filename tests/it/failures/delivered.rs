@@ -77,7 +77,7 @@ async fn three_retries_then_the_callback_then_the_alert_and_a_success_ends_it() 
     let row = app
         .rows(
             "select source_message_id, counts_for, status, retried, dlq_id, options,
-                    response like '{%\"status\":\"failed\"%}' as as_answered
+                    response like '{\"success\":false,%\"status\":\"failed\"%…' as as_answered
                from delivery_failures",
         )
         .await;

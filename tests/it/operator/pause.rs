@@ -173,11 +173,11 @@ async fn a_pause_that_cannot_be_meant_is_refused(
 }
 
 #[tokio::test]
-async fn a_reason_of_five_hundred_characters_is_enough() {
+async fn a_reason_of_three_hundred_characters_is_enough() {
     let app = App::new().await;
     let body = |length| json!({ "reason": "é".repeat(length) }).to_string();
-    assert_eq!(pause(&app, &body(500)).await.status, 200);
-    assert_eq!(pause(&app, &body(501)).await.status, 422);
+    assert_eq!(pause(&app, &body(300)).await.status, 200);
+    assert_eq!(pause(&app, &body(301)).await.status, 422);
 }
 
 #[tokio::test]

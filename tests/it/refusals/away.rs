@@ -78,13 +78,13 @@ async fn a_ready_service_says_so() {
         get(&app, "/health/live").await,
         (200, json!({ "status": "live" }))
     );
-    assert_eq!(
-        get(&app, "/health/ready").await,
-        (
-            200,
-            json!({ "status": "ready", "database": "reached", "migrations": "applied" })
-        )
-    );
+    let expected = json!({
+        "status": "ready",
+        "database": "reached",
+        "migrations": "applied",
+        "rights": "granted",
+    });
+    assert_eq!(get(&app, "/health/ready").await, (200, expected));
 }
 
 #[tokio::test]
@@ -98,7 +98,12 @@ async fn without_its_database_the_process_lives_and_is_not_ready() {
         get(&app, "/health/ready").await,
         (
             503,
-            json!({ "status": "not_ready", "database": "unreachable", "migrations": "unknown" })
+            json!({
+                "status": "not_ready",
+                "database": "unreachable",
+                "migrations": "unknown",
+                "rights": "unknown",
+            })
         )
     );
 }
@@ -123,7 +128,12 @@ async fn missing_migrations_are_counted(#[case] loss: &str, #[case] missing: usi
         get(&app, "/health/ready").await,
         (
             503,
-            json!({ "status": "not_ready", "database": "reached", "migrations": migrations })
+            json!({
+                "status": "not_ready",
+                "database": "reached",
+                "migrations": migrations,
+                "rights": "granted",
+            })
         )
     );
 }
@@ -188,7 +198,12 @@ async fn migrations_that_cannot_be_read_are_not_counted_as_missing() {
         get(&app, "/health/ready").await,
         (
             503,
-            json!({ "status": "not_ready", "database": "unreachable", "migrations": "unknown" })
+            json!({
+                "status": "not_ready",
+                "database": "unreachable",
+                "migrations": "unknown",
+                "rights": "unknown",
+            })
         )
     );
 }

@@ -46,6 +46,7 @@ async fn a_body_is_judged_by_what_it_announces_and_by_what_comes() {
 
     let headers = [
         ("authorization", format!("Bearer {CRON_SECRET}")),
+        ("upstash-signature", Delivery::of(JOB).sign()),
         ("content-length", "65537".to_owned()),
     ];
     let announced = app.call(Method::POST, ROUTE, &headers, "").await;

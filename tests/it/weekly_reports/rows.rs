@@ -9,7 +9,7 @@ use crate::app::App;
 
 impl App {
     /// An active gym that has been there for years.
-    pub(super) async fn gym_called(&self, slug: &str, zone: &str) -> Uuid {
+    pub(crate) async fn gym_called(&self, slug: &str, zone: &str) -> Uuid {
         sqlx::query_scalar(
             "insert into gyms (name, slug, status, timezone, created_at)
              values ('Gym ' || $1, $1, 'active', $2, '2015-01-01')

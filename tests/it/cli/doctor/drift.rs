@@ -1,10 +1,18 @@
 //! Clocks that were set back, and identities behind their tables.
 
+use std::time::Duration;
+
+use jarvis_cron::database::Patience;
 use jarvis_cron::database::drift::drift;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::*;
+
+const PATIENCE: Patience = Patience {
+    acquire: Duration::from_secs(5),
+    statement: Duration::from_secs(10),
+};
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_is_reported() {
@@ -71,7 +79,7 @@ async fn an_identity_that_the_role_may_not_read_is_neither_behind_nor_in_order()
     .await;
     let options: PgConnectOptions = app.database.direct_url.parse().unwrap();
 
-    let found = drift(options.options([("role", &role)])).await;
+    let found = drift(options.options([("role", &role)]), PATIENCE).await;
 
     app.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;

@@ -40,18 +40,40 @@ pub(super) struct Server {
 impl Server {
     /// One with the migrated schema in its database `postgres`.
     pub(super) async fn start() -> Self {
-        let mut server = block_in_place(|| {
-            let server = Self::down();
-            let mut copy = Account::for_servers().unwrap().command("cp".into());
-            copy.arg("-Rp").arg(template().join("data"));
-            let copied = copy.arg(&server.keeper.files).status().unwrap();
-            assert!(copied.success(), "cp: {copied}");
-            server
-        });
+        let mut server = block_in_place(|| Self::copied(&[]));
         server.come_back().await;
         let writer = server.wal_writer().await;
         server.keeper.order(&format!("freeze {writer}"));
         server
+    }
+
+    /// One whose log a standby may follow, and loses no more than that lacks.
+    pub(super) async fn replicated() -> Self {
+        let mut server = block_in_place(|| Self::copied(&REPLICATED));
+        server.come_back().await;
+        server
+    }
+
+    /// A standby that follows it, and answers questions meanwhile.
+    pub(super) async fn standby(&self) -> Self {
+        let mut standby = block_in_place(|| {
+            let standby = Self::down(&REPLICATED);
+            let mut copy = Account::for_servers()
+                .unwrap()
+                .command(program("pg_basebackup"));
+            let copied = copy
+                .args(["-R", "-X", "stream", "-c", "fast", "--no-sync"])
+                .args(["-U", "postgres", "-h", "127.0.0.1"])
+                .args(["-p", &self.port.to_string(), "-D"])
+                .arg(standby.keeper.files.join("data"))
+                .current_dir(&standby.keeper.files)
+                .output()
+                .unwrap();
+            assert!(copied.status.success(), "pg_basebackup: {copied:?}");
+            standby
+        });
+        standby.come_back().await;
+        standby
     }
 
     /// Stops it as `pg_ctl stop -m immediate` does, and waits until it is gone.
@@ -66,7 +88,8 @@ impl Server {
         let note = self.keeper.files.join("data/postmaster.pid");
         let is_up = async || {
             let note = std::fs::read_to_string(&note).unwrap_or_default();
-            note.lines().nth(STATUS_LINE).map(str::trim_end) == Some("ready")
+            let status = note.lines().nth(STATUS_LINE).map(str::trim_end);
+            matches!(status, Some("ready" | "standby"))
         };
         until("the private server is up", is_up).await;
     }
@@ -80,11 +103,21 @@ impl Server {
         self.port
     }
 
+    /// Before its first start, with the template's files.
+    fn copied(settings: &[&str]) -> Self {
+        let server = Self::down(settings);
+        let mut copy = Account::for_servers().unwrap().command("cp".into());
+        copy.arg("-Rp").arg(template().join("data"));
+        let copied = copy.arg(&server.keeper.files).status().unwrap();
+        assert!(copied.success(), "cp: {copied}");
+        server
+    }
+
     /// Before its first start, without files.
-    fn down() -> Self {
+    fn down(settings: &[&str]) -> Self {
         let (port, claim) = claim();
         Self {
-            keeper: Keeper::new(port),
+            keeper: Keeper::new(port, settings),
             port,
             _claim: claim,
         }
@@ -125,7 +158,7 @@ fn template() -> &'static Path {
 }
 
 async fn make_template() -> Keeper {
-    let mut server = Server::down();
+    let mut server = Server::down(&[]);
     let files = &server.keeper.files;
     let mut init = Account::for_servers().unwrap().command(program("initdb"));
     let made = init
@@ -205,12 +238,22 @@ const SETTINGS: [&str; 14] = [
     "autovacuum=off",
 ];
 
+/// The later setting counts.
+const REPLICATED: [&str; 3] = [
+    "wal_level=replica",
+    "max_wal_senders=4",
+    "wal_writer_delay=10ms",
+];
+
 impl Keeper {
-    /// Of a server on that port; not started.
-    fn new(port: u16) -> Self {
+    /// Of a server on that port, with these settings too; not started.
+    fn new(port: u16, more: &[&str]) -> Self {
         let account = Account::for_servers().unwrap();
         let files = account.make_folder(&database::home()).unwrap();
-        let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
+        let settings = SETTINGS
+            .iter()
+            .chain(more)
+            .flat_map(|setting| ["-c", setting]);
         let mut shell = account
             .command("sh".into())
             .args(["-c", KEEPER, "keeper"])

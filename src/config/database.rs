@@ -1,0 +1,118 @@
+//! Where the database is, how it is reached, and how long it is waited for.
+
+use std::fs;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sqlx::postgres::PgConnectOptions;
+
+use super::address::connect_options;
+use super::variables::wrong;
+use super::{Read, Settings};
+use crate::database::{PasswordFile, Patience, Pool};
+
+pub(super) const PASSWORD_FILE: &str = "DATABASE_PASSWORD_FILE";
+const CA_CERT: &str = "DATABASE_CA_CERT";
+
+/// Where the database is. Does not print: the options hold the password.
+#[derive(Clone)]
+pub struct Database {
+    /// For everything; may lead through a transaction-mode pooler.
+    pub options: PgConnectOptions,
+    /// For migrations; past the pooler where there is one.
+    pub direct: PgConnectOptions,
+    /// Connections of this process.
+    pub max_connections: u32,
+    /// How long things may take.
+    pub patience: Patience,
+    /// Where the password of the next connection is.
+    password: Option<PasswordFile>,
+}
+
+impl Database {
+    /// The pool for everything; connects at its first use.
+    #[must_use]
+    pub fn pool(self) -> Pool {
+        Pool::new(
+            self.options,
+            self.password,
+            self.max_connections,
+            self.patience,
+        )
+    }
+}
+
+impl Settings {
+    /// Everything that begins with `DATABASE_`, except for the lock time-out.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn database(&self) -> Read<Database> {
+        let url = self.required("DATABASE_URL", "postgres://user:password@host/database")?;
+        let ca = self.ca_cert()?;
+        let password = self.text(PASSWORD_FILE)?.map(PasswordFile::new);
+        let read = match &password {
+            None => None,
+            Some(file) => Some(file.read().map_err(|_| {
+                let hint = "must be the path of a file that holds the password and can be read";
+                wrong(PASSWORD_FILE, hint)
+            })?),
+        };
+        let options = |name: &str, url: &str| {
+            let options = connect_options(name, url, ca.as_deref())?;
+            Ok(match &read {
+                Some(password) => options.password(password),
+                None => options,
+            })
+        };
+        let through = options("DATABASE_URL", url)?;
+        let direct = match self.text("DATABASE_DIRECT_URL")? {
+            Some(url) => options("DATABASE_DIRECT_URL", url)?,
+            None => through.clone(),
+        };
+        let statement = self.number("DATABASE_STATEMENT_TIMEOUT_MS", 10_000, 50..=60_000)?;
+        Ok(Database {
+            options: through,
+            direct,
+            max_connections: self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?,
+            patience: Patience {
+                acquire: self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?,
+                statement: Duration::from_millis(statement.into()),
+            },
+            password,
+        })
+    }
+
+    /// The certificates that the database's is checked with, as PEM.
+    fn ca_cert(&self) -> Read<Option<Vec<u8>>> {
+        let Some(text) = self.text(CA_CERT)? else {
+            return Ok(None);
+        };
+        let pem = if text.starts_with("-----BEGIN") {
+            // Some platforms keep a value on one line.
+            text.replace("\\n", "\n").into_bytes()
+        } else {
+            fs::read(text).map_err(|_| {
+                let hint = "must be a certificate as PEM, or the path of a file that holds one and can be read";
+                wrong(CA_CERT, hint)
+            })?
+        };
+        let mut found = CertificateDer::pem_slice_iter(&pem).peekable();
+        if found.peek().is_none() || found.any(|certificate| certificate.is_err()) {
+            return Err(wrong(CA_CERT, "holds no certificate as PEM"));
+        }
+        Ok(Some(pem))
+    }
+
+    pub(super) fn milliseconds(&self, name: &str, default: u32) -> Read<Duration> {
+        let number = self.number(name, default, 50..=15_000)?;
+        Ok(Duration::from_millis(number.into()))
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! The pool: connections that are lent to one transaction each.
+//!
+//! Promises that every wait for one ends, that one which was given up is never
+//! lent again, and that its idle neighbours are closed with it: they lead to
+//! the same server. The password may change while the process lives.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool, Postgres};
+use tokio::time::timeout;
+
+use super::pooler_safe;
+
+/// How long a connection may have been idle to be used without a ping.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Until a connection is there.
+    pub acquire: Duration,
+    /// One statement of a batch; [`super::TxLimits`] says how that counts for others.
+    pub statement: Duration,
+}
+
+impl Patience {
+    /// For an answer that costs the server nothing.
+    pub(super) fn answer(self) -> Duration {
+        self.acquire / 2
+    }
+}
+
+/// A file that holds the password of the next connection.
+#[derive(Debug, Clone)]
+pub struct PasswordFile(PathBuf);
+
+impl PasswordFile {
+    /// The file at `path`.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self(path.into())
+    }
+
+    /// What it holds now, without the end of its line.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self) -> io::Result<String> {
+        let text = fs::read_to_string(&self.0)?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// Connections to one database; clones share them.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    connections: PgPool,
+    options: PgConnectOptions,
+    password: Option<PasswordFile>,
+    patience: Patience,
+}
+
+impl Pool {
+    /// A pool that connects at its first use, so that the process starts
+    /// although the database is away. The file `password` is read again before a
+    /// connection is made.
+    #[must_use]
+    pub fn new(
+        options: PgConnectOptions,
+        password: Option<PasswordFile>,
+        max_connections: u32,
+        patience: Patience,
+    ) -> Self {
+        let options = pooler_safe(options);
+        let connections = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(patience.acquire)
+            .idle_timeout(Duration::from_mins(1))
+            // Asking a connection whether it lives costs a round trip; one that
+            // was used a moment ago does.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for < FRESH {
+                        return Ok(true);
+                    }
+                    // Given up with an error: a polite close could wait as well.
+                    match timeout(patience.answer() / 2, connection.ping()).await {
+                        Ok(Ok(())) => Ok(true),
+                        Ok(Err(error)) => Err(error),
+                        Err(_) => Err(super::fault::no_answer()),
+                    }
+                })
+            })
+            .connect_lazy_with(options.clone());
+        Self(Arc::new(Shared {
+            connections,
+            options,
+            password,
+            patience,
+        }))
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.0.patience
+    }
+
+    /// Whether a password that is refused may have been replaced meanwhile.
+    pub(super) fn may_change_password(&self) -> bool {
+        self.0.password.is_some()
+    }
+
+    pub(super) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        if self.0.connections.num_idle() == 0 {
+            self.read_password();
+        }
+        self.0.connections.acquire().await
+    }
+
+    /// Closes what is idle.
+    pub(super) fn leave_idle(&self) {
+        while let Some(connection) = self.0.connections.try_acquire() {
+            drop(connection.detach());
+        }
+    }
+
+    /// Without the file, the last password stays.
+    fn read_password(&self) {
+        let Some(file) = &self.0.password else {
+            return;
+        };
+        match file.read() {
+            Ok(password) => {
+                let options = self.0.options.clone().password(&password);
+                self.0.connections.set_connect_options(options);
+            }
+            Err(error) => tracing::warn!(%error, "Failed to read DATABASE_PASSWORD_FILE"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! Whether runs could begin: for `/health/ready`.
+//!
+//! Reads only: the database itself says whether it can be written, and whether
+//! our role may. Repairs nothing.
+
+use std::time::Duration;
+
+use sqlx::Result;
+
+use super::checkup::applied;
+use super::{MIGRATOR, Pool, TxLimits, Unprepared, begin};
+
+/// How long the database may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The state of a database that answers.
+#[derive(Debug)]
+pub struct Readiness {
+    /// A replica, or made so.
+    pub is_read_only: bool,
+    /// What our role may not do, such as `insert, update on job_runs`.
+    pub rights_missing: Vec<String>,
+    /// How many of our migrations it lacks; `None` when we may not read that.
+    pub migrations_missing: Option<usize>,
+}
+
+impl Readiness {
+    /// Whether runs could begin.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.is_read_only && self.rights_missing.is_empty() && self.migrations_missing == Some(0)
+    }
+}
+
+/// Asks the database; `None` when it does not answer in time.
+pub async fn readiness(db: &Pool) -> Option<Readiness> {
+    let asked = tokio::time::timeout(TIMEOUT, ask(db)).await.ok()?;
+    asked
+        .inspect_err(|error| tracing::warn!(%error, "Failed to reach the database"))
+        .ok()
+}
+
+async fn ask(db: &Pool) -> Result<Readiness> {
+    let mut tx = begin(db, TxLimits::READ).await?;
+    let (tables, rights): (Vec<_>, Vec<_>) = RIGHTS.iter().copied().unzip();
+    let found = sqlx::query!(
+        r#"
+        select current_setting('transaction_read_only') = 'on' as "is_read_only!",
+               array(
+                   select string_agg(needed, ', ') || ' on ' || name
+                     from unnest($1::text[], $2::text[]) as ours(name, rights)
+                    cross join unnest(string_to_array(rights, ' ')) as needed
+                    where not has_table_privilege(to_regclass(name), needed)
+                    group by name
+                    order by name
+               ) as "rights_missing!"
+        "#,
+        &tables as &[&str],
+        &rights as &[&str],
+    )
+    .fetch_one(Unprepared(&mut tx))
+    .await?;
+    let may_read = !found.rights_missing.iter().any(|it| it.contains(RECORD));
+    let migrations_missing = if may_read {
+        Some(count_missing(Unprepared(&mut tx)).await?)
+    } else {
+        None
+    };
+    Ok(Readiness {
+        is_read_only: found.is_read_only,
+        rights_missing: found.rights_missing,
+        migrations_missing,
+    })
+}
+
+async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
+    let mut applied = applied(db).await?;
+    applied.retain(|migration| migration.success);
+    let is_missing = |version| applied.iter().all(|migration| migration.version != version);
+    Ok(MIGRATOR
+        .iter()
+        .filter(|ours| is_missing(ours.version))
+        .count())
+}
+
+const RECORD: &str = "_sqlx_migrations";
+
+/// What the statements of this program do to each table.
+pub const RIGHTS: [(&str, &str); 32] = [
+    (RECORD, "select"),
+    ("alerts", "select insert update delete"),
+    ("audit_events", "select insert update"),
+    ("churn_accuracy", "select insert update"),
+    ("churn_models", "select insert"),
+    ("conversation_events", "select update delete"),
+    ("conversation_sessions", "select update"),
+    ("delivery_failures", "select insert update delete"),
+    ("erasure_log", "select insert update"),
+    ("gyms", "select"),
+    ("job_leases", "select insert update"),
+    ("job_pauses", "select insert update"),
+    ("job_run_totals", "select insert update"),
+    ("job_runs", "select insert update delete"),
+    ("job_totals", "select insert update"),
+    ("kiosk_heartbeats", "select delete"),
+    ("kiosks", "select update"),
+    ("legal_holds", "select delete"),
+    ("member_churn", "select insert update delete"),
+    ("member_churn_history", "select insert update delete"),
+    ("members", "select update"),
+    ("order_expirations", "select insert update delete"),
+    ("orders", "select update"),
+    ("payment_intents", "select update"),
+    ("report_deliveries", "select insert update"),
+    ("report_recipients", "select"),
+    ("retention_policies", "select update"),
+    ("stock_levels", "select update"),
+    ("stock_reservations", "select update"),
+    ("system_logs", "select insert update delete"),
+    ("visits", "select delete"),
+    ("weekly_reports", "select insert update"),
+];

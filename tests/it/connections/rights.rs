@@ -1,0 +1,92 @@
+//! The rights of the service's role: what readiness asks for is what it needs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jarvis_cron::database::readiness::RIGHTS;
+use rstest::rstest;
+use serde_json::Value;
+
+use super::ready;
+use crate::app::App;
+use crate::database::Database;
+
+/// A service whose role may do what is asked for, and no more.
+async fn app_with_those_rights() -> (App, String) {
+    let database = Database::new().await;
+    let role = format!("{}_role", database.direct_url.rsplit('/').next().unwrap());
+    let url = database
+        .direct_url
+        .replace("//postgres", &format!("//{role}"));
+    let app = App::with_database(database, &[("DATABASE_URL", &url)]).await;
+    app.execute(&format!("create role {role} login")).await;
+    for (table, rights) in RIGHTS {
+        let rights = rights.replace(' ', ", ");
+        app.execute(&format!("grant {rights} on {table} to {role}"))
+            .await;
+    }
+    (app, role)
+}
+
+#[tokio::test]
+async fn with_the_rights_that_are_asked_for_every_job_runs() {
+    let (app, role) = app_with_those_rights().await;
+    app.stale_orders(3, 3).await;
+    assert_eq!(ready(&app).await.status, 200);
+    for job in app.runner.jobs.0 {
+        let reply = app.deliver(job.name).await;
+        assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    }
+    // What is written under a savepoint fails without failing the run.
+    let counted = app.count("select count(*) from job_run_totals").await;
+    assert_eq!(counted, 6);
+    assert_eq!(app.count("select count(*) from system_logs").await, 6);
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
+#[rstest]
+#[case::one("insert on job_runs", "lacks insert on job_runs")]
+#[case::two_of_a_table("insert, delete on alerts", "lacks insert, delete on alerts")]
+#[case::the_record("select on _sqlx_migrations", "lacks select on _sqlx_migrations")]
+#[tokio::test]
+async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &str) {
+    let (app, role) = app_with_those_rights().await;
+    app.execute(&format!("revoke {right} from {role}")).await;
+
+    let reply = ready(&app).await;
+
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert_eq!(reply.body["database"], "reached", "{reply:?}");
+    assert_eq!(reply.body["rights"], said, "{reply:?}");
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
+/// A statement that is new, or does something new, is asked for as well.
+#[test]
+fn every_statement_that_writes_is_among_the_rights() {
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let mut lacking = BTreeSet::new();
+    for file in std::fs::read_dir(record).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let query: Value = serde_json::from_str(&text).unwrap();
+        let query = query["query"].as_str().unwrap().to_lowercase();
+        let words: Vec<&str> = query.split_whitespace().collect();
+        let upserts = query.contains("do update");
+        for found in words.windows(3) {
+            let (rights, table): (&[&str], _) = match *found {
+                ["insert", "into", table] if upserts => (&["insert", "update", "select"], table),
+                ["insert", "into", table] => (&["insert"], table),
+                ["delete", "from", table] => (&["delete"], table),
+                ["update", table, "set" | "as"] => (&["update"], table),
+                _ => continue,
+            };
+            let ours = RIGHTS.iter().find(|(ours, _)| *ours == table);
+            let ours = ours.map_or("", |(_, rights)| rights);
+            let missing = rights.iter().filter(|right| !ours.contains(*right));
+            lacking.extend(missing.map(|right| format!("{right} on {table}")));
+        }
+    }
+    assert!(lacking.is_empty(), "{lacking:?}");
+}

@@ -1,0 +1,130 @@
+//! A way between the service and Postgres that goes bad: cut, reset, silent,
+//! stalled in the middle of an answer, or leading to another server.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What happens to connections that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Closed, as a restart of a pooler does.
+    Cut,
+    /// Reset, as a firewall does.
+    Reset,
+    /// Silent for ever, as a host that vanished.
+    Silent,
+    /// The next answer stops after its first bytes.
+    Stalled,
+}
+
+/// The way; new connections are always well.
+pub(crate) struct Way {
+    pub(crate) url: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    port: AtomicU16,
+    /// The generation of connections that went bad last, and how.
+    bad: watch::Sender<(usize, Option<Fault>)>,
+    replaced_begin: Mutex<Option<&'static str>>,
+}
+
+impl Way {
+    /// A way to the database at `url`.
+    pub(crate) async fn to(url: &str) -> Self {
+        let mut url = url::Url::parse(url).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shared = Arc::new(Shared {
+            port: url.port().unwrap().into(),
+            bad: watch::Sender::new((0, None)),
+            replaced_begin: Mutex::default(),
+        });
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(listener.local_addr().unwrap().port()))
+            .unwrap();
+        let found = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&found);
+                tokio::spawn(async move { shared.pass(client).await });
+            }
+        });
+        let url = url.into();
+        Self { url, shared }
+    }
+
+    /// All connections that are there go bad.
+    pub(crate) fn break_all(&self, fault: Fault) {
+        let bad = &self.shared.bad;
+        bad.send_modify(|(generation, now)| (*generation, *now) = (*generation + 1, Some(fault)));
+    }
+
+    /// New connections lead to another server.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.shared.port.store(port, Ordering::Relaxed);
+    }
+
+    /// The next transaction begins with these words instead.
+    pub(crate) fn replace_begin(&self, words: &'static str) {
+        *self.shared.replaced_begin.lock() = Some(words);
+    }
+
+    pub(crate) fn has_replaced(&self) -> bool {
+        self.shared.replaced_begin.lock().is_none()
+    }
+}
+
+impl Shared {
+    async fn pass(&self, mut client: TcpStream) -> io::Result<()> {
+        let mut bad = self.bad.subscribe();
+        let born = bad.borrow_and_update().0;
+        let port = self.port.load(Ordering::Relaxed);
+        let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        let mut is_stalling = false;
+        loop {
+            tokio::select! {
+                read = client.read(&mut asked) => match read? {
+                    0 => return Ok(()),
+                    length => server.write_all(&self.said(&asked[..length])).await?,
+                },
+                read = server.read(&mut answered) => match read? {
+                    0 => return Ok(()),
+                    length if is_stalling => {
+                        client.write_all(&answered[..length.min(3)]).await?;
+                        return std::future::pending().await;
+                    }
+                    length => client.write_all(&answered[..length]).await?,
+                },
+                _ = bad.changed() => {
+                    let (generation, fault) = *bad.borrow_and_update();
+                    match fault.filter(|_| generation > born) {
+                        Some(Fault::Cut) => return Ok(()),
+                        Some(Fault::Reset) => return client.set_zero_linger(),
+                        Some(Fault::Silent) => return std::future::pending().await,
+                        Some(Fault::Stalled) => is_stalling = true,
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the server hears of what the client said.
+    fn said(&self, words: &[u8]) -> Vec<u8> {
+        let begins = words.starts_with(b"Q") && words[5..].starts_with(b"begin;");
+        let replaced = begins.then(|| self.replaced_begin.lock().take()).flatten();
+        let Some(words) = replaced else {
+            return words.to_vec();
+        };
+        let length = u32::try_from(words.len() + 5).unwrap();
+        [b"Q", &length.to_be_bytes()[..], words.as_bytes(), b"\0"].concat()
+    }
+}
