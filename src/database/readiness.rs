@@ -85,18 +85,22 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 
 const RECORD: &str = "_sqlx_migrations";
 
-/// What the statements of this program do to each table.
-pub const RIGHTS: [(&str, &str); 32] = [
+/// What the statements of this program do to each table and view.
+pub const RIGHTS: [(&str, &str); 38] = [
     (RECORD, "select"),
     ("alerts", "select insert update delete"),
     ("audit_events", "select insert update"),
     ("churn_accuracy", "select insert update"),
+    ("churn_members", "select"),
     ("churn_models", "select insert"),
     ("conversation_events", "select update delete"),
     ("conversation_sessions", "select update"),
     ("delivery_failures", "select insert update delete"),
     ("erasure_log", "select insert update"),
     ("gyms", "select"),
+    ("held_members", "select"),
+    ("held_namings", "select"),
+    ("held_sessions", "select"),
     ("job_leases", "select insert update"),
     ("job_pauses", "select insert update"),
     ("job_run_totals", "select insert update"),
@@ -107,8 +111,10 @@ pub const RIGHTS: [(&str, &str); 32] = [
     ("legal_holds", "select delete"),
     ("member_churn", "select insert update delete"),
     ("member_churn_history", "select insert update delete"),
+    ("member_contacts", "select"),
     ("members", "select update"),
     ("order_expirations", "select insert update delete"),
+    ("open_deliveries", "select"),
     ("orders", "select update"),
     ("payment_intents", "select update"),
     ("report_deliveries", "select insert update"),

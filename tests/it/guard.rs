@@ -136,7 +136,7 @@ async fn an_operator_needs_no_signature_and_is_remembered_by_name_and_reason() {
     assert_eq!(
         rows,
         json!([{
-            "trigger": "operator", "actor": "Zoé Lefèvre", "reason": "é".repeat(500),
+            "trigger": "operator", "actor": "Zoé Lefèvre", "reason": "é".repeat(299) + "…",
             "message_id": null, "signature_jti": null,
         }])
     );
