@@ -15,6 +15,7 @@ mod fault;
 pub mod migrating;
 mod pool;
 pub mod readiness;
+mod relay;
 mod savepoint;
 mod transaction;
 mod unprepared;

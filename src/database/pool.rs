@@ -15,6 +15,7 @@ use sqlx::{Connection, PgPool, Postgres};
 use tokio::time::timeout;
 
 use super::pooler_safe;
+use super::relay::{Relay, relayed};
 
 /// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
@@ -65,6 +66,7 @@ struct Shared {
     options: PgConnectOptions,
     password: Option<PasswordFile>,
     patience: Patience,
+    _relay: Option<Relay>,
 }
 
 impl Pool {
@@ -78,7 +80,7 @@ impl Pool {
         max_connections: u32,
         patience: Patience,
     ) -> Self {
-        let options = pooler_safe(options);
+        let (options, relay) = relayed(pooler_safe(options), patience.acquire);
         let connections = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(patience.acquire)
@@ -105,6 +107,7 @@ impl Pool {
             options,
             password,
             patience,
+            _relay: relay,
         }))
     }
 

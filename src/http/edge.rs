@@ -71,13 +71,16 @@ impl Limits {
     /// Descriptors for all but connections and the database: the process has a
     /// dozen, the others are for Stripe, QStash and Resend.
     const OTHERS: u64 = 32;
+    /// Over TLS it is one of TCP and two ends of a relay.
+    const OF_A_DATABASE_CONNECTION: u64 = 3;
 
     /// As many connections as this process may open descriptors, less those
     /// that it needs to do its work.
     #[must_use]
     pub fn beside(database_connections: u32) -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let others = Self::OTHERS + u64::from(database_connections);
+        let others =
+            Self::OTHERS + Self::OF_A_DATABASE_CONNECTION * u64::from(database_connections);
         let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(others));
         let default = Self::default();
         let left = usize::try_from(left).unwrap_or(usize::MAX);
