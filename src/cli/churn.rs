@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::options::moment;
-use super::{Usage, progress, serve};
+use super::{Usage, println, progress, serve};
 use crate::churn::fit::{self, Fitted};
 use crate::config::Settings;
 use crate::telemetry;
@@ -67,12 +67,12 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         if json {
             all.push(fitted);
         } else {
-            waiting.suspend(|| println!("{}", in_words(&fitted)));
+            waiting.suspend(|| println(in_words(&fitted)));
         }
     }
     waiting.finish_and_clear();
     if json {
-        println!("{:#}", serde_json::to_value(&all)?);
+        println(format_args!("{:#}", serde_json::to_value(&all)?));
     }
     Ok(ExitCode::SUCCESS)
 }

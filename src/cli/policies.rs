@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::{Usage, wide_table};
+use super::{Usage, println, wide_table};
 use crate::config::Settings;
 use crate::database::Pool;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
@@ -68,9 +68,9 @@ async fn list(db: &Pool, as_json: bool) -> anyhow::Result<ExitCode> {
     let policies = policies::all(db).await?;
     if as_json {
         let policies: Vec<Value> = policies.iter().map(in_json).collect();
-        println!("{:#}", Value::from(policies));
+        println(format_args!("{:#}", Value::from(policies)));
     } else {
-        println!("{}", in_a_table(&policies));
+        println(in_a_table(&policies));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -95,13 +95,13 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
         Err(Unchanged::Refused(why)) => return Err(Usage(why).into()),
         Err(Unchanged::Failed(error)) => return Err(error.into()),
     };
-    println!("{}", set.target);
-    println!("  before: {}", in_words(&changed.before));
-    println!("  after:  {}", in_words(&changed.after));
+    println(set.target);
+    println(format_args!("  before: {}", in_words(&changed.before)));
+    println(format_args!("  after:  {}", in_words(&changed.after)));
     if changed.before == changed.after {
-        println!("Nothing was changed.");
+        println("Nothing was changed.");
     } else {
-        println!("See what it means: jarvis-cron run cleanup-old-data --dry-run");
+        println("See what it means: jarvis-cron run cleanup-old-data --dry-run");
     }
     Ok(ExitCode::SUCCESS)
 }

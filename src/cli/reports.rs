@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::Duration;
 use clap::Subcommand;
 
-use super::{Usage, now};
+use super::{Usage, now, println};
 use crate::config::Settings;
 use crate::reports::links::to_report;
 use crate::reports::week::IsoWeek;
@@ -43,6 +43,6 @@ pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<E
         let why = "OPERATOR_SECRET is not set; links are signed with it";
         return Err(Usage(why.to_owned()).into());
     };
-    println!("{link}");
+    println(link);
     Ok(ExitCode::SUCCESS)
 }

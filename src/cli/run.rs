@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::options::OptionArgs;
-use super::{Usage, exit_code, progress, serve};
+use super::{Usage, exit_code, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::{self, Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
@@ -67,7 +67,7 @@ pub(super) async fn run(settings: &Settings, typed: Arguments) -> anyhow::Result
         | Answer::Replayed { run, continuation } => (run, continuation),
         Answer::StillRunning(run) => (run, None),
     };
-    println!("{:#}", in_full(&run));
+    println(format_args!("{:#}", in_full(&run)));
     if let Some(Continuation::Not(why)) = continuation {
         eprintln!("{why}");
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{exit_code, now};
+use super::{exit_code, now, println};
 use crate::config::Settings;
 use crate::qstash::signature;
 
@@ -39,7 +39,7 @@ pub(super) struct Verify {
 pub(super) fn sign(settings: &Settings, message: &Message) -> anyhow::Result<ExitCode> {
     let keys = settings.key_ring(true)?;
     let token = signature::sign(keys.current(), &message.url, &message.body()?, now())?;
-    println!("{token}");
+    println(token);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -52,8 +52,8 @@ pub(super) fn verify(settings: &Settings, typed: &Verify) -> anyhow::Result<Exit
     let tolerance = chrono::Duration::zero();
     let verdict = signature::verify(token, &body, &message.url, keys, now(), tolerance);
     match &verdict {
-        Ok(_) => println!("accepted"),
-        Err(rejection) => println!("rejected: {rejection}"),
+        Ok(_) => println("accepted"),
+        Err(rejection) => println(format_args!("rejected: {rejection}")),
     }
     if verdict.as_ref().is_ok_and(|accepted| accepted.by_next_key) {
         eprintln!("signed with the next key: QStash has rolled its keys, update both variables");

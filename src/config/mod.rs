@@ -105,6 +105,7 @@ impl Settings {
             budget: seconds(self.number("RUN_BUDGET_SECONDS", 50, 1..=3_600)?),
             lease_ttl: seconds(self.number("LEASE_TTL_SECONDS", 60, 1..=3_600)?),
             lock_timeout: self.milliseconds("DATABASE_LOCK_TIMEOUT_MS", 3_000)?,
+            stop_patience: engine::STOP_PATIENCE,
         })
     }
 

@@ -36,7 +36,11 @@ impl TxLimits {
     pub const READ: Self = Self {
         statement: 10,
         writes: false,
-        settings: Cow::Borrowed("set local random_page_cost = 1.1; set local jit = off;"),
+        settings: Cow::Borrowed(
+            "set local lock_timeout = '4s';
+             set local random_page_cost = 1.1;
+             set local jit = off;",
+        ),
     };
 
     /// For the begin and the end of a run: durable before the caller

@@ -190,4 +190,11 @@ impl Budget {
         }
         tokio::time::sleep(GRACE).await;
     }
+
+    /// Waits until the process is asked to stop, and was as patient as that
+    /// with what had begun.
+    pub async fn stop_ends(&self, patience: Duration) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(patience).await;
+    }
 }

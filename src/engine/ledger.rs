@@ -256,7 +256,8 @@ pub(super) async fn log(
     let written = line.execute(Unprepared(db)).await.map(drop);
     if let Some(error) = database::end_part(db, written).await? {
         let error = error.message();
-        tracing::error!(log_type, ?run_id, error, "Failed to write into system_logs");
+        let run_id = run_id.map(tracing::field::display);
+        tracing::error!(log_type, run_id, error, "Failed to write into system_logs");
     }
     Ok(())
 }

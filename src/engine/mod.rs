@@ -39,4 +39,4 @@ pub use lease::Lease;
 pub use options::Options;
 pub use publisher::Publisher;
 pub use run::{Run, Status, summary, summary_with};
-pub use runner::{OVERTIME, Runner, Settings, progress};
+pub use runner::{OVERTIME, Runner, STOP_PATIENCE, Settings, progress};

@@ -16,8 +16,8 @@ use tracing::Instrument;
 use super::begin::{self, Decision, Started};
 use super::settle::{self, Settled};
 use super::{
-    Answer, Budget, Call, Checkpoint, Fence, JobContext, JobError, JobOutcome, Publisher, Registry,
-    Run,
+    Answer, Budget, Call, Checkpoint, Completion, Fence, JobContext, JobError, JobOutcome,
+    Publisher, Registry, Run,
 };
 use crate::database::Pool;
 use crate::resend::Resend;
@@ -27,6 +27,10 @@ use crate::stripe::Stripe;
 /// How long a run may take past its budget: for the Stripe call and the
 /// batch that had begun. A run that takes longer waits for a dead connection.
 pub const OVERTIME: Duration = Duration::from_secs(9);
+
+/// How long what has begun may take once the process is asked to stop: of the
+/// ten seconds that platforms give, the settlement needs some.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]
@@ -63,6 +67,8 @@ pub struct Settings {
     pub lease_ttl: Duration,
     /// How long a batch waits for a lock.
     pub lock_timeout: Duration,
+    /// How long what has begun may take once the process is asked to stop.
+    pub stop_patience: Duration,
 }
 
 impl Runner {
@@ -162,22 +168,24 @@ impl Runner {
         progress: &watch::Sender<Value>,
     ) -> JobOutcome {
         let run = call.job.run;
+        let budget = ctx.budget.clone();
         let mut task = tokio::spawn(async move { run(&ctx).await }.in_current_span());
-        // What its batches noted is committed, and so it counts.
-        let stopped = |error| JobOutcome {
-            results: progress.borrow().clone(),
-            end: Err(error),
-        };
-        let overtime = self.settings.budget + OVERTIME;
-        match tokio::time::timeout(overtime, &mut task).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => stopped(JobError::failed("the job panicked", panic)),
-            Err(_) => {
-                task.abort();
+        let overtime = tokio::time::sleep(self.settings.budget + OVERTIME);
+        let end = tokio::select! {
+            done = &mut task => match done {
+                Ok(outcome) => return outcome,
+                Err(panic) => Err(JobError::failed("the job panicked", panic)),
+            },
+            () = budget.stop_ends(self.settings.stop_patience) => Ok(Completion::WorkLeft),
+            () = overtime => {
                 let why = "the job did not end in time: check that the database answers";
-                stopped(JobError::unreachable(why))
+                Err(JobError::unreachable(why))
             }
-        }
+        };
+        task.abort();
+        // What its batches noted is committed, and so it counts.
+        let results = progress.borrow().clone();
+        JobOutcome { results, end }
     }
 
     /// A process that was killed after it had settled a partial run may not

@@ -35,8 +35,7 @@ pub(super) async fn identify(
         .headers()
         .get("traceparent")
         .and_then(|value| telemetry::trace_id(value.to_str().ok()?))
-        .unwrap_or_default()
-        .to_owned();
+        .map(str::to_owned);
     let path: String = request.uri().path().chars().take(MOST_PATH).collect();
     let span = tracing::info_span!("request", request_id = %id, trace_id);
     let answer = async {

@@ -130,7 +130,7 @@ async fn a_paused_job_is_skipped_until_the_pause_ends() {
 
 #[tokio::test]
 async fn a_spent_budget_leaves_the_rest_to_the_next_run() {
-    let app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
+    let mut app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
     app.stale_orders(40, 1).await;
     app.open_intents_for_all().await;
     app.stripe.latency(Duration::from_millis(150));
@@ -142,6 +142,7 @@ async fn a_spent_budget_leaves_the_rest_to_the_next_run() {
     let done = first.results()["orders_expired"].as_i64().unwrap();
     assert!((1..40).contains(&done), "{done}");
     app.stripe.latency(Duration::ZERO);
+    app.take_time();
     let second = app.deliver(JOB).await;
     assert_eq!(second.results()["orders_expired"], 40 - done);
 }

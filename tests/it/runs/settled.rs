@@ -1,5 +1,7 @@
 //! What a settled run leaves, whatever the database refuses beside it.
 
+use std::time::Duration;
+
 use jarvis_cron::cli::serve;
 use jarvis_cron::config::Settings;
 use rstest::rstest;
@@ -134,4 +136,32 @@ async fn a_run_whose_batches_a_crash_undid_has_failed_and_counts_what_is_left() 
     assert_eq!(again.results()["orders_expired"], 2, "{again:?}");
     let total = "select total from job_totals where kind = 'orders_expired'";
     assert_eq!(app.count(total).await, 2);
+}
+
+/// As a migration of the shop's does, for longer than a platform waits.
+#[tokio::test]
+async fn a_run_that_waits_for_others_is_settled_when_the_process_must_stop() {
+    let mut app = App::new().await;
+    app.runner.settings.stop_patience = Duration::ZERO;
+    app.take_time();
+    app.stale_order().await;
+    let mut holder = app.db.begin().await.unwrap();
+    sqlx::query("lock table orders in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+
+    let stop = async {
+        let waits = "select count(*) from pg_stat_activity
+                      where datname = current_database() and wait_event_type = 'Lock'";
+        until("the run waits", async || app.count(waits).await > 0).await;
+        app.runner.stop.cancel();
+    };
+    let (reply, ()) = tokio::join!(app.deliver(JOB), stop);
+
+    assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
+    assert_eq!(reply.results(), &json!({}));
+    holder.rollback().await.unwrap();
+    let free = "select count(*) from job_leases where run_id is null or expires_at <= now()";
+    assert!(app.count(free).await > 0);
 }
