@@ -69,3 +69,24 @@ async fn the_way_is_encrypted_and_checked(
     let expected = i64::from(status == 200);
     assert_eq!(app.count(over_tls).await, expected);
 }
+
+/// The kernel asks a server that is silent whether it lives: `man 5 proc`, the
+/// second field of `tr` in `/proc/net/tcp`.
+#[tokio::test]
+async fn an_idle_connection_over_tls_is_kept_alive() {
+    let (_server, database) = server().await;
+    let port = url::Url::parse(&database.url).unwrap().port().unwrap();
+    let url = format!("{}?sslmode=verify-full", database.url);
+    let settings = [("DATABASE_URL", &*url), ("DATABASE_CA_CERT", AUTHORITY)];
+    let app = App::with_database(database, &settings).await;
+
+    assert_eq!(ready(&app).await.status, 200);
+
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let server = format!(":{port:04X}");
+    let kept_alive = sockets.lines().filter(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2].ends_with(&server) && fields[5].starts_with("02:")
+    });
+    assert_eq!(kept_alive.count(), 1, "{sockets}");
+}
