@@ -1,13 +1,14 @@
 //! The pool: connections that are lent to one transaction each.
 //!
 //! Promises that every wait for one ends, that one which was given up is never
-//! lent again, and that its idle neighbours are closed with it: they lead to
-//! the same server. The password may change while the process lives.
+//! lent again, and that the idle neighbours of one that broke off are closed with
+//! it: they lead to the same server. The password may change while the process lives.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -18,6 +19,9 @@ use super::pooler_safe;
 
 /// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Bytes of a file that may be a password: a token of a cloud has some thousand.
+const LONGEST_PASSWORD: u64 = 16 * 1024;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +53,17 @@ impl PasswordFile {
     /// What it holds now, without the end of its line.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or holds no password: one that is being written
+    /// may be empty for a moment.
     pub fn read(&self) -> io::Result<String> {
-        let text = fs::read_to_string(&self.0)?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        let mut text = String::new();
+        let mut file = File::open(&self.0)?.take(LONGEST_PASSWORD + 1);
+        let length = file.read_to_string(&mut text)?;
+        let password = text.trim_end_matches(['\r', '\n']);
+        if password.is_empty() || password.contains('\0') || length as u64 > LONGEST_PASSWORD {
+            return Err(io::Error::new(ErrorKind::InvalidData, "holds no password"));
+        }
+        Ok(password.to_owned())
     }
 }
 
