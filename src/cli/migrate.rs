@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use tokio::time::timeout;
 
 use super::{println, progress};
 use crate::config::Settings;
@@ -18,6 +19,7 @@ use crate::database::{MIGRATOR, pooler_safe};
 pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("waiting for the database");
     let tell = |step: Step<'_>| match step {
+        Step::Wait => waiting.set_message("waiting for another migrate"),
         Step::Apply(it) => {
             waiting.set_message(format!("applying {} {}", it.version, it.description));
         }
@@ -30,7 +32,12 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
             );
         }),
     };
-    let migrated = run(settings.database()?.direct, &Patience::default(), tell).await?;
+    let database = settings.database()?;
+    let patience = Patience {
+        connect: database.patience.acquire,
+        ..Patience::default()
+    };
+    let migrated = run(database.direct, &patience, tell).await?;
     waiting.finish_and_clear();
     let (applied, all) = (migrated.applied, MIGRATOR.iter().count());
     println(format_args!("{applied} migrations applied, {all} in all"));
@@ -61,13 +68,15 @@ pub async fn run(
     patience: &Patience,
     tell: impl Fn(Step<'_>),
 ) -> anyhow::Result<Migrated> {
-    let mut db = pooler_safe(options)
-        .connect()
-        .await
-        .context("connect to the database")?;
+    let options = pooler_safe(options);
+    let connected = timeout(patience.connect, options.connect()).await;
+    let mut db = connected
+        .context("the database does not answer")
+        .and_then(|connected| connected.context("connect to the database"))?;
     let migrated = migrating::apply(&mut db, patience, tell).await.context(
         "apply the migrations (behind a transaction-mode pooler, set DATABASE_DIRECT_URL to an address past it)",
     )?;
-    db.close().await.context("close the connection")?;
+    // Not worth a failure, nor a wait: the server ends the session of one that is gone.
+    drop(timeout(patience.connect, db.close()).await);
     Ok(migrated)
 }
