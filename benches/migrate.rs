@@ -26,7 +26,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// The last migration of the state that is filled.
 const BEFORE: i64 = 20_261_124_000_004;
-/// How long anybody may wait.
+/// How long a reader or writer may wait.
 const BAR: Duration = Duration::from_secs(1);
 
 /// Who is at work: a name, and a statement with a random number as `{n}`.
@@ -93,12 +93,14 @@ async fn main() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let began = Instant::now();
     let tell = |step: Step<'_>| match step {
+        Step::Wait => {}
         Step::Apply(it) => println!(
             "{:>7.2} s  {} {}",
             began.elapsed().as_secs_f64(),
             it.version,
             it.description
         ),
+        Step::Blocked(pid, what) => println!("           waits for {pid} {what}"),
         Step::TryAgain(_, tries) => println!(
             "{:>7.2} s  in use, try {}",
             began.elapsed().as_secs_f64(),

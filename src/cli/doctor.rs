@@ -26,6 +26,7 @@ mod service;
 mod settings;
 mod stripe;
 
+pub(super) use database::{explained, is_pooled};
 use finding::{Finding, Level, failure};
 
 /// How long one check may take.

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use tokio::time::timeout;
 
+use super::doctor::{explained, is_pooled};
 use super::{println, progress};
 use crate::config::Settings;
 use crate::database::migrating::{self, Migrated, Patience, Step};
@@ -17,7 +19,9 @@ use crate::database::{MIGRATOR, pooler_safe};
 /// When the database cannot be reached or refuses.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("waiting for the database");
-    let tell = |step: Step<'_>| match step {
+    let tell = |step: Step<'_>| {
+        match step {
+        Step::Wait => waiting.set_message("waiting for another migrate"),
         Step::Apply(it) => {
             waiting.set_message(format!("applying {} {}", it.version, it.description));
         }
@@ -29,8 +33,19 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
                 tries + 1,
             );
         }),
+        Step::Blocked(pid, what) => waiting.suspend(|| {
+            eprintln!(
+                "waiting for the transaction of session {pid} ({what}); to end it: select pg_terminate_backend({pid})"
+            );
+        }),
+    }
     };
-    let migrated = run(settings.database()?.direct, &Patience::default(), tell).await?;
+    let database = settings.database()?;
+    let patience = Patience {
+        connect: database.patience.acquire,
+        ..Patience::default()
+    };
+    let migrated = run(database.direct, &patience, tell).await?;
     waiting.finish_and_clear();
     let (applied, all) = (migrated.applied, MIGRATOR.iter().count());
     println(format_args!("{applied} migrations applied, {all} in all"));
@@ -61,13 +76,29 @@ pub async fn run(
     patience: &Patience,
     tell: impl Fn(Step<'_>),
 ) -> anyhow::Result<Migrated> {
-    let mut db = pooler_safe(options)
-        .connect()
+    let options = pooler_safe(options);
+    let connected = timeout(patience.connect, options.connect()).await;
+    let mut db = connected
+        .context("the database does not answer")?
+        .map_err(|error| {
+            let (what, fix) = explained(&error);
+            anyhow!("{what}; {fix}")
+        })?;
+    let pid = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut db)
         .await
-        .context("connect to the database")?;
-    let migrated = migrating::apply(&mut db, patience, tell).await.context(
-        "apply the migrations (behind a transaction-mode pooler, set DATABASE_DIRECT_URL to an address past it)",
-    )?;
-    db.close().await.context("close the connection")?;
+        .context("ask for the number of the session")?;
+    let applied = tokio::select! {
+        applied = migrating::apply(&mut db, patience, &tell) => applied,
+        never = migrating::tell_blockers(&options, pid, patience, &tell) => match never {},
+    };
+    let hint = if is_pooled(&options) {
+        "apply the migrations (a transaction-mode pooler, it seems: set DATABASE_DIRECT_URL to an address past it)"
+    } else {
+        "apply the migrations"
+    };
+    let migrated = applied.context(hint)?;
+    // Not worth a failure, nor a wait: the server ends the session of one that is gone.
+    drop(timeout(patience.connect, db.close()).await);
     Ok(migrated)
 }

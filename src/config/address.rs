@@ -5,8 +5,11 @@
 //! address says so in so many words, and that no hint shows a value.
 
 use std::borrow::Cow;
+use std::fs;
 use std::net::IpAddr;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
@@ -44,8 +47,8 @@ const WITHOUT_EFFECT: [&str; 24] = [
 ];
 
 /// Parameters that go to the driver as they are.
-const PASSED_ON: [&str; 8] = [
-    "host", "hostaddr", "port", "dbname", "user", "options", "sslcert", "sslkey",
+const PASSED_ON: [&str; 7] = [
+    "host", "port", "dbname", "user", "options", "sslcert", "sslkey",
 ];
 
 /// Or what is wrong, and how to write it.
@@ -64,13 +67,19 @@ pub(super) fn connect_options(name: &str, text: &str, ca: Option<&[u8]>) -> Read
         // The driver keeps the brackets, and finds no such host.
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
         options = options.host(&host);
+        let ca = match &asked.root_cert {
+            Some(path) if ca.is_none() => Some(certificates(path).ok_or(NO_ROOT)?),
+            _ => ca.map(<[u8]>::to_vec),
+        };
+        let has_root = ca.is_some();
         if let Some(ca) = ca {
-            options = options.ssl_root_cert_from_pem(ca.to_vec());
-        } else if let Some(path) = &asked.root_cert {
-            options = options.ssl_root_cert(path);
+            options = options.ssl_root_cert_from_pem(ca);
         }
-        let has_root = ca.is_some() || asked.root_cert.is_some();
-        let mode = asked.mode(is_this_machine(&options), has_root)?;
+        let mode = if is_socket(&options) {
+            PgSslMode::Disable // As libpq does: no server speaks TLS there.
+        } else {
+            asked.mode(is_this_machine(&options), has_root)?
+        };
         Ok(options.ssl_mode(mode))
     };
     read().map_err(|hint| wrong(name, &hint))
@@ -81,23 +90,44 @@ pub(super) fn connect_options(name: &str, text: &str, ca: Option<&[u8]>) -> Read
 pub fn is_this_machine(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let is_loopback = || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host.ends_with(".localhost")
-        || is_loopback()
+    is_socket(options) || host.eq_ignore_ascii_case("localhost") || is_loopback()
+}
+
+fn is_socket(options: &PgConnectOptions) -> bool {
+    options.get_socket().is_some() || options.get_host().starts_with('/')
+}
+
+/// The certificates in a text, or in the file that it names; `None` where there
+/// are none.
+pub(super) fn certificates(pem_or_path: &str) -> Option<Vec<u8>> {
+    let pem = if pem_or_path.starts_with("-----BEGIN") {
+        // Some platforms keep a value on one line.
+        pem_or_path.replace("\\n", "\n").into_bytes()
+    } else {
+        fs::read(pem_or_path).ok()?
+    };
+    let mut found = CertificateDer::pem_slice_iter(&pem).peekable();
+    found.peek()?;
+    found.all(|certificate| certificate.is_ok()).then_some(pem)
 }
 
 const FORM: &str = "must be an address such as postgres://user:password@host/database";
 const ENCODE: &str = "has a special character in user, password or a parameter: \
     percent-encode it (@ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25)";
 const SEVERAL: &str = "names several servers: name one";
+const CONTROL: &str = "has a control character, or %00, which Postgres does not take: remove it";
+const NO_ROOT: &str = "has an sslrootcert that is no file with a certificate as PEM";
 
-fn parse(text: &str) -> Asking<Url> {
+/// The address as a URL, also where it names no host.
+pub(super) fn parse(text: &str) -> Asking<Url> {
     let rest = text
         .strip_prefix("postgres://")
         .or_else(|| text.strip_prefix("postgresql://"))
         .ok_or(FORM)?;
+    // The one is left out without a word; the other ends a text of the protocol.
+    if rest.contains(char::is_control) || rest.contains("%00") {
+        return Err(CONTROL.into());
+    }
     let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if after.contains(['@', '#']) || !is_percent_encoded(rest) {
         return Err(ENCODE.into());
@@ -146,7 +176,9 @@ impl Asked {
         for (key, value) in pairs {
             match (key.as_str(), value.as_str()) {
                 ("sslmode" | "ssl-mode", mode) => asked.mode = Some(parse_mode(mode)?),
-                ("sslaccept", "accept_invalid_certs") => asked.mode = Some(PgSslMode::Require),
+                ("sslaccept", "accept_invalid_certs") => {
+                    asked.mode.get_or_insert(PgSslMode::Require);
+                }
                 ("sslaccept", "strict")
                 | ("sslrootcert", "system")
                 | ("channel_binding", "require") => asked.verifies = true,
@@ -205,6 +237,9 @@ fn refused(parameter: &str) -> Cow<'static, str> {
             format!("has the parameter {parameter} with a value that is not taken: remove it")
                 .into()
         }
-        other => format!("has the parameter {other}, which is not known: remove it").into(),
+        other => {
+            let other = other.escape_debug();
+            format!("has the parameter {other}, which is not known: remove it").into()
+        }
     }
 }

@@ -1,13 +1,10 @@
 //! Where the database is, how it is reached, and how long it is waited for.
 
-use std::fs;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use sqlx::postgres::PgConnectOptions;
 
-use super::address::connect_options;
+use super::address::{certificates, connect_options};
 use super::variables::wrong;
 use super::{Read, Settings};
 use crate::database::{PasswordFile, Patience, Pool};
@@ -89,19 +86,9 @@ impl Settings {
         let Some(text) = self.text(CA_CERT)? else {
             return Ok(None);
         };
-        let pem = if text.starts_with("-----BEGIN") {
-            // Some platforms keep a value on one line.
-            text.replace("\\n", "\n").into_bytes()
-        } else {
-            fs::read(text).map_err(|_| {
-                let hint = "must be a certificate as PEM, or the path of a file that holds one and can be read";
-                wrong(CA_CERT, hint)
-            })?
-        };
-        let mut found = CertificateDer::pem_slice_iter(&pem).peekable();
-        if found.peek().is_none() || found.any(|certificate| certificate.is_err()) {
-            return Err(wrong(CA_CERT, "holds no certificate as PEM"));
-        }
+        let hint =
+            "must be a certificate as PEM, or the path of a file that holds one and can be read";
+        let pem = certificates(text).ok_or_else(|| wrong(CA_CERT, hint))?;
         Ok(Some(pem))
     }
 

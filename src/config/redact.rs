@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Settings;
+use super::address::parse;
 use crate::database::PasswordFile;
 use crate::foreign_text;
 
@@ -17,7 +18,8 @@ impl Settings {
         };
         let secrets = self.all().filter(|(name, _)| named(name));
         foreign_text::hide(secrets.map(|(_, value)| value.trim()));
-        let addresses = self.all().filter_map(|(_, value)| Url::parse(value).ok());
+        let address = |value: &str| parse(value.trim()).ok().or_else(|| Url::parse(value).ok());
+        let addresses = self.all().filter_map(|(_, value)| address(value));
         for password in addresses.filter_map(|url| Some(url.password()?.to_owned())) {
             // Also as a server may quote it: as it was before it stood in an address.
             let decoded = percent_decode_str(&password).decode_utf8_lossy();

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Error, Result};
 
+use super::readiness::standing;
 use super::{MIGRATOR, Patience, Unprepared, begin_alone};
 
 /// The state of the database.
@@ -19,6 +20,8 @@ pub struct Checkup {
     pub identity: String,
     /// Whether it refuses to be written, as a replica does.
     pub is_read_only: bool,
+    /// What our role may not do, such as `insert, update on job_runs`.
+    pub rights_missing: Vec<String>,
     /// What its clock showed when it answered.
     pub clock: DateTime<Utc>,
     /// How its tables were made.
@@ -42,7 +45,12 @@ pub struct Migrations {
 /// What it, or the way to it, answered instead.
 pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Checkup> {
     let mut tx = begin_alone(options.clone(), patience).await?;
-    let applied = applied(Unprepared(&mut tx)).await?;
+    let standing = standing(Unprepared(&mut tx)).await?;
+    let migrations = if standing.may_read_migrations() {
+        Migrations::between(&applied(Unprepared(&mut tx)).await?)
+    } else {
+        Migrations::default()
+    };
     // A table that is not there ends the transaction.
     tx.rollback().await;
     let mut tx = begin_alone(options, patience).await?;
@@ -51,7 +59,6 @@ pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Ch
         r#"
         select current_setting('server_version') as "version!",
                current_database() || ' since ' || pg_postmaster_start_time() as "identity!",
-               current_setting('transaction_read_only') = 'on' as "is_read_only!",
                clock_timestamp() as "clock!"
         "#
     )
@@ -60,9 +67,10 @@ pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Ch
     Ok(Checkup {
         version: server.version,
         identity: server.identity,
-        is_read_only: server.is_read_only,
+        is_read_only: standing.is_read_only,
+        rights_missing: standing.rights_missing,
         clock: server.clock,
-        migrations: Migrations::between(&applied),
+        migrations,
     })
 }
 

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 
 use sqlx::Error;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What an error of the database asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn fault(error: &Error) -> Fault {
         // statement that took too long (57014) may be quicker later.
         "25006" | "25P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Unreachable,
         // A login that is refused: the password is being replaced.
-        code if ["08", "28", "53"]
+        code if ["08", "28", "53", "58"]
             .iter()
             .any(|class| code.starts_with(class)) =>
         {
@@ -59,35 +60,23 @@ pub fn took_too_long(error: &Error) -> bool {
         .is_some_and(|error| error.code().as_deref() == Some("57014"))
 }
 
-/// Whether the connection that said so is not to be used again: it broke off,
-/// leads to a server that is going, gone or read-only, or is inside a
+/// Whether the connection that said so is not to be used again: it broke off or
+/// ends with these words, leads to a server that is going, gone or read-only, or is inside a
 /// transaction of which we know nothing.
 pub(super) fn breaks_off(error: &Error) -> bool {
     let Error::Database(answer) = error else {
         return true;
     };
-    let code = answer.code().unwrap_or_default();
-    code.starts_with("08")
-        || code.starts_with("57P")
-        || matches!(code.as_ref(), "25006" | "25P02" | "25P03")
+    // A server or a pooler that ends the connection says so in many codes.
+    let severity = answer.try_downcast_ref().map(PgDatabaseError::severity);
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+        || matches!(answer.code().as_deref(), Some("25006" | "25P02"))
 }
 
 /// Whether user or password were refused.
 pub(super) fn is_refused_login(error: &Error) -> bool {
     let answer = error.as_database_error();
     answer.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("28")))
-}
-
-/// Whether the server refuses to be written, as a replica does.
-#[must_use]
-pub fn is_read_only(error: &Error) -> bool {
-    match error {
-        Error::Io(error) => error.kind() == ErrorKind::ReadOnlyFilesystem,
-        error => {
-            let answer = error.as_database_error();
-            answer.is_some_and(|error| error.code().as_deref() == Some("25006"))
-        }
-    }
 }
 
 /// The way to the database is silent.
@@ -99,10 +88,4 @@ pub(super) fn no_answer() -> Error {
 pub(super) fn broken_off() -> Error {
     let what = "an earlier statement broke off";
     Error::Io(io::Error::new(ErrorKind::NotConnected, what))
-}
-
-/// The server is a replica, or was made read-only.
-pub(super) fn read_only() -> Error {
-    let what = "the server is read-only";
-    Error::Io(io::Error::new(ErrorKind::ReadOnlyFilesystem, what))
 }

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
 
 pub mod checkup;
+mod connection;
 pub mod drift;
 mod fault;
 pub mod migrating;
@@ -20,7 +21,7 @@ mod savepoint;
 mod transaction;
 mod unprepared;
 
-pub use fault::{Fault, fault, is_read_only, took_too_long};
+pub use fault::{Fault, fault, took_too_long};
 pub use pool::{PasswordFile, Patience, Pool};
 pub use savepoint::{begin_part, end_part};
 pub use transaction::{Transaction, TxLimits, begin, begin_alone};

@@ -1,24 +1,30 @@
 //! The pool: connections that are lent to one transaction each.
 //!
 //! Promises that every wait for one ends, that one which was given up is never
-//! lent again, and that its idle neighbours are closed with it: they lead to
-//! the same server. The password may change while the process lives.
+//! lent again, and that the idle neighbours of one that broke off are closed with
+//! it: they lead to the same server. The password may change while the process lives.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, Error, PgPool, Postgres};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::fault::no_answer;
 use super::pooler_safe;
 use super::relay::{Relay, relayed};
 
 /// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Bytes of a file that may be a password: a token of a cloud has some thousand.
+const LONGEST_PASSWORD: u64 = 16 * 1024;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +56,17 @@ impl PasswordFile {
     /// What it holds now, without the end of its line.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or holds no password: one that is being written
+    /// may be empty for a moment.
     pub fn read(&self) -> io::Result<String> {
-        let text = fs::read_to_string(&self.0)?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        let mut text = String::new();
+        let mut file = File::open(&self.0)?.take(LONGEST_PASSWORD + 1);
+        let length = file.read_to_string(&mut text)?;
+        let password = text.trim_end_matches(['\r', '\n']);
+        if password.is_empty() || password.contains('\0') || length as u64 > LONGEST_PASSWORD {
+            return Err(io::Error::new(ErrorKind::InvalidData, "holds no password"));
+        }
+        Ok(password.to_owned())
     }
 }
 
@@ -66,6 +79,8 @@ struct Shared {
     options: PgConnectOptions,
     password: Option<PasswordFile>,
     patience: Patience,
+    /// Who asks why there is no connection.
+    asking: Mutex<()>,
     _relay: Option<Relay>,
 }
 
@@ -97,7 +112,7 @@ impl Pool {
                     match timeout(patience.answer() / 2, connection.ping()).await {
                         Ok(Ok(())) => Ok(true),
                         Ok(Err(error)) => Err(error),
-                        Err(_) => Err(super::fault::no_answer()),
+                        Err(_) => Err(no_answer()),
                     }
                 })
             })
@@ -107,6 +122,7 @@ impl Pool {
             options,
             password,
             patience,
+            asking: Mutex::default(),
             _relay: relay,
         }))
     }
@@ -127,6 +143,23 @@ impl Pool {
             self.read_password();
         }
         self.0.connections.acquire().await
+    }
+
+    /// Why no connection came in time: a pool would only say that none did, so
+    /// one caller at a time makes one of its own.
+    pub(super) async fn refusal(&self) -> Error {
+        let Ok(_turn) = self.0.asking.try_lock() else {
+            return Error::PoolTimedOut;
+        };
+        let options = self.0.connections.connect_options();
+        match timeout(self.0.patience.answer() / 5, options.connect()).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(connection)) => {
+                drop(connection.close_hard().await);
+                Error::PoolTimedOut
+            }
+            Err(_) => no_answer(),
+        }
     }
 
     /// Closes what is idle.

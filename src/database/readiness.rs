@@ -42,8 +42,35 @@ pub async fn readiness(db: &Pool) -> Option<Readiness> {
 
 async fn ask(db: &Pool) -> Result<Readiness> {
     let mut tx = begin(db, TxLimits::READ).await?;
+    let found = standing(Unprepared(&mut tx)).await?;
+    let migrations_missing = if found.may_read_migrations() {
+        Some(count_missing(Unprepared(&mut tx)).await?)
+    } else {
+        None
+    };
+    Ok(Readiness {
+        is_read_only: found.is_read_only,
+        rights_missing: found.rights_missing,
+        migrations_missing,
+    })
+}
+
+/// What we may do in the database.
+pub(super) struct Standing {
+    pub(super) is_read_only: bool,
+    pub(super) rights_missing: Vec<String>,
+}
+
+impl Standing {
+    pub(super) fn may_read_migrations(&self) -> bool {
+        !self.rights_missing.iter().any(|it| it.contains(RECORD))
+    }
+}
+
+pub(super) async fn standing(db: Unprepared<'_>) -> Result<Standing> {
     let (tables, rights): (Vec<_>, Vec<_>) = RIGHTS.iter().copied().unzip();
-    let found = sqlx::query!(
+    sqlx::query_as!(
+        Standing,
         r#"
         select current_setting('transaction_read_only') = 'on' as "is_read_only!",
                array(
@@ -58,19 +85,8 @@ async fn ask(db: &Pool) -> Result<Readiness> {
         &tables as &[&str],
         &rights as &[&str],
     )
-    .fetch_one(Unprepared(&mut tx))
-    .await?;
-    let may_read = !found.rights_missing.iter().any(|it| it.contains(RECORD));
-    let migrations_missing = if may_read {
-        Some(count_missing(Unprepared(&mut tx)).await?)
-    } else {
-        None
-    };
-    Ok(Readiness {
-        is_read_only: found.is_read_only,
-        rights_missing: found.rights_missing,
-        migrations_missing,
-    })
+    .fetch_one(db)
+    .await
 }
 
 async fn count_missing(db: Unprepared<'_>) -> Result<usize> {

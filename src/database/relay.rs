@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 /// How long a connection may be idle until its server is asked whether it
@@ -83,23 +83,27 @@ fn is_ours(client: &UnixStream) -> bool {
 
 /// An end of one side is passed on as such, an error as the end of both.
 async fn pass(mut client: UnixStream, address: (String, u16), patience: Duration) {
-    match timeout(patience, connect(&address)).await {
-        Ok(Ok(mut server)) => drop(copy_bidirectional(&mut client, &mut server).await),
-        Ok(Err(error)) => tracing::warn!(%error, "Failed to connect to the database"),
-        // The caller has given up as well, and says so.
-        Err(_) => {}
+    match connect(&address, patience).await {
+        Ok(mut server) => drop(copy_bidirectional(&mut client, &mut server).await),
+        Err(error) => tracing::warn!(%error, "Failed to connect to the database"),
     }
 }
 
 /// Connects, again and again where a server is starting.
-async fn connect((host, port): &(String, u16)) -> io::Result<TcpStream> {
+async fn connect((host, port): &(String, u16), patience: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + patience;
     loop {
-        match TcpStream::connect((host.as_str(), *port)).await {
+        match timeout_at(until, TcpStream::connect((host.as_str(), *port))).await? {
             Ok(server) => {
                 set_options(&server)?;
                 return Ok(server);
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => sleep(PAUSE).await,
+            Err(error)
+                if error.kind() == ErrorKind::ConnectionRefused
+                    && Instant::now() + PAUSE < until =>
+            {
+                sleep(PAUSE).await;
+            }
             Err(error) => return Err(error),
         }
     }

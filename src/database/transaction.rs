@@ -5,19 +5,14 @@
 //! ended: whatever breaks off between the begin and that answer closes it.
 
 use std::borrow::Cow;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Error, Executor, PgConnection, Postgres,
-    Result, Row,
-};
-use tokio::runtime::Handle;
+use sqlx::{AssertSqlSafe, ConnectOptions, Error, Executor, PgConnection, Result, Row};
 use tokio::time::timeout;
 
-use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, read_only, took_too_long};
+use super::connection::{Connection, State};
+use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, took_too_long};
 use super::pool::{Patience, Pool};
 use super::{Unprepared, pooler_safe};
 
@@ -27,7 +22,6 @@ use super::{Unprepared, pooler_safe};
 pub struct TxLimits {
     /// In tenths of [`Patience::statement`].
     statement: u32,
-    writes: bool,
     settings: Cow<'static, str>,
 }
 
@@ -35,7 +29,6 @@ impl TxLimits {
     /// For reading. Compiling a statement takes longer than running one of ours.
     pub const READ: Self = Self {
         statement: 10,
-        writes: false,
         settings: Cow::Borrowed(
             "set local lock_timeout = '4s';
              set local random_page_cost = 1.1;
@@ -47,7 +40,6 @@ impl TxLimits {
     /// gets an answer, whatever the server is set to.
     pub const CONTROL: Self = Self {
         statement: 5,
-        writes: true,
         settings: Cow::Borrowed(
             "set local lock_timeout = '4s';
              set local synchronous_commit = on;",
@@ -63,7 +55,6 @@ impl TxLimits {
         let lock_timeout = lock_timeout.as_millis();
         Self {
             statement: 10,
-            writes: true,
             settings: Cow::Owned(format!(
                 "set local lock_timeout = {lock_timeout};
                  set local random_page_cost = 1.1;
@@ -97,38 +88,37 @@ pub struct Transaction {
     patience: Patience,
     /// How long one statement may take: somewhat longer than the server allows.
     bound: Duration,
-    /// Whether a statement is under way, or one has broken off.
-    is_doubtful: bool,
+    state: State,
 }
 
 /// Begins a transaction within these limits, in one message to the server. A
 /// connection that is dead, or leads to a server that is read-only, is left for
-/// a new one.
+/// a new one; where that is read-only too, it can be read.
 ///
 /// # Errors
-/// When no connection becomes free in time; when the server is read-only and
-/// the transaction is to write.
+/// When no connection becomes free in time.
 pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
     let first = begin_once(pool, &limits).await;
     match &first {
         Ok((_, true)) => tracing::info!("Leaving a server that is read-only"),
-        Err(Error::PoolTimedOut) => return first.map(|(tx, _)| tx),
+        Err(Error::PoolTimedOut) => return Err(pool.refusal().await),
+        Err(error) if is_refused_login(error) && !pool.may_change_password() => {
+            return first.map(|(tx, _)| tx);
+        }
         Err(error) if breaks_off(error) || took_too_long(error) => {
             tracing::info!(%error, "Leaving a connection that did not begin");
         }
-        Err(error) if pool.may_change_password() && is_refused_login(error) => {}
         _ => return first.map(|(tx, _)| tx),
     }
     drop(first);
-    pool.leave_idle();
-    match begin_once(pool, &limits).await? {
-        (_, true) if limits.writes => Err(read_only()),
-        (tx, _) => Ok(tx.kept()),
+    match begin_once(pool, &limits).await {
+        Err(Error::PoolTimedOut) => Err(pool.refusal().await),
+        second => second.map(|(tx, _)| tx.kept()),
     }
 }
 
-/// Answers also whether the server is read-only: then the connection is in
-/// doubt, until it is kept.
+/// Answers also whether the server is read-only: then the connection counts as
+/// broken, until it is kept.
 async fn begin_once(pool: &Pool, limits: &TxLimits) -> Result<(Transaction, bool)> {
     let raw = pool.acquire().await?;
     let pool = pool.clone();
@@ -161,22 +151,25 @@ impl Transaction {
             connection: Some(connection),
             patience,
             bound: statement + statement / 5,
-            is_doubtful: false,
+            state: State::Sound,
         };
-        let (raw, is_doubtful, _) = tx.begin_statement()?;
+        let (raw, state, _) = tx.begin_statement()?;
         let begin = raw.fetch_all(AssertSqlSafe(limits.begin(patience)));
         let answer = timeout(patience.answer(), begin).await;
+        *state = State::Broken;
         let rows = answer.unwrap_or_else(|_| Err(no_answer()))?;
         let is_read_only = match rows.last() {
             Some(row) => row.try_get::<&str, _>(0)? == "on",
             None => return Err(Error::BeginFailed),
         };
-        *is_doubtful = is_read_only;
+        if !is_read_only {
+            *state = State::Sound;
+        }
         Ok((tx, is_read_only))
     }
 
     fn kept(mut self) -> Self {
-        self.is_doubtful = false;
+        self.state = State::Sound;
         self
     }
 
@@ -204,11 +197,11 @@ impl Transaction {
 
     /// The connection, which is in doubt until the statement has its answer, and
     /// how long that may take.
-    pub(super) fn begin_statement(&mut self) -> Result<(&mut PgConnection, &mut bool, Duration)> {
+    pub(super) fn begin_statement(&mut self) -> Result<(&mut PgConnection, &mut State, Duration)> {
         match &mut self.connection {
-            Some(connection) if !self.is_doubtful => {
-                self.is_doubtful = true;
-                Ok((connection, &mut self.is_doubtful, self.bound))
+            Some(connection) if self.state == State::Sound => {
+                self.state = State::Asked;
+                Ok((connection, &mut self.state, self.bound))
             }
             _ => Err(broken_off()),
         }
@@ -218,8 +211,10 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         match self.connection.take() {
-            Some(connection) if self.is_doubtful => connection.give_up(),
-            Some(connection) => connection.give_back(self.patience, false),
+            Some(connection) if self.state == State::Sound => {
+                connection.give_back(self.patience, false);
+            }
+            Some(connection) => connection.give_up(self.state == State::Broken),
             None => {}
         }
     }
@@ -228,68 +223,5 @@ impl Drop for Transaction {
 impl std::fmt::Debug for Transaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Transaction").finish_non_exhaustive()
-    }
-}
-
-/// Where the statements go.
-enum Connection {
-    Lent {
-        raw: PoolConnection<Postgres>,
-        pool: Pool,
-    },
-    Own(PgConnection),
-}
-
-impl Connection {
-    /// Closes it without a word, and with it what else leads to that server.
-    fn give_up(self) {
-        if let Self::Lent { raw, pool } = self {
-            drop(raw.detach());
-            pool.leave_idle();
-        }
-    }
-
-    /// Lets it be used again, in time.
-    fn give_back(self, patience: Patience, has_ended: bool) {
-        let Ok(runtime) = Handle::try_current() else {
-            return self.give_up();
-        };
-        runtime.spawn(async move {
-            let (mut connection, bound) = (self, patience.answer());
-            let is_usable = has_ended || {
-                let undone = timeout(bound, connection.execute("rollback")).await;
-                undone.is_ok_and(|undone| undone.is_ok())
-            };
-            match connection {
-                // The pool pings what it takes back, and without a bound
-                // (sqlx 0.9.0, launchbadge/sqlx#4349). A ping that is given up
-                // closes the connection.
-                Self::Lent { mut raw, .. } if is_usable => {
-                    drop(timeout(bound, raw.return_to_pool()).await);
-                }
-                Self::Own(raw) if is_usable => drop(timeout(bound, raw.close()).await),
-                broken => broken.give_up(),
-            }
-        });
-    }
-}
-
-impl Deref for Connection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        match self {
-            Self::Lent { raw, .. } => raw,
-            Self::Own(raw) => raw,
-        }
-    }
-}
-
-impl DerefMut for Connection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        match self {
-            Self::Lent { raw, .. } => raw,
-            Self::Own(raw) => raw,
-        }
     }
 }

@@ -8,7 +8,8 @@ use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
 use tokio::time::timeout;
 
 use super::Transaction;
-use super::fault::{breaks_off, no_answer};
+use super::connection::State;
+use super::fault::no_answer;
 
 /// A transaction that sends every statement unnamed, and waits for its answer
 /// no longer than its limits say.
@@ -51,24 +52,24 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let (connection, is_doubtful, bound) = match self.0.begin_statement() {
+        let (connection, state, bound) = match self.0.begin_statement() {
             Ok(parts) => parts,
             Err(error) => return stream::once(async { Err(error) }).boxed(),
         };
         let rows = connection.fetch_many(Once(query));
-        stream::unfold(Some((rows, is_doubtful)), move |state| async move {
-            let (mut rows, is_doubtful) = state?;
-            match timeout(bound, rows.next()).await {
-                Ok(Some(Ok(row))) => Some((Ok(row), Some((rows, is_doubtful)))),
-                Ok(Some(Err(error))) => {
-                    *is_doubtful = breaks_off(&error);
-                    Some((Err(error), None))
+        stream::unfold(Some((rows, state)), move |left| async move {
+            let (mut rows, state) = left?;
+            let answer = timeout(bound, rows.next()).await;
+            match answer.unwrap_or_else(|_| Some(Err(no_answer()))) {
+                Some(Ok(row)) => Some((Ok(row), Some((rows, state)))),
+                Some(error) => {
+                    *state = State::after(&error);
+                    Some((error, None))
                 }
-                Ok(None) => {
-                    *is_doubtful = false;
+                None => {
+                    *state = State::Sound;
                     None
                 }
-                Err(_) => Some((Err(no_answer()), None)),
             }
         })
         .boxed()
@@ -80,10 +81,10 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         E: 'q + Execute<'q, Postgres>,
     {
         async move {
-            let (connection, is_doubtful, bound) = self.0.begin_statement()?;
+            let (connection, state, bound) = self.0.begin_statement()?;
             let answer = timeout(bound, connection.fetch_optional(Once(query))).await;
             let row = answer.unwrap_or_else(|_| Err(no_answer()));
-            *is_doubtful = row.as_ref().is_err_and(breaks_off);
+            *state = State::after(&row);
             row
         }
         .boxed()
@@ -98,8 +99,9 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         'c: 'e,
     {
         async move {
-            let (connection, ..) = self.0.begin_statement()?;
-            connection.prepare_with(sql, parameters).await
+            let (connection, _, bound) = self.0.begin_statement()?;
+            let prepared = timeout(bound, connection.prepare_with(sql, parameters)).await;
+            prepared.unwrap_or_else(|_| Err(no_answer()))
         }
         .boxed()
     }
@@ -109,8 +111,9 @@ impl<'c> Executor<'c> for Unprepared<'c> {
         'c: 'e,
     {
         async move {
-            let (connection, ..) = self.0.begin_statement()?;
-            connection.describe(sql).await
+            let (connection, _, bound) = self.0.begin_statement()?;
+            let described = timeout(bound, connection.describe(sql)).await;
+            described.unwrap_or_else(|_| Err(no_answer()))
         }
         .boxed()
     }

@@ -99,7 +99,7 @@ fn cause(error: &sqlx::Error) -> String {
         sqlx::Error::PoolTimedOut => {
             "no connection in time: check that the database answers, or raise DATABASE_MAX_CONNECTIONS".to_owned()
         }
-        sqlx::Error::Io(error) => format!("the connection to the database was lost: {error}"),
+        sqlx::Error::Io(error) => format!("the way to the database failed: {error}"),
         error => error.to_string(),
     }
 }

@@ -35,7 +35,7 @@ impl Done {
 }
 
 /// The binary with these settings and no others.
-fn command(settings: &Settings, arguments: &[&str]) -> Command {
+pub(crate) fn command(settings: &Settings, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-cron"));
     command
         .args(arguments)

@@ -3,6 +3,7 @@
 use crate::app::{App, now};
 
 mod applying;
+mod breaking_off;
 
 /// The plan of the pick, with its parameters filled in.
 const PICK: &str = "

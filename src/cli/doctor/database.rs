@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::{Settings, is_this_machine};
 use crate::database::checkup::{Checkup, Migrations, checkup};
+use crate::foreign_text::ForeignText;
 
 const CHECK: &str = "database";
 const POOLER: &str = "pooler";
@@ -37,6 +38,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
         }
     };
     findings.push(reached(&found));
+    findings.extend(rights(&found.rights_missing));
     findings.extend(migrations(&found.migrations));
     findings.push(match direct {
         Some(Ok(direct)) => same_database(&found, &direct),
@@ -78,6 +80,12 @@ fn reached(found: &Checkup) -> Finding {
     }
 }
 
+fn rights(missing: &[String]) -> Option<Finding> {
+    let what = format!("the role of DATABASE_URL lacks {}", missing.join("; "));
+    let fix = "grant them: no run begins before";
+    (!missing.is_empty()).then(|| failure("rights", what, fix))
+}
+
 fn migrations(found: &Migrations) -> Vec<Finding> {
     const CHECK: &str = "migrations";
     let mut findings = Vec::new();
@@ -114,10 +122,7 @@ fn same_database(pooled: &Checkup, direct: &Checkup) -> Finding {
 
 /// Without a second address, `migrate` uses the first.
 fn pooled(options: &PgConnectOptions) -> Finding {
-    let host = options.get_host();
-    let is_pooled = POOLER_PORTS.contains(&options.get_port())
-        || POOLER_NAMES.iter().any(|name| host.contains(name));
-    if is_pooled {
+    if is_pooled(options) {
         let what = "DATABASE_URL looks like a pooler's, and DATABASE_DIRECT_URL is not set";
         let fix = "set DATABASE_DIRECT_URL to the address past the pooler: migrate needs a session";
         warning(POOLER, what, fix)
@@ -135,23 +140,48 @@ fn same_address(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
 }
 
 fn unreachable(variable: &str, error: &sqlx::Error) -> Finding {
-    let (what, fix) = match error {
-        sqlx::Error::Database(error) => {
-            let fix = match error.code().as_deref() {
-                Some("28P01" | "28000") => "correct the user and the password",
-                Some("3D000") => "create the database, or correct its name",
-                _ => "read the database's log",
-            };
-            (error.message().to_owned(), fix)
-        }
-        error => (
-            format!("no connection ({error})"),
-            "check that Postgres is running and that this machine reaches that host and port",
-        ),
-    };
+    let (what, fix) = explained(error);
     failure(
         CHECK,
         format!("{variable}: {what}"),
         format!("{variable}: {fix}"),
     )
+}
+
+/// Why there is no connection, and what to do about it.
+pub(in crate::cli) fn explained(error: &sqlx::Error) -> (ForeignText, &'static str) {
+    let (what, fix) = match error {
+        sqlx::Error::Database(error) => {
+            let fix = match error.code().as_deref() {
+                Some("28P01" | "28000") => {
+                    "correct the user and the password (that of DATABASE_PASSWORD_FILE, where it is set)"
+                }
+                Some("3D000") => "create the database, or correct its name",
+                Some("53300") => "raise the limit of connections, of the server or of the role",
+                _ => "read the database's log",
+            };
+            (error.message().to_owned(), fix)
+        }
+        error => {
+            let what = error.to_string();
+            let fix = if what.contains("does not support TLS") {
+                "switch TLS on at the server; or, on a network that is trusted, set sslmode=disable"
+            } else if what.contains("certificate") {
+                "set DATABASE_CA_CERT to the certificate of the server's authority, and the host to a name that the server's certificate has"
+            } else if what.contains("saslprep") {
+                "correct the password: it has a character that Postgres takes in none"
+            } else {
+                "check that Postgres is running and that this machine reaches that host and port"
+            };
+            (format!("no connection ({what})"), fix)
+        }
+    };
+    (ForeignText::new(&what), fix)
+}
+
+/// Whether the address looks like one of a pooler in transaction mode.
+pub(in crate::cli) fn is_pooled(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    POOLER_PORTS.contains(&options.get_port())
+        || POOLER_NAMES.iter().any(|name| host.contains(name))
 }

@@ -163,3 +163,33 @@ async fn a_database_that_is_away_exits_1_and_shows_no_password(#[case] arguments
     assert!(done.err.contains("database"), "{done:?}");
     assert!(!done.err.contains("hunter2"), "{done:?}");
 }
+
+/// The pool itself would only say that no connection came in time.
+#[tokio::test]
+async fn a_run_without_a_database_says_why() {
+    let app = App::new().await;
+    let mut settings = app.settings.clone();
+    settings.extend([
+        (
+            "DATABASE_URL".to_owned(),
+            "postgres://u:p@127.0.0.1:9/d".to_owned(),
+        ),
+        ("DATABASE_ACQUIRE_TIMEOUT_MS".to_owned(), "50".to_owned()),
+    ]);
+
+    let done = run(
+        &settings,
+        &[
+            "run",
+            "health-check-kiosks",
+            "--actor",
+            "a",
+            "--reason",
+            "b",
+        ],
+    )
+    .await;
+
+    assert_ne!(done.code, Some(0), "{done:?}");
+    assert!(done.err.contains("Connection refused"), "{done:?}");
+}

@@ -1,6 +1,7 @@
 //! Every form of DATABASE_URL that providers hand out works, or is refused by name.
 
 use jarvis_cron::config::is_this_machine;
+use jarvis_cron::foreign_text::ForeignText;
 use sqlx::postgres::PgConnectOptions;
 
 use super::*;
@@ -48,15 +49,15 @@ fn described(url: &str) -> String {
 )]
 #[case::cloud_sql(
     "postgres://u:p@/d?host=/cloudsql/project:region:instance",
-    "u@/cloudsql/project:region:instance:5432/d Prefer"
+    "u@/cloudsql/project:region:instance:5432/d Disable"
 )]
 #[case::cloud_sql_with_a_host(
     "postgres://u:p@localhost/d?host=/cloudsql/project:region:instance",
-    "u@/cloudsql/project:region:instance:5432/d Prefer"
+    "u@/cloudsql/project:region:instance:5432/d Disable"
 )]
 #[case::socket_in_the_host(
     "postgres://u@%2Fvar%2Frun%2Fpostgresql/d",
-    "u@/var/run/postgresql:5432/d Prefer"
+    "u@/var/run/postgresql:5432/d Disable"
 )]
 #[case::render(
     "postgresql://u:p@dpg-abc-a.frankfurt-postgres.render.com/d",
@@ -76,9 +77,34 @@ fn described(url: &str) -> String {
     "u@db.example.test:5432/d VerifyFull"
 )]
 #[case::own_root(
-    "postgres://u:p@db.example.test/d?sslmode=require&sslrootcert=/etc/ca.pem",
+    concat!(
+        "postgres://u:p@db.example.test/d?sslmode=require&sslrootcert=",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/fixtures/tls/ca.pem"
+    ),
     "u@db.example.test:5432/d VerifyCa"
 )]
+#[case::cloud_sql_with_tls(
+    "postgres://u:p@/d?host=/cloudsql/project:region:instance&sslmode=require",
+    "u@/cloudsql/project:region:instance:5432/d Disable"
+)]
+#[case::not_less_than_asked_for(
+    "postgres://u:p@db.example.test/d?sslmode=verify-full&sslaccept=accept_invalid_certs",
+    "u@db.example.test:5432/d VerifyFull"
+)]
+#[case::writable(
+    "postgres://u@h.test/d?target_session_attrs=read-write",
+    "u@h.test:5432/d Require"
+)]
+#[case::in_capitals("postgres://u:p@LOCALHOST/d", "u@LOCALHOST:5432/d Prefer")]
+#[case::other_loopback("postgres://u:p@127.0.0.2/d", "u@127.0.0.2:5432/d Prefer")]
+#[case::no_loopback("postgres://u:p@db.localhost/d", "u@db.localhost:5432/d Require")]
+#[case::fly_inside("postgres://u:p@app.internal/d", "u@app.internal:5432/d Require")]
+#[case::raw_at(
+    "postgres://u:p@s:s@db.example.test/d",
+    "u@db.example.test:5432/d Require"
+)]
+#[case::empty_password("postgres://u:@db.example.test/d", "u@db.example.test:5432/d Require")]
 #[case::encoded(
     "postgres://u:p%40%2F%3A%23%25@db.example.test/d",
     "u@db.example.test:5432/d Require"
@@ -122,6 +148,27 @@ fn a_form_that_works(#[case] url: &str, #[case] expected: &str) {
 #[case::raw_hash("postgres://u:hunter#2@db.example.test/d", "percent-encode")]
 #[case::raw_percent("postgres://u:hunter%2@db.example.test/d", "percent-encode")]
 #[case::raw_colon_and_slash("postgres://u:12/hunter2@db.example.test/d", "percent-encode")]
+#[case::nul("postgres://u:hunter%002@db.example.test/d", "%00")]
+#[case::tab("postgres://u:hun\tter2@db.example.test/d", "control character")]
+#[case::line("postgres://u:hun\nter2@db.example.test/d", "control character")]
+#[case::line_in_a_parameter("postgres://u:p@db.example.test/d?a%0Ab=1", "parameter a\\nb")]
+#[case::keywords("host=db.example.test user=u password=hunter2", "must be an address")]
+#[case::scheme_in_capitals("POSTGRES://u:hunter2@db.example.test/d", "must be an address")]
+#[case::jdbc(
+    "jdbc:postgresql://db.example.test/d?password=hunter2",
+    "must be an address"
+)]
+#[case::other_driver("postgresql+asyncpg://u:hunter2@h.test/d", "must be an address")]
+#[case::address_beside_the_host(
+    "postgres://u:p@db.example.test/d?hostaddr=hunter2",
+    "parameter hostaddr"
+)]
+#[case::switched_on("postgres://u:p@db.example.test/d?ssl=hunter2", "parameter ssl,")]
+#[case::no_such_root(
+    "postgres://u:p@db.example.test/d?sslrootcert=/no/hunter2.pem",
+    "sslrootcert"
+)]
+#[case::bad_port("postgres://u:p@db.example.test/d?port=hunter2", "must be an address")]
 #[case::raw_bracket("postgres://u:p@[::1/d", "percent-encode")]
 fn a_form_that_is_refused_by_name(#[case] url: &str, #[case] named: &str) {
     for variable in ["DATABASE_URL", "DATABASE_DIRECT_URL"] {
@@ -138,7 +185,8 @@ fn an_authority_is_given_to_be_asked() {
     let pem = include_str!("../fixtures/tls/ca.pem");
     let on_one_line = pem.trim().replace('\n', "\\n");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/tls/ca.pem");
-    for ca in [pem, &on_one_line, file] {
+    let several = format!("{pem}\n{pem}");
+    for ca in [pem, &on_one_line, file, &several] {
         let ca = [("DATABASE_CA_CERT", ca)];
         let found = address("postgres://u:p@db.example.test/d", &ca).unwrap();
         assert_eq!(format!("{:?}", found.get_ssl_mode()), "VerifyFull");
@@ -148,9 +196,34 @@ fn an_authority_is_given_to_be_asked() {
 
 #[rstest]
 #[case::no_certificate("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----hunter2")]
+#[case::key(
+    "DATABASE_CA_CERT",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/tls/server.key")
+)]
+#[case::key_as_text("DATABASE_CA_CERT", include_str!("../fixtures/tls/server.key"))]
+#[case::no_file("DATABASE_CA_CERT", "/")]
+#[case::no_password("DATABASE_PASSWORD_FILE", "/dev/null")]
+#[case::folder("DATABASE_PASSWORD_FILE", "/")]
+#[case::without_an_end("DATABASE_PASSWORD_FILE", "/dev/zero")]
+#[case::longer_than_any(
+    "DATABASE_PASSWORD_FILE",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")
+)]
 #[case::no_such_certificate("DATABASE_CA_CERT", "/no/such/hunter2.pem")]
 #[case::no_such_password("DATABASE_PASSWORD_FILE", "/no/such/hunter2")]
 #[case::no_patience("DATABASE_STATEMENT_TIMEOUT_MS", "hunter2")]
 fn what_cannot_be_read_is_refused(#[case] variable: &str, #[case] value: &str) {
     assert_refused(&[(variable, Some(value))], variable);
+}
+
+/// A password of an address that names no host is one too.
+#[test]
+fn the_password_of_a_socket_is_hidden_from_the_words_of_others() {
+    let url = "postgres://u:a-p%40ssword-of-a-socket@/d?host=/cloudsql/a:b:c";
+    Settings::none()
+        .with([("DATABASE_URL", url)])
+        .hide_secrets();
+    for said in ["a-p@ssword-of-a-socket", "a-p%40ssword-of-a-socket"] {
+        assert_eq!(ForeignText::new(said).as_str(), "[secret]");
+    }
 }

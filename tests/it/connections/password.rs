@@ -5,11 +5,12 @@ use jarvis_cron::config::Settings;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 
 use super::ready;
+use super::way::Way;
 use crate::app::{App, JOB};
 use crate::database::{self, Database};
 
 /// A migrated server that asks for passwords; tests that need one share nothing.
-pub(super) async fn server() -> (PrivatePostgres, Database) {
+pub(crate) async fn server() -> (PrivatePostgres, Database) {
     let programs = Programs::find(&Settings::from_env()).unwrap();
     let home = database::home();
     let server = PrivatePostgres::start(&programs, &home, Auth::Password)
@@ -49,9 +50,32 @@ async fn a_password_that_is_replaced_fails_no_delivery() {
         assert_eq!(app.deliver(JOB).await.outcome(), (200, "succeeded"));
     }
 
+    // As in the moment between the two halves of writing it.
+    std::fs::write(&file, "").unwrap();
+    app.count(KILL).await;
+    assert_eq!(ready(&app).await.status, 200, "the last password stays");
+
     std::fs::remove_file(&file).unwrap();
     app.count(KILL).await;
     assert_eq!(ready(&app).await.status, 200, "the last password stays");
+}
+
+/// The file is replaced between its reading and the login.
+#[tokio::test]
+async fn a_login_that_is_refused_once_fails_no_delivery() {
+    let database = Database::new().await;
+    let way = Way::to(&database.direct_url).await;
+    let file = database::home().join(format!("password-{}", std::process::id()));
+    std::fs::write(&file, "a-password").unwrap();
+    let settings = [
+        ("DATABASE_URL", &*way.url),
+        ("DATABASE_PASSWORD_FILE", file.to_str().unwrap()),
+    ];
+    let app = App::with_database(database, &settings).await;
+    way.end_begin("28P01", "password authentication failed");
+
+    assert_eq!(app.deliver(JOB).await.outcome(), (200, "succeeded"));
+    assert!(way.has_replaced());
 }
 
 const KILL: &str =

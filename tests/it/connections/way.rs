@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +34,8 @@ struct Shared {
     /// The generation of connections that went bad last, and how.
     bad: watch::Sender<(usize, Option<Fault>)>,
     replaced_begin: Mutex<Option<&'static str>>,
+    last_words: Mutex<Option<Vec<u8>>>,
+    ends_with_a_commit: AtomicBool,
 }
 
 impl Way {
@@ -45,6 +47,8 @@ impl Way {
             port: url.port().unwrap().into(),
             bad: watch::Sender::new((0, None)),
             replaced_begin: Mutex::default(),
+            last_words: Mutex::default(),
+            ends_with_a_commit: AtomicBool::default(),
         });
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port()))
@@ -76,8 +80,28 @@ impl Way {
         *self.shared.replaced_begin.lock() = Some(words);
     }
 
+    /// The next transaction is answered with a fatal error, and its connection
+    /// closed, as a pooler does.
+    pub(crate) fn end_begin(&self, code: &str, message: &str) {
+        let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
+        let length = u32::try_from(fields.len() + 4).unwrap();
+        let words = [b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat();
+        *self.shared.last_words.lock() = Some(words);
+    }
+
+    /// The next connection that commits is silent after the answer.
+    pub(crate) fn be_silent_after_a_commit(&self) {
+        self.shared
+            .ends_with_a_commit
+            .store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was asked for last was done.
     pub(crate) fn has_replaced(&self) -> bool {
-        self.shared.replaced_begin.lock().is_none()
+        let shared = &self.shared;
+        shared.replaced_begin.lock().is_none()
+            && shared.last_words.lock().is_none()
+            && !shared.ends_with_a_commit.load(Ordering::Relaxed)
     }
 }
 
@@ -88,12 +112,21 @@ impl Shared {
         let port = self.port.load(Ordering::Relaxed);
         let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
         let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        let mut is_stalling = false;
+        let (mut is_stalling, mut has_ended) = (false, false);
         loop {
             tokio::select! {
                 read = client.read(&mut asked) => match read? {
                     0 => return Ok(()),
-                    length => server.write_all(&self.said(&asked[..length])).await?,
+                    _ if has_ended => return std::future::pending().await,
+                    length => {
+                        let words = &asked[..length];
+                        if let Some(last) = begins(words).then(|| self.last_words.lock().take()).flatten() {
+                            return client.write_all(&last).await;
+                        }
+                        has_ended = words.starts_with(b"Q") && words[5..].starts_with(b"commit")
+                            && self.ends_with_a_commit.swap(false, Ordering::Relaxed);
+                        server.write_all(&self.said(words)).await?;
+                    }
                 },
                 read = server.read(&mut answered) => match read? {
                     0 => return Ok(()),
@@ -119,12 +152,17 @@ impl Shared {
 
     /// What the server hears of what the client said.
     fn said(&self, words: &[u8]) -> Vec<u8> {
-        let begins = words.starts_with(b"Q") && words[5..].starts_with(b"begin;");
-        let replaced = begins.then(|| self.replaced_begin.lock().take()).flatten();
+        let replaced = begins(words)
+            .then(|| self.replaced_begin.lock().take())
+            .flatten();
         let Some(words) = replaced else {
             return words.to_vec();
         };
         let length = u32::try_from(words.len() + 5).unwrap();
         [b"Q", &length.to_be_bytes()[..], words.as_bytes(), b"\0"].concat()
     }
+}
+
+fn begins(words: &[u8]) -> bool {
+    words.starts_with(b"Q") && words[5..].starts_with(b"begin;")
 }

@@ -45,7 +45,7 @@ async fn a_migrate_that_broke_off_is_done_by_the_next_and_two_at_once_do_not_dis
 }
 
 /// As before the last migration that alters a table.
-async fn without_the_last_alteration(app: &App) {
+pub(super) async fn without_the_last_alteration(app: &App) {
     app.execute(
         "delete from _sqlx_migrations where version = 20261128000009;
          alter table report_deliveries drop column mail_key",
@@ -53,11 +53,13 @@ async fn without_the_last_alteration(app: &App) {
     .await;
 }
 
-fn hasty(in_all: Duration) -> Patience {
+pub(super) fn hasty(in_all: Duration) -> Patience {
     Patience {
+        connect: Duration::from_secs(5),
         for_a_lock: Duration::from_millis(100),
         between_tries: Duration::from_millis(50),
         in_all,
+        ..Patience::default()
     }
 }
 
