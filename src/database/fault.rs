@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 
 use sqlx::Error;
 
+use crate::foreign_text::ForeignText;
+
 /// What an error of the database asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -88,6 +90,11 @@ pub fn is_read_only(error: &Error) -> bool {
             answer.is_some_and(|error| error.code().as_deref() == Some("25006"))
         }
     }
+}
+
+/// The same for the log: the server may quote a row or a name.
+pub(super) fn words(error: &Error) -> ForeignText {
+    ForeignText::new(&error.to_string())
 }
 
 /// The way to the database is silent.

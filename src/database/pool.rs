@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool, Postgres};
 use tokio::time::timeout;
 
 use super::pooler_safe;
+use crate::foreign_text;
 
 /// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
@@ -64,6 +67,8 @@ struct Shared {
     connections: PgPool,
     options: PgConnectOptions,
     password: Option<PasswordFile>,
+    /// What it held when it was read last, which no word of others may show.
+    last_password: Mutex<SecretString>,
     patience: Patience,
 }
 
@@ -104,6 +109,7 @@ impl Pool {
             connections,
             options,
             password,
+            last_password: Mutex::default(),
             patience,
         }))
     }
@@ -140,6 +146,11 @@ impl Pool {
         };
         match file.read() {
             Ok(password) => {
+                let mut former = self.0.last_password.lock();
+                if former.expose_secret() != password {
+                    foreign_text::hide_instead_of(former.expose_secret(), &password);
+                    *former = password.as_str().into();
+                }
                 let options = self.0.options.clone().password(&password);
                 self.0.connections.set_connect_options(options);
             }

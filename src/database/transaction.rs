@@ -17,7 +17,9 @@ use sqlx::{
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, read_only, took_too_long};
+use super::fault::{
+    breaks_off, broken_off, is_refused_login, no_answer, read_only, took_too_long, words,
+};
 use super::pool::{Patience, Pool};
 use super::{Unprepared, pooler_safe};
 
@@ -110,7 +112,7 @@ pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
         Ok((_, true)) => tracing::info!("Leaving a server that is read-only"),
         Err(Error::PoolTimedOut) => return first.map(|(tx, _)| tx),
         Err(error) if breaks_off(error) || took_too_long(error) => {
-            tracing::info!(%error, "Leaving a connection that did not begin");
+            tracing::info!(error = %words(error), "Leaving a connection that did not begin");
         }
         Err(error) if pool.may_change_password() && is_refused_login(error) => {}
         _ => return first.map(|(tx, _)| tx),
