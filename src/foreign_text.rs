@@ -30,13 +30,33 @@ static SECRETS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 /// From now on no [`ForeignText`] shows these.
 pub fn hide<'s>(secrets: impl IntoIterator<Item = &'s str>) {
     let mut known = SECRETS.write();
-    for secret in secrets {
-        let is_new = known.iter().all(|it| it.expose_secret() != secret);
-        if is_new && secret.len() >= SHORTEST {
-            known.push(secret.into());
+    for form in secrets.into_iter().flat_map(as_quoted) {
+        let is_new = known.iter().all(|it| it.expose_secret() != form);
+        if is_new && form.len() >= SHORTEST {
+            known.push(form.into());
         }
     }
     known.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+}
+
+/// The same for a secret that replaces one, which is forgotten: however often
+/// it is replaced, as many are known as before.
+pub fn hide_instead_of(former: &str, secret: &str) {
+    let former = as_quoted(former);
+    let is_former = |it: &SecretString| former.iter().any(|form| form == it.expose_secret());
+    SECRETS.write().retain(|it| !is_former(it));
+    hide([secret]);
+}
+
+/// A secret as it is, and as JSON and an address hold it.
+fn as_quoted(secret: &str) -> [String; 3] {
+    let in_json = serde_json::Value::from(secret).to_string();
+    let in_address = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    [
+        secret.to_owned(),
+        in_json[1..in_json.len() - 1].to_owned(),
+        in_address,
+    ]
 }
 
 /// Words of others, as they may be kept.
@@ -96,11 +116,17 @@ impl<'de> Deserialize<'de> for ForeignText {
     }
 }
 
+/// What a terminal may be shown of `text`, line by line.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let lines = text.lines().map(|line| redacted(&visible(line)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// `text` without any secret that is known, or the beginning of one at its
 /// end, and without anything after the word `Bearer`: a text that was cut off
 /// may hold half a secret.
-#[must_use]
-pub fn redacted(text: &str) -> String {
+fn redacted(text: &str) -> String {
     let mut shown = text.to_owned();
     for secret in SECRETS.read().iter().map(SecretString::expose_secret) {
         shown = shown.replace(secret, HIDDEN);

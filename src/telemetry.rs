@@ -7,6 +7,8 @@
 
 use tracing_subscriber::EnvFilter;
 
+use crate::foreign_text::ForeignText;
+
 /// How to log.
 #[derive(Debug)]
 pub struct Settings {
@@ -22,13 +24,20 @@ pub fn filter(text: &str) -> Option<EnvFilter> {
     EnvFilter::builder().parse(text).ok()
 }
 
-/// Begins to log, panics too; a second call changes nothing.
-pub fn init(settings: Settings) {
+/// Logs a panic where it happens, under the id of the request that did.
+pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
-        let cause = panic.payload_as_str();
+        // It may quote a row, or what another said.
+        let cause = panic.payload_as_str().map(ForeignText::new);
+        let cause = cause.as_deref();
         tracing::error!(at, cause, "Panicked");
     }));
+}
+
+/// Begins to log, panics too; a second call changes nothing.
+pub fn init(settings: Settings) {
+    log_panics();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(settings.filter)
         .with_writer(std::io::stderr)

@@ -50,8 +50,8 @@ pub(super) async fn doctor(settings: &Settings, typed: &Doctor) -> ExitCode {
     let mut findings = findings(settings).await;
     waiting.finish_and_clear();
     for finding in &mut findings {
-        finding.what = foreign_text::redacted(&finding.what);
-        finding.fix = finding.fix.as_deref().map(foreign_text::redacted);
+        finding.what = foreign_text::printable(&finding.what);
+        finding.fix = finding.fix.as_deref().map(foreign_text::printable);
     }
     if typed.json {
         println(format_args!("{:#}", finding::render_json(&findings)));

@@ -12,6 +12,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::config::{Settings, Wrong};
+use crate::foreign_text::printable;
 use crate::telemetry;
 
 pub mod call;
@@ -152,7 +153,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("jarvis-cron: {error:#}");
+    eprintln!("jarvis-cron: {}", printable(&format!("{error:#}")));
     if error.downcast_ref::<Wrong>().is_some() || error.downcast_ref::<Usage>().is_some() {
         ExitCode::from(2)
     } else {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Usage, println, wide_table};
 use crate::config::Settings;
 use crate::database::Pool;
+use crate::foreign_text::printable;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
 
 /// What to do with the policies.
@@ -70,7 +71,7 @@ async fn list(db: &Pool, as_json: bool) -> anyhow::Result<ExitCode> {
         let policies: Vec<Value> = policies.iter().map(in_json).collect();
         println(format_args!("{:#}", Value::from(policies)));
     } else {
-        println(in_a_table(&policies));
+        println(printable(&in_a_table(&policies).to_string()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind};
 use sqlx::Error;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::foreign_text::ForeignText;
+
 /// What an error of the database asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -77,6 +79,11 @@ pub(super) fn breaks_off(error: &Error) -> bool {
 pub(super) fn is_refused_login(error: &Error) -> bool {
     let answer = error.as_database_error();
     answer.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("28")))
+}
+
+/// An error for the log: the server may quote a row or a name.
+pub(super) fn words(error: &Error) -> ForeignText {
+    ForeignText::new(&error.to_string())
 }
 
 /// The way to the database is silent.

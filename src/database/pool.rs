@@ -10,15 +10,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Error, PgPool, Postgres};
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::fault::no_answer;
 use super::pooler_safe;
 use super::relay::{Relay, relayed};
+use crate::foreign_text;
 
 /// How long a connection may have been idle to be used without a ping.
 const FRESH: Duration = Duration::from_secs(1);
@@ -78,9 +80,11 @@ struct Shared {
     connections: PgPool,
     options: PgConnectOptions,
     password: Option<PasswordFile>,
+    /// What it held when it was read last, which no word of others may show.
+    last_password: Mutex<SecretString>,
     patience: Patience,
     /// Who asks why there is no connection.
-    asking: Mutex<()>,
+    asking: tokio::sync::Mutex<()>,
     _relay: Option<Relay>,
 }
 
@@ -121,8 +125,9 @@ impl Pool {
             connections,
             options,
             password,
+            last_password: Mutex::default(),
             patience,
-            asking: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
             _relay: relay,
         }))
     }
@@ -176,6 +181,11 @@ impl Pool {
         };
         match file.read() {
             Ok(password) => {
+                let mut former = self.0.last_password.lock();
+                if former.expose_secret() != password {
+                    foreign_text::hide_instead_of(former.expose_secret(), &password);
+                    *former = password.as_str().into();
+                }
                 let options = self.0.options.clone().password(&password);
                 self.0.connections.set_connect_options(options);
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::Result;
 
 use super::checkup::applied;
+use super::fault::words;
 use super::{MIGRATOR, Pool, TxLimits, Unprepared, begin};
 
 /// How long the database may take to answer.
@@ -36,7 +37,7 @@ impl Readiness {
 pub async fn readiness(db: &Pool) -> Option<Readiness> {
     let asked = tokio::time::timeout(TIMEOUT, ask(db)).await.ok()?;
     asked
-        .inspect_err(|error| tracing::warn!(%error, "Failed to reach the database"))
+        .inspect_err(|error| tracing::warn!(error = %words(error), "Failed to reach the database"))
         .ok()
 }
 

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, Executor, PgConnection, Result,
 use tokio::time::timeout;
 
 use super::connection::{Connection, State};
-use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, took_too_long};
+use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, took_too_long, words};
 use super::pool::{Patience, Pool};
 use super::{Unprepared, pooler_safe};
 
@@ -106,7 +106,7 @@ pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
             return first.map(|(tx, _)| tx);
         }
         Err(error) if breaks_off(error) || took_too_long(error) => {
-            tracing::info!(%error, "Leaving a connection that did not begin");
+            tracing::info!(error = %words(error), "Leaving a connection that did not begin");
         }
         _ => return first.map(|(tx, _)| tx),
     }

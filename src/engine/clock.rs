@@ -13,6 +13,7 @@ use super::Job;
 use super::lease::LeaseState;
 use crate::alerts::{self, kinds::CLOCK_MOVED};
 use crate::database::{self, Transaction, Unprepared};
+use crate::foreign_text::ForeignText;
 
 /// Opens the alert of `job` where one of its leases shows that the clock was
 /// set back, and resolves it where none does. What the database refuses of that
@@ -30,7 +31,7 @@ pub(super) async fn report(
         resolve(db, job, now).await
     };
     if let Some(error) = database::end_part(db, reported).await? {
-        let error = error.message();
+        let error = &*ForeignText::new(error.message());
         tracing::warn!(
             job = job.name,
             error,

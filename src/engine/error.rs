@@ -100,6 +100,6 @@ fn cause(error: &sqlx::Error) -> String {
             "no connection in time: check that the database answers, or raise DATABASE_MAX_CONNECTIONS".to_owned()
         }
         sqlx::Error::Io(error) => format!("the way to the database failed: {error}"),
-        error => error.to_string(),
+        error => ForeignText::new(&error.to_string()).into(),
     }
 }

@@ -215,7 +215,7 @@ pub(super) async fn record_end(db: Unprepared<'_>, job: &Job, run: &Run) -> Resu
     database::begin_part(db).await?;
     let counted = totals::count(Unprepared(db), job).await;
     if let Some(error) = database::end_part(db, counted).await? {
-        let error = error.message();
+        let error = &*ForeignText::new(error.message());
         tracing::error!(job = job.name, run_id = %run.id, error, "Failed to add the run to the totals: the next one does");
     }
     Ok(())
@@ -255,7 +255,7 @@ pub(super) async fn log(
     );
     let written = line.execute(Unprepared(db)).await.map(drop);
     if let Some(error) = database::end_part(db, written).await? {
-        let error = error.message();
+        let error = &*ForeignText::new(error.message());
         let run_id = run_id.map(tracing::field::display);
         tracing::error!(log_type, run_id, error, "Failed to write into system_logs");
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -120,9 +121,13 @@ pub async fn serve_within(
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let peer = place.peer();
-                        tokio::select! {
-                            () = connection(stream, peer, router, limits, &stop) => {}
-                            () = peer.evicted() => {}
+                        let is_evicted = tokio::select! {
+                            () = connection(stream, peer, router.clone(), limits, &stop) => false,
+                            () = peer.evicted() => true,
+                        };
+                        drop(place);
+                        if is_evicted {
+                            answer_to(Refusal::crowded_out(), router).await;
                         }
                     });
                 }
@@ -207,6 +212,7 @@ async fn requests(
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });
+    let traffic = line.traffic();
     let mut connection = http1::Builder::new()
         .timer(line.timer(limits.head))
         .header_read_timeout(limits.head)
@@ -218,6 +224,10 @@ async fn requests(
         tokio::select! {
             served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
             () = stop.cancelled(), if !stopping => {
+                // Of a head that has begun hyper would wait for the end.
+                if peer.is_idle() && !traffic.owes() {
+                    break Ok(());
+                }
                 stopping = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
@@ -226,10 +236,10 @@ async fn requests(
     let parts = connection.into_parts();
     let line = parts.io.into_inner();
     let end = match served {
-        Err(_) if line.owes() => End::Closed,
+        Err(_) if traffic.owes() => End::Closed,
         Err(error) if error.is_timeout() && parts.read_buf.is_empty() => End::Silence,
         Err(error) => fault(&error)
-            .filter(|_| !line.has_spoken())
+            .filter(|_| !traffic.has_spoken())
             .map_or(End::Closed, End::Fault),
         Ok(()) => End::Closed,
     };
@@ -250,12 +260,17 @@ fn fault(error: &hyper::Error) -> Option<Box<Refusal>> {
     Some(Box::new(refusal))
 }
 
-/// Writes a refusal out, made by the router as all others are.
-async fn refuse(line: &mut Line, router: Router, refusal: Refusal) {
+/// What the router makes of a refusal, which it counts.
+async fn answer_to(refusal: Refusal, router: Router) -> Response {
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(refusal);
     let Ok(response) = router.oneshot(request).await;
-    let (mut parts, body) = response.into_parts();
+    response
+}
+
+/// Writes a refusal out, made by the router as all others are.
+async fn refuse(line: &mut Line, router: Router, refusal: Refusal) {
+    let (mut parts, body) = answer_to(refusal, router).await.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return;
     };

@@ -22,6 +22,7 @@ use super::edge::Peer;
 use super::{App, Refusal, now};
 use crate::config::{self, Verification};
 use crate::engine::{Caller, Trigger};
+use crate::foreign_text::ForeignText;
 use crate::qstash::signature::{Rejection, Signed};
 
 mod bodies;
@@ -31,9 +32,6 @@ pub(super) use bodies::{Held, Room};
 pub(super) use operator_mutation::OperatorMutation;
 
 use bodies::{MOST_BODY, MOST_CALLBACK};
-
-/// The longest text a header may put into the ledger, in characters.
-pub(super) const MOST_TEXT: usize = 500;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("upstash-signature");
 
@@ -70,10 +68,11 @@ impl Verified {
             .filter(|_| trigger == Trigger::Qstash)
             .map(|verification| signed(&headers, &uri, verification))
             .transpose()?;
+        // Before the body: who sends a long one is not to lose their place over it.
+        is_known(&parts.extensions);
         let body = app.room.read(&headers, body, most).await?;
         let accepted = signed.map(|signed| signed.covers(&body)).transpose();
         let accepted = accepted.map_err(rejected)?;
-        is_known(&parts.extensions);
         let text = |name| text(&headers, name);
         let caller = match trigger {
             // What QStash says about its delivery:
@@ -193,17 +192,10 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     short(headers.get(name)?.as_bytes())
 }
 
-/// A text as the ledger takes it; none, when nothing is left of it.
+/// A text as ledger and log take it; none, when nothing is left of it.
 fn short(value: &[u8]) -> Option<String> {
-    let value = String::from_utf8_lossy(value);
-    let is_text = |c: &char| !c.is_control();
-    let value: String = value
-        .trim()
-        .chars()
-        .filter(is_text)
-        .take(MOST_TEXT)
-        .collect();
-    (!value.is_empty()).then_some(value)
+    let value = ForeignText::new(&String::from_utf8_lossy(value));
+    (!value.is_empty()).then(|| value.into())
 }
 
 /// A header that must be there once: a second one is another caller's.

@@ -198,6 +198,13 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "not_http").with_message("this is no HTTP/1.1 request")
     }
 
+    /// A connection that had to go, which is told nothing: what comes unasked
+    /// would be taken for the answer to the next request.
+    pub(super) fn crowded_out() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "crowded_out")
+            .with_cause("its connection left its place to a newer one")
+    }
+
     /// A handler panicked.
     pub(super) fn panicked() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, PANICKED).with_message(FAILED)

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Refusal;
 use super::refusal::PANICKED;
 use super::refusals::Refusals;
+use crate::foreign_text::ForeignText;
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,7 +45,7 @@ pub(super) async fn identify(
             None => next.run(request).await,
         };
         if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-            log(&refusals, &refusal, &path);
+            log(&refusals, &refusal, &ForeignText::new(&path));
             write_out(&mut response, refusal, id);
         }
         response

@@ -13,6 +13,7 @@ use crate::app::{App, CRON_SECRET, CURRENT_KEY, JOB, NEXT_KEY, OPERATOR_SECRET, 
 mod doctor;
 mod flood;
 mod policies;
+mod printed;
 mod serving;
 mod token;
 mod trigger;

@@ -18,7 +18,9 @@ use crate::app::{App, JOB, OPERATOR_SECRET};
 mod answers;
 mod bodies;
 mod connections;
+mod crowds;
 mod heads;
+mod odd;
 mod slashes;
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -111,6 +113,13 @@ impl Caller {
             body: String::from_utf8(body).unwrap(),
             head,
         }
+    }
+
+    async fn is_told_to_go_on(&mut self) {
+        const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut told = [0; GO_ON.len()];
+        self.0.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, GO_ON);
     }
 
     /// Whether the other end has closed without another word.

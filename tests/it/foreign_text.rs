@@ -231,3 +231,15 @@ fn the_beginning_of_a_secret_at_the_end_of_a_text_that_was_cut_off_is_hidden_too
 
     assert_eq!(kept.as_str(), "short is the key [secret]");
 }
+
+#[rstest]
+#[case::as_it_is("p\"1/2+3 é\\4")]
+#[case::in_json(r#"p\"1/2+3 é\\4"#)]
+#[case::in_an_address("p%221%2F2%2B3+%C3%A9%5C4")]
+fn a_secret_is_hidden_in_every_form_in_which_it_is_quoted(#[case] quoted: &str) {
+    jarvis_cron::foreign_text::hide(["p\"1/2+3 é\\4"]);
+
+    let kept = ForeignText::new(&format!("<{quoted}>"));
+
+    assert_eq!(kept.as_str(), "<[secret]>");
+}

@@ -10,6 +10,7 @@ use crate::alerts::kinds::SCHEDULE_FAILING;
 use crate::alerts::{self, Alert};
 use crate::database::{self, Unprepared};
 use crate::engine::{Call, Trigger, ledger};
+use crate::foreign_text::ForeignText;
 
 /// Opens the alert, or counts one more occurrence of the open one.
 pub(super) async fn open(
@@ -62,7 +63,7 @@ pub(in crate::engine) async fn resolve_after_success(
     database::begin_part(connection).await?;
     let resolved = resolve_covered(Unprepared(connection), call, run_id).await;
     if let Some(error) = database::end_part(connection, resolved).await? {
-        let (job, error) = (call.job.name, error.message());
+        let (job, error) = (call.job.name, &*ForeignText::new(error.message()));
         tracing::warn!(job, %run_id, error, "Failed to resolve schedule_failing: the next success does");
     }
     Ok(())

@@ -29,13 +29,23 @@ pub(super) struct Line {
 
 /// What has gone over the line since hyper began to wait for a head.
 #[derive(Default)]
-struct Traffic {
+pub(super) struct Traffic {
     /// Something of it has come.
     has_begun: AtomicBool,
     /// Something was said, which can only be the end of the answer before.
     has_spoken: AtomicBool,
     /// That answer was not taken to its end yet.
     owes: AtomicBool,
+}
+
+impl Traffic {
+    pub(super) fn owes(&self) -> bool {
+        self.owes.load(Relaxed)
+    }
+
+    pub(super) fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Relaxed)
+    }
 }
 
 impl Line {
@@ -54,12 +64,8 @@ impl Line {
         self.stream.get_ref().readable().await
     }
 
-    pub(super) fn owes(&self) -> bool {
-        self.traffic.owes.load(Relaxed)
-    }
-
-    pub(super) fn has_spoken(&self) -> bool {
-        self.traffic.has_spoken.load(Relaxed)
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
     }
 
     /// hyper's clock, by which a head may take `limit`.
@@ -94,7 +100,7 @@ impl AsyncWrite for Line {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.peer.is_idle() {
-            if !self.owes() {
+            if !self.traffic.owes() {
                 // No answer of ours is on its way: hyper speaks for itself.
                 return Poll::Ready(Ok(buf.len()));
             }

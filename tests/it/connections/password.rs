@@ -3,6 +3,7 @@
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
+use jarvis_cron::foreign_text::ForeignText;
 
 use super::ready;
 use super::way::Way;
@@ -48,7 +49,12 @@ async fn a_password_that_is_replaced_fails_no_delivery() {
         // Without an end of its line.
         std::fs::write(&file, password).unwrap();
         assert_eq!(app.deliver(JOB).await.outcome(), (200, "succeeded"));
+        let kept = ForeignText::new(&format!("not {password}"));
+        assert_eq!(kept.as_str(), "not [secret]");
     }
+    // As many are known as before.
+    let former = ForeignText::new("the-second-password");
+    assert_eq!(former.as_str(), "the-second-password");
 
     // As in the moment between the two halves of writing it.
     std::fs::write(&file, "").unwrap();

@@ -127,3 +127,40 @@ async fn requests_that_come_together_are_answered_one_after_the_other() {
     }
     assert!(caller.is_closed().await);
 }
+
+#[tokio::test]
+async fn what_a_caller_still_sends_does_not_take_the_last_answer_away() {
+    let app = App::without_a_database().await;
+    let edge = Edge::of(app.router.clone(), Limits::default()).await;
+    let mut caller = edge.call().await;
+    assert_eq!(caller.ask(&of_size(40_000)).await.status, 431);
+    for _ in 0..3 {
+        caller.say("more of it").await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(caller.is_closed().await);
+}
+
+#[tokio::test]
+async fn what_follows_a_long_answer_is_refused_behind_it_or_not_at_all() {
+    const LENGTH: usize = 32 * 1024 * 1024;
+    let large = Router::new().route("/", axum::routing::get(async || vec![b'x'; LENGTH]));
+    let edge = Edge::of(large, Limits::default()).await;
+    let mut caller = edge.call().await;
+    caller
+        .say("GET / HTTP/1.1\r\nhost: localhost\r\n\r\nGARBAGE\r\n\r\n")
+        .await;
+    sleep(Duration::from_millis(100)).await;
+
+    let mut answers = Vec::new();
+    let _ = caller.0.read_to_end(&mut answers).await;
+
+    let begins: Vec<usize> = answers
+        .windows(5)
+        .enumerate()
+        .filter(|(_, word)| word == b"HTTP/")
+        .map(|(at, _)| at)
+        .collect();
+    assert!(begins.len() <= 2, "{begins:?}");
+    assert!(begins[1..].iter().all(|at| *at > LENGTH), "{begins:?}");
+}
