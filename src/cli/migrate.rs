@@ -84,13 +84,12 @@ pub async fn run(
             let (what, fix) = explained(&error);
             anyhow!("{what}; {fix}")
         })?;
-    let pid = sqlx::query_scalar("select pg_backend_pid()")
-        .fetch_one(&mut db)
+    let session = migrating::session(&mut db)
         .await
         .context("ask for the number of the session")?;
     let applied = tokio::select! {
         applied = migrating::apply(&mut db, patience, &tell) => applied,
-        never = migrating::tell_blockers(&options, pid, patience, &tell) => match never {},
+        never = migrating::tell_blockers(&options, session, patience, &tell) => match never {},
     };
     let hint = if is_pooled(&options) {
         "apply the migrations (a transaction-mode pooler, it seems: set DATABASE_DIRECT_URL to an address past it)"

@@ -114,6 +114,16 @@ pub async fn apply(
     })
 }
 
+/// The process id of this session, by which others see it.
+///
+/// # Errors
+/// When the database does not say.
+pub async fn session(db: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(db)
+        .await
+}
+
 /// Tells, again and again, for which sessions the session `waiting` waits.
 pub async fn tell_blockers(
     options: &PgConnectOptions,

@@ -28,9 +28,10 @@ use crate::stripe::Stripe;
 /// batch that had begun. A run that takes longer waits for a dead connection.
 pub const OVERTIME: Duration = Duration::from_secs(9);
 
-/// How long what has begun may take once the process is asked to stop: of the
-/// ten seconds that platforms give, the settlement needs some.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(4);
+/// How long what has begun may take once the process is asked to stop: longer
+/// than a call to Stripe may, and of the ten seconds that platforms give, the
+/// settlement needs some.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(6);
 
 /// What it takes to run jobs; clones share everything.
 #[derive(Debug, Clone)]

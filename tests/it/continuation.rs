@@ -30,9 +30,10 @@ async fn in_a_second() -> Connected {
     Connected::with(&[("RUN_BUDGET_SECONDS", "1")]).await
 }
 
-/// Stripe answers at once from now on.
-fn hurry(app: &App) {
-    app.stripe.latency(Duration::ZERO);
+/// Stripe answers at once from now on, and a run has time enough.
+fn hurry(connected: &mut Connected) {
+    connected.app.stripe.latency(Duration::ZERO);
+    connected.app.take_time();
 }
 
 fn not_continued(reply: &Reply) -> (&Value, &str) {
@@ -120,11 +121,11 @@ async fn a_continuation_has_the_same_options_and_is_delivered_like_the_schedule(
 
 #[tokio::test]
 async fn operators_see_the_chain() {
-    let connected = in_a_second().await;
+    let mut connected = in_a_second().await;
     a_backlog(&connected, 40).await;
     let first = connected.app.operate(JOB, "batch_size=5").await;
     assert_eq!(first.body["continued"], true, "{first:?}");
-    hurry(&connected.app);
+    hurry(&mut connected);
     let replies = connected.follow(first).await;
     assert_eq!(replies.len(), 2, "{replies:?}");
 
@@ -173,11 +174,11 @@ async fn a_continuation_that_meets_a_live_run_ends_the_chain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_continuation_that_fails_is_tried_again_and_goes_on() {
-    let connected = in_a_second().await;
-    let app = &connected.app;
+    let mut connected = in_a_second().await;
     a_backlog(&connected, 40).await;
-    app.deliver(JOB).await;
-    hurry(app);
+    connected.app.deliver(JOB).await;
+    hurry(&mut connected);
+    let app = &connected.app;
     app.execute("alter table order_expirations rename to gone")
         .await;
     connected.deliver_here().await;

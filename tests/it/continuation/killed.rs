@@ -37,11 +37,11 @@ async fn a_redelivery_publishes_what_was_not_published_and_then_no_more() {
 
 #[tokio::test]
 async fn a_redelivery_publishes_nothing_when_a_run_shows_that_it_was_published() {
-    let connected = in_a_second().await;
+    let mut connected = in_a_second().await;
     let delivery = settled_and_not_continued(&connected).await;
     let reply = delivery.to(&connected.app).await;
     let message = connected.qstash.messages().pop().unwrap();
-    hurry(&connected.app);
+    hurry(&mut connected);
     connected.hand_over(&message).await;
     // As if the process had been killed before it noted the message.
     connected

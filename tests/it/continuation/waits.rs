@@ -42,16 +42,17 @@ async fn the_rest_of_a_run_comes_again_after_what_does_not_do_it(
     #[case] shard: i32,
     #[case] shards: i32,
 ) {
-    let connected = in_a_second().await;
-    let app = &connected.app;
+    let mut connected = in_a_second().await;
     a_backlog(&connected, 40).await;
+    let app = &connected.app;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "partial"));
     let message = connected.qstash.messages().pop().unwrap();
     another_run_is_alive(app, dry_run, options, shard, shards).await;
 
     let meanwhile = connected.hand_over(&message).await;
     they_end(app).await;
-    super::hurry(app);
+    super::hurry(&mut connected);
+    let app = &connected.app;
     let later = connected.hand_over(&message).await;
 
     assert_eq!(meanwhile.outcome(), (409, "running"), "{meanwhile:?}");

@@ -270,7 +270,7 @@ async fn a_browsers_user_is_the_actor() {
     let mut hostile = browser(&[]);
     hostile[0].1 = basic("a\0d\na", OPERATOR_SECRET);
     let reply = app.call(Method::POST, PAUSE, &hostile, "{}").await;
-    assert_eq!(reply.body["pause"]["paused_by"], "ada");
+    assert_eq!(reply.body["pause"]["paused_by"], "ad a");
 }
 
 #[tokio::test]
