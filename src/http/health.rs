@@ -109,10 +109,19 @@ pub(super) async fn live() -> Json<Live> {
     security(()),
 )]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
-    app.health.ready.ask(async || is_ready(&app).await).await
+    shared(&app).await
 }
 
-async fn is_ready(app: &App) -> (StatusCode, Json<Ready>) {
+/// Whether runs can begin.
+pub(super) async fn is_ready(app: &App) -> bool {
+    shared(app).await.0 == StatusCode::OK
+}
+
+async fn shared(app: &App) -> (StatusCode, Json<Ready>) {
+    app.health.ready.ask(async || asked(app).await).await
+}
+
+async fn asked(app: &App) -> (StatusCode, Json<Ready>) {
     let found = readiness(&app.runner.db).await;
     let (code, status) = if found.as_ref().is_some_and(Readiness::is_ready) {
         (StatusCode::OK, "ready")

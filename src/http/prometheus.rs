@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use strum::VariantArray;
 
 use super::guard::Operator;
+use super::health::is_ready;
 use super::openapi::Refuses;
 use super::refusals::Refusals;
 use super::{App, Refusal};
@@ -31,7 +32,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
     operation_id = "get_metrics",
     responses(
         (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
-            description = "Samples; only `up` 0 and the refusals while the database is away."),
+            description = "Samples; only `up` 0, `ready` 0 and the refusals while the database is away."),
         Refuses<401>, Refuses<500>,
     ),
     security(("operator" = []), ("operator_in_a_browser" = [])),
@@ -49,6 +50,9 @@ pub(super) async fn metrics(_: Operator, State(app): State<App>) -> Result<Respo
     let mut page = Page::default();
     page.family("up", "gauge", "Whether the database answers.");
     page.sample("up", &[], i64::from(figures.is_some()));
+    page.family("ready", "gauge", "Whether runs can begin.");
+    let is_ready = figures.is_some() && is_ready(&app).await;
+    page.sample("ready", &[], i64::from(is_ready));
     refusals(&mut page, &app.refusals);
     if let Some(figures) = &figures {
         runs(&mut page, figures, app.runner.jobs);

@@ -131,7 +131,7 @@ impl Callback {
                 line: error.line(),
                 column: error.column(),
             })?;
-        let id = |value: &Value| text(value, LONGEST_ID);
+        let id = |value| text(value, LONGEST_ID).map(|id| ForeignText::new(&id).into());
         let (url, query) = text(&written.url, LONGEST_URL)
             .map(|url| apart(&url))
             .unzip();

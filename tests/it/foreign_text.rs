@@ -182,6 +182,7 @@ async fn what_a_failure_callback_says_is_kept_alike() {
             "sourceBody": STANDARD.encode(json!({ "limit": nasty(10) }).to_string()),
             "createdAt": created,
             "scheduleId": schedule,
+            "dlqId": format!("DLQ_{KEY}"),
         });
         let mut delivery = Delivery::of("expire-stale-orders").body(&callback.to_string());
         "/api/qstash/failures".clone_into(&mut delivery.path);

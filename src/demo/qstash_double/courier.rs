@@ -88,18 +88,16 @@ impl Dispatcher {
             drop(slot);
             let retried = u32::try_from(message.attempts.len()).unwrap_or(u32::MAX);
             let fate = fate_of(&attempt, retried, message.most_retries());
+            // Before the end of the message can be seen.
+            if let Fate::Failed(dead_letter) = &fate
+                && let Some(draft) = callback::of(&message, &attempt, dead_letter)
+            {
+                messages::publish(state, draft);
+            }
             state.lock().messages.note(id, &attempt, &fate);
-            match &fate {
-                Fate::Waiting => {
-                    let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);
-                    self.pause(wait).await;
-                }
-                Fate::Failed(dead_letter) => {
-                    if let Some(draft) = callback::of(&message, &attempt, dead_letter) {
-                        messages::publish(state, draft);
-                    }
-                }
-                _ => {}
+            if fate == Fate::Waiting {
+                let wait = retry::wait(&attempt.headers, wall_clock(), retried + 1);
+                self.pause(wait).await;
             }
         }
     }

@@ -113,6 +113,7 @@ fn unquoted(text: &str) -> (String, &str) {
 async fn every_series_is_there_before_anything_ran() {
     let samples = scrape(&App::new().await).await;
     assert_eq!(value(&samples, "up", &[]), Some(1.0));
+    assert_eq!(value(&samples, "ready", &[]), Some(1.0));
     for job in jarvis_cron::jobs::ALL.iter() {
         for status in [
             "succeeded",
@@ -233,5 +234,6 @@ async fn a_database_that_is_away_is_a_figure() {
     let app = App::without_a_database().await;
     let samples = scrape(&app).await;
     assert_eq!(value(&samples, "up", &[]), Some(0.0));
-    assert_eq!(samples.len(), 1);
+    assert_eq!(value(&samples, "ready", &[]), Some(0.0));
+    assert_eq!(samples.len(), 2);
 }
