@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn what_the_database_says_turns_no_terminal_around() {
     let app = App::new().await;
-    let (server, _) = app.settings["DATABASE_URL"].rsplit_once('/').unwrap();
+    let (server, _) = app.database.direct_url.rsplit_once('/').unwrap();
     let nowhere = format!("{server}/no%1B%5B31m%E2%80%AEsuch%C2%9B");
     let settings = with(&app.settings, &[("DATABASE_URL", &nowhere)]);
     for command in [&["policies", "list"][..], &["run", JOB], &["doctor"]] {
