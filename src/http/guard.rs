@@ -129,11 +129,12 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let refuse = |cause| Refusal::unauthorized(cause).asking_a_browser();
-        let value = the_only(&parts.headers, &header::AUTHORIZATION).map_err(refuse)?;
+        let value =
+            the_only(&parts.headers, &header::AUTHORIZATION).map_err(Refusal::asking_a_browser)?;
         let (user, secret) = bearer(value)
             .map(|secret| (None, secret.to_vec()))
             .or_else(|| basic(value))
-            .ok_or_else(|| refuse("neither a Bearer secret nor a Basic password"))?;
+            .ok_or_else(|| refuse("neither a secret (Bearer) nor a password (Basic)"))?;
         let expected = app.guard.operator_secret.as_ref();
         let is_operator = expected.is_some_and(|expected| same(&secret, expected).into());
         let actor = text(&parts.headers, "x-actor").or(user);
@@ -147,23 +148,21 @@ impl FromRequestParts<App> for Operator {
 
 /// Who has this secret as Bearer.
 fn who(headers: &HeaderMap, guard: &config::Guard) -> Result<Trigger, Refusal> {
-    let bearer = match the_only(headers, &header::AUTHORIZATION) {
-        Ok(value) => bearer(value).ok_or_else(|| Refusal::unauthorized("no Bearer secret"))?,
-        Err(cause) => return Err(Refusal::unauthorized(cause)),
-    };
+    let bearer = bearer(the_only(headers, &header::AUTHORIZATION)?)
+        .ok_or_else(|| Refusal::unauthorized("not of the kind \"Bearer\""))?;
     let is = |secret: Option<&SecretString>| secret.map_or(Choice::from(0), |s| same(bearer, s));
     let scheduler = is(Some(&guard.cron_secret)) | is(guard.cron_secret_previous.as_ref());
     let operator = is(guard.operator_secret.as_ref());
     match (bool::from(scheduler), bool::from(operator)) {
         (true, _) => Ok(Trigger::Qstash),
         (_, true) => Ok(Trigger::Operator),
-        _ => Err(Refusal::unauthorized("unknown Bearer secret")),
+        _ => Err(Refusal::unauthorized("the secret is unknown")),
     }
 }
 
 /// Checks the delivery's signature, but for the body.
 fn signed(headers: &HeaderMap, uri: &Uri, verification: &Verification) -> Result<Signed, Refusal> {
-    let token = the_only(headers, &SIGNATURE).map_err(Refusal::unauthorized)?;
+    let token = the_only(headers, &SIGNATURE)?;
     let token = std::str::from_utf8(token)
         .map_err(|_| Refusal::unauthorized("the signature is not text"))?;
     let path = uri
@@ -199,12 +198,13 @@ fn short(value: &[u8]) -> Option<String> {
 }
 
 /// A header that must be there once: a second one is another caller's.
-fn the_only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], &'static str> {
+fn the_only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Refusal> {
+    let refuse = |what| Refusal::unauthorized(&format!("{name} {what}"));
     let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or("a credential is missing")?;
+    let value = values.next().ok_or_else(|| refuse("is missing"))?;
     match values.next() {
         None => Ok(value.as_bytes()),
-        Some(_) => Err("a credential is given twice"),
+        Some(_) => Err(refuse("is given twice")),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::Method;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::app::{App, Delivery, JOB, Reply};
+use crate::app::{App, Delivery, JOB, OPERATOR_SECRET, Reply};
 use crate::crashes::exactly::{WAITING, assert_each_expired_once, hold_stock};
 use crate::database::Database;
 use crate::processes::until;
@@ -212,6 +212,10 @@ async fn a_server_that_is_read_only_is_left_as_soon_as_another_is_there() {
     let unwell = ready(&app).await;
     assert_eq!(unwell.status, 503);
     assert_eq!(unwell.body["database"], "read_only", "{unwell:?}");
+    let secret = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];
+    let figures = app.call(Method::GET, "/metrics", &secret, "").await.text;
+    assert!(figures.contains("jarvis_cron_up 1\n"), "{figures}");
+    assert!(figures.contains("jarvis_cron_ready 0\n"), "{figures}");
 
     // Sessions that are there stay read-only; new ones are not.
     app.execute(&alter_database("reset default_transaction_read_only"))

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::app::{App, Delivery, OPERATOR_SECRET, PUBLIC_URL, Reply, now};
 
-mod found;
+pub(crate) mod found;
 mod hostile;
 mod requests;
 

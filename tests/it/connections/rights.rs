@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ready;
 use crate::app::App;
+use crate::cli;
 use crate::database::Database;
 
 /// A service whose role may do what is asked for, and no more.
@@ -60,6 +61,8 @@ async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &st
     assert_eq!(reply.status, 503, "{reply:?}");
     assert_eq!(reply.body["database"], "reached", "{reply:?}");
     assert_eq!(reply.body["rights"], said, "{reply:?}");
+    let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;
+    assert!(doctor.out.contains(said), "{doctor:?}");
     app.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;
 }

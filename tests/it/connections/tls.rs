@@ -5,6 +5,7 @@ use rstest::rstest;
 
 use super::{password, ready};
 use crate::app::App;
+use crate::cli;
 use crate::database::Database;
 use crate::processes::until;
 
@@ -68,6 +69,31 @@ async fn the_way_is_encrypted_and_checked(
                      where a.application_name = 'jarvis-cron' and s.ssl";
     let expected = i64::from(status == 200);
     assert_eq!(app.count(over_tls).await, expected);
+}
+
+#[rstest]
+#[case::of_an_authority_that_is_not_known(true, "verify-full", "set DATABASE_CA_CERT")]
+#[case::not_at_all(false, "require", "set sslmode=disable")]
+#[tokio::test]
+async fn what_the_way_lacks_is_said_with_its_fix(
+    #[case] has_tls: bool,
+    #[case] mode: &str,
+    #[case] fix: &str,
+) {
+    let (_server, database) = if has_tls {
+        let (server, database) = server().await;
+        (Some(server), database)
+    } else {
+        (None, Database::new().await)
+    };
+    let url = format!("{}?sslmode={mode}", database.direct_url);
+    let app = App::with_database(database, &[("DATABASE_URL", &url)]).await;
+
+    for command in [&["doctor", "--json"][..], &["migrate"]] {
+        let done = cli::run(&app.settings, command).await;
+        assert_ne!(done.code, Some(0), "{done:?}");
+        assert!((done.out.clone() + &done.err).contains(fix), "{done:?}");
+    }
 }
 
 /// The kernel asks a server that is silent whether it lives: `man 5 proc`, the

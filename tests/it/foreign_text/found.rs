@@ -36,13 +36,13 @@ pub(super) fn collect(value: &Value, texts: &mut Vec<String>) {
 }
 
 /// What is logged in this thread while it lives.
-pub(super) struct Log(
+pub(crate) struct Log(
     Arc<Mutex<Vec<u8>>>,
     #[expect(dead_code, reason = "ends with it")] DefaultGuard,
 );
 
 impl Log {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let written = Arc::<Mutex<Vec<u8>>>::default();
         let writer = Arc::clone(&written);
         let subscriber = tracing_subscriber::fmt()
@@ -52,7 +52,7 @@ impl Log {
         Self(written, tracing::subscriber::set_default(subscriber))
     }
 
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub(crate) fn texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
         for line in String::from_utf8_lossy(&self.0.lock()).lines() {
             collect(&serde_json::from_str(line).unwrap(), &mut texts);

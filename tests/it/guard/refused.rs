@@ -1,6 +1,9 @@
 //! Refused callers: one answer for all, and nothing touched for any.
 
+use axum::http::Method;
+
 use super::*;
+use crate::foreign_text::found::Log;
 
 /// What is wrong, and the request.
 type Refused = (&'static str, Request<Body>);
@@ -175,4 +178,29 @@ async fn every_refused_call_gets_one_and_the_same_answer() {
       "success": false
     }
     "#);
+}
+
+#[rstest]
+#[case::nothing(&[], "authorization is missing")]
+#[case::another_kind(&["Basic YTpi"], "not of the kind \"Bearer\"")]
+#[case::another_secret(&["Bearer of-another-service"], "the secret is unknown")]
+#[case::twice(&["Bearer a", "Bearer b"], "authorization is given twice")]
+#[case::no_signature(&[CRON_SECRET], "upstash-signature is missing")]
+#[tokio::test]
+async fn the_cause_of_a_refusal_is_in_the_log(#[case] secrets: &[&str], #[case] cause: &str) {
+    let app = App::new().await;
+    let log = Log::begin();
+    let headers: Vec<_> = secrets
+        .iter()
+        .map(|secret| match *secret {
+            CRON_SECRET => ("authorization", bearer(CRON_SECRET)),
+            other => ("authorization", other.to_owned()),
+        })
+        .collect();
+
+    let reply = app.call(Method::POST, ROUTE, &headers, "").await;
+
+    assert_eq!(reply.status, 401, "{reply:?}");
+    let texts = log.texts();
+    assert!(texts.iter().any(|it| it == cause), "{texts:?}");
 }
