@@ -173,7 +173,11 @@ impl Asked {
         let mut asked = Self::default();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         url.set_query(None);
-        for (key, value) in pairs {
+        for (key, value) in pairs.clone() {
+            if pairs.iter().filter(|(other, _)| *other == key).count() > 1 {
+                let key = key.escape_debug();
+                return Err(format!("has the parameter {key} more than once").into());
+            }
             match (key.as_str(), value.as_str()) {
                 ("sslmode" | "ssl-mode", mode) => asked.mode = Some(parse_mode(mode)?),
                 ("sslaccept", "accept_invalid_certs") => {

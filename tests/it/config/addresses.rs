@@ -169,6 +169,10 @@ fn a_form_that_works(#[case] url: &str, #[case] expected: &str) {
     "sslrootcert"
 )]
 #[case::bad_port("postgres://u:p@db.example.test/d?port=hunter2", "must be an address")]
+#[case::twice(
+    "postgres://u:p@db.example.test/d?sslmode=verify-full&sslmode=disable",
+    "parameter sslmode more than once"
+)]
 #[case::raw_bracket("postgres://u:p@[::1/d", "percent-encode")]
 fn a_form_that_is_refused_by_name(#[case] url: &str, #[case] named: &str) {
     for variable in ["DATABASE_URL", "DATABASE_DIRECT_URL"] {
