@@ -16,24 +16,21 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jarvis_cron::cli::call::{Delivery, new_message_id};
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
 use jarvis_cron::database::{Patience, Pool, TxLimits, begin, begin_alone};
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
-use jarvis_cron::jobs;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::sleep;
+
+mod program;
 
 const TIMES: usize = 21;
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/tls/ca.pem");
 const CERTIFICATE: &str = include_str!("../tests/it/fixtures/tls/server.crt");
 const CERTIFICATE_KEY: &str = include_str!("../tests/it/fixtures/tls/server.key");
-const PUBLIC_URL: &str = "https://cron.bench.test";
-const CRON_SECRET: &str = "bench-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b";
-const KEY: &str = "sig_bench_current";
 const PATIENCE: Patience = Patience {
     acquire: Duration::from_secs(5),
     statement: Duration::from_secs(10),
@@ -70,10 +67,10 @@ async fn main() {
     }
     let url = format!("{url}?sslmode=verify-full");
     let others = std::env::args().skip(1).filter(|it| !it.starts_with('-'));
-    for program in std::iter::once(env!("CARGO_BIN_EXE_jarvis-cron").to_owned()).chain(others) {
-        let [start, first, second] = deliveries(&program, &url).await;
+    for build in std::iter::once(env!("CARGO_BIN_EXE_jarvis-cron").to_owned()).chain(others) {
+        let [start, first, second] = deliveries(&build, &url).await;
         println!(
-            "{program}\n  listens after {start:.1} ms; first delivery {first:.1} ms, second {second:.1} ms"
+            "{build}\n  listens after {start:.1} ms; first delivery {first:.1} ms, second {second:.1} ms"
         );
     }
 }
@@ -96,58 +93,30 @@ fn middle(mut times: Vec<Duration>) -> f64 {
 
 /// Medians: how long a new process takes until it listens, and its first and
 /// second delivery.
-async fn deliveries(program: &str, database: &str) -> [f64; 3] {
+async fn deliveries(build: &str, database: &str) -> [f64; 3] {
     let mut times = [const { Vec::new() }; 3];
     for _ in 0..TIMES {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        drop(free);
+        let address = program::free_address();
         let begin = Instant::now();
-        let _process = start(program, &address, database);
+        let mut command = Command::new(build);
+        command
+            .arg("serve")
+            .env_clear()
+            .env("DATABASE_CA_CERT", AUTHORITY)
+            .env("RUST_LOG", "error");
+        let _process = program::serve(&mut command, &address, database);
         while TcpStream::connect(&address).is_err() {
             sleep(Duration::from_millis(1)).await;
         }
         times[0].push(begin.elapsed());
         for times in &mut times[1..] {
-            let delivery = delivery(&address);
+            let delivery = program::delivery("health-check-kiosks", &address);
             let begin = Instant::now();
             assert!(delivery.attempt(0).await.unwrap().is_success());
             times.push(begin.elapsed());
         }
     }
     times.map(middle)
-}
-
-fn start(program: &str, address: &str, database: &str) -> Child {
-    Command::new(program)
-        .arg("serve")
-        .env_clear()
-        .envs([
-            ("DATABASE_URL", database),
-            ("DATABASE_CA_CERT", AUTHORITY),
-            ("PUBLIC_URL", PUBLIC_URL),
-            ("CRON_SECRET", CRON_SECRET),
-            ("QSTASH_CURRENT_SIGNING_KEY", KEY),
-            ("QSTASH_NEXT_SIGNING_KEY", "sig_bench_next"),
-            ("HOST", "127.0.0.1"),
-            ("PORT", address.rsplit(':').next().unwrap()),
-            ("RUST_LOG", "error"),
-        ])
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
-fn delivery(address: &str) -> Delivery {
-    Delivery {
-        job: jobs::ALL.find("health-check-kiosks").unwrap(),
-        url: format!("http://{address}"),
-        public_url: PUBLIC_URL.to_owned(),
-        body: String::new(),
-        message_id: new_message_id(),
-        cron_secret: CRON_SECRET.to_owned().into(),
-        signing_key: KEY.to_owned().into(),
-    }
 }
 
 async fn switch_tls_on(database: &str) {

@@ -27,11 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use jarvis_cron::cli::call::{Delivery, new_message_id};
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
-use jarvis_cron::jobs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,9 +37,10 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-const PUBLIC_URL: &str = "https://cron.bench.test";
-const CRON_SECRET: &str = "bench-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b";
-const KEY: &str = "sig_bench_current";
+mod program;
+
+use program::CRON_SECRET;
+
 const REFUSALS_A_SECOND: u64 = 10_000;
 
 #[tokio::main]
@@ -161,26 +160,14 @@ impl Service {
         let database = postgres.url("postgres");
         migrate::apply(database.parse().unwrap()).await.unwrap();
         let log = home.join("floods.log");
-        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        drop(free);
-        let process = Command::new("sh")
+        let address = program::free_address();
+        let mut command = Command::new("sh");
+        command
             .args(["-c", r#"ulimit -n 256; exec "$0" serve"#])
             .arg(env!("CARGO_BIN_EXE_jarvis-cron"))
             .env_clear()
-            .envs([
-                ("DATABASE_URL", database.as_str()),
-                ("PUBLIC_URL", PUBLIC_URL),
-                ("CRON_SECRET", CRON_SECRET),
-                ("QSTASH_CURRENT_SIGNING_KEY", KEY),
-                ("QSTASH_NEXT_SIGNING_KEY", "sig_bench_next"),
-                ("HOST", "127.0.0.1"),
-                ("PORT", address.rsplit(':').next().unwrap()),
-            ])
-            .stderr(fs::File::create(&log).unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .stderr(fs::File::create(&log).unwrap());
+        let process = program::serve(&mut command, &address, &database);
         while TcpStream::connect(&address).await.is_err() {
             sleep(Duration::from_millis(5)).await;
         }
@@ -243,15 +230,7 @@ impl Service {
 
     /// Delivers until it is done; how long that took, and the retries.
     async fn deliver(&self) -> (Duration, u32) {
-        let delivery = Delivery {
-            job: jobs::ALL.find("expire-stale-orders").unwrap(),
-            url: format!("http://{}", self.address),
-            public_url: PUBLIC_URL.to_owned(),
-            body: String::new(),
-            message_id: new_message_id(),
-            cron_secret: CRON_SECRET.to_owned().into(),
-            signing_key: KEY.to_owned().into(),
-        };
+        let delivery = program::delivery("expire-stale-orders", &self.address);
         let begin = Instant::now();
         let mut retries = 0;
         while !delivery

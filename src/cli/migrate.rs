@@ -19,8 +19,7 @@ use crate::database::{MIGRATOR, pooler_safe};
 /// When the database cannot be reached or refuses.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("waiting for the database");
-    let tell = |step: Step<'_>| {
-        match step {
+    let tell = |step: Step<'_>| match step {
         Step::Wait => waiting.set_message("waiting for another migrate"),
         Step::Apply(it) => {
             waiting.set_message(format!("applying {} {}", it.version, it.description));
@@ -35,10 +34,10 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
         }),
         Step::Blocked(pid, what) => waiting.suspend(|| {
             eprintln!(
-                "waiting for the transaction of session {pid} ({what}); to end it: select pg_terminate_backend({pid})"
+                "waiting for the transaction of session {pid} ({what}); \
+                 to end it: select pg_terminate_backend({pid})"
             );
         }),
-    }
     };
     let database = settings.database()?;
     let patience = Patience {

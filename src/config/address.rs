@@ -173,8 +173,8 @@ impl Asked {
         let mut asked = Self::default();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         url.set_query(None);
-        for (key, value) in pairs.clone() {
-            if pairs.iter().filter(|(other, _)| *other == key).count() > 1 {
+        for (key, value) in &pairs {
+            if pairs.iter().filter(|(other, _)| other == key).count() > 1 {
                 let key = key.escape_debug();
                 return Err(format!("has the parameter {key} more than once").into());
             }
@@ -190,12 +190,14 @@ impl Asked {
                 | ("target_session_attrs", "any" | "read-write" | "primary")
                 | ("sslnegotiation", "postgres")
                 | ("schema", "public") => {}
-                ("sslrootcert" | "ssl-root-cert" | "ssl-ca", _) => asked.root_cert = Some(value),
+                ("sslrootcert" | "ssl-root-cert" | "ssl-ca", _) => {
+                    asked.root_cert = Some(value.clone());
+                }
                 ("host" | "hostaddr" | "port", several) if several.contains(',') => {
                     return Err(SEVERAL.into());
                 }
                 (known, _) if PASSED_ON.contains(&known) || known.starts_with("options[") => {
-                    url.query_pairs_mut().append_pair(&key, &value);
+                    url.query_pairs_mut().append_pair(key, value);
                 }
                 (known, _) if WITHOUT_EFFECT.contains(&known) => {}
                 (other, _) => return Err(refused(other)),

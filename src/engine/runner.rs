@@ -173,6 +173,7 @@ impl Runner {
         let mut task = tokio::spawn(async move { run(&ctx).await }.in_current_span());
         let overtime = tokio::time::sleep(self.settings.budget + OVERTIME);
         let end = tokio::select! {
+            biased; // What is done is done, also at the last moment.
             done = &mut task => match done {
                 Ok(outcome) => return outcome,
                 Err(panic) => Err(JobError::failed("the job panicked", panic)),
