@@ -205,7 +205,13 @@ async fn make_template(admin: &str, template: &str) -> i32 {
             .execute(&mut connection)
             .await;
     }
-    let create = format!("create database {template}");
+    let collation = match std::env::var("TEST_ICU_LOCALE") {
+        Ok(locale) => {
+            format!("template template0 locale_provider icu icu_locale '{locale}'")
+        }
+        Err(_) => String::new(),
+    };
+    let create = format!("create database {template} {collation}");
     sqlx::raw_sql(AssertSqlSafe(create))
         .execute(&mut connection)
         .await
