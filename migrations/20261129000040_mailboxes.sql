@@ -10,7 +10,8 @@ returns text
 language sql
 immutable
 parallel safe
-return lower(
+as $$
+select lower(
     translate(
         -- Spaces of every kind, at the ends only: what a space inside was meant to be is unknown.
         btrim(
@@ -31,7 +32,8 @@ return lower(
         'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŠŸŽ',
         'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœšÿž'
     ) collate "C"
-);
+)
+$$;
 
 -- Mails that are owed: not sent, not given up, to a recipient who still wants them; of several spellings of one mailbox
 -- the one that may have been sent, or the first. For how long, the reader decides.

@@ -161,7 +161,10 @@ async fn an_address_that_is_refused_is_told_of_once_and_gets_no_newer_mail() {
         failures += reply.results()["emails_failed"].as_u64().unwrap();
     }
 
-    assert_eq!(failures, 4, "tries of one mail, until its report is a month old");
+    assert_eq!(
+        failures, 4,
+        "tries of one mail, until its report is a month old"
+    );
     assert_eq!(told().await, json!([{ "status": "open", "n": 1 }]));
     post.app
         .execute("update report_recipients set email = 'ada@gym.test' where email like 'ada %'")
