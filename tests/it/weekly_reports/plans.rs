@@ -8,7 +8,7 @@ use super::JOB;
 use crate::app::App;
 
 /// Visits of two weeks in all; conversations and scores are in proportion.
-const VISITS: i32 = 120_000;
+const VISITS: i32 = 60_000;
 /// So many mails are sent; the statements about the others are what matters.
 const MAILS: usize = 20;
 
@@ -28,7 +28,7 @@ const TABLES: [&str; 12] = [
     "weekly_reports",
 ];
 
-/// So many gyms with all that a report is about, and half a year of reports.
+/// So many gyms with all that a report is about, and some weeks of reports.
 async fn fill(app: &App, gyms: i32) {
     for table in TABLES {
         app.execute(&format!(
@@ -58,7 +58,7 @@ async fn fill(app: &App, gyms: i32) {
          select id, n || '@gym.test' from gyms, generate_series(1, 5) n;
          insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end, timezone, content_hash)
          select id, 1990, n, now() - (n + 2) * interval '7 days', now() - (n + 1) * interval '7 days', timezone, 'x'
-           from gyms, generate_series(1, 25) n;
+           from gyms, generate_series(1, 10) n;
          insert into report_deliveries (report_id, recipient, sent_at)
          select weekly_reports.id, email, now() from weekly_reports join report_recipients using (gym_id);"
     ))

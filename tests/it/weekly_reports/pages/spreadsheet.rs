@@ -154,8 +154,8 @@ enum Cell {
     Text(String),
 }
 
-/// A table as LibreOffice reads it where the computer is set to that language;
-/// `None` where it is not installed.
+/// A table as a spreadsheet reads it where the computer is set to that language;
+/// `None` where none is installed.
 fn in_libreoffice(table: &str, separator: u8, language: u16) -> Option<(String, Vec<Vec<Cell>>)> {
     let folder = std::env::temp_dir().join(format!("jarvis-cron-table-{}", uuid::Uuid::new_v4()));
     fs::create_dir_all(&folder).unwrap();
