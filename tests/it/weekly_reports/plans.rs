@@ -52,6 +52,7 @@ async fn fill(app: &App, gyms: i32) {
          select 'gym_offline', 'high', 'gym_offline:' || id, 'x', id, now() - interval '9 days', now() from gyms;
          insert into kiosks (gym_id, slug, name, status, created_at)
          select id, slug, 'Desk', 'online', '2024-01-01' from gyms order by id limit 50;
+         update gyms set opening_hours = '{{}}' where id not in (select gym_id from kiosks);
          insert into kiosk_heartbeats (kiosk_id, received_at)
          select id, now() - n * interval '20 minutes' from kiosks, generate_series(1, 1100) n;
          insert into report_recipients (gym_id, email)
@@ -98,7 +99,7 @@ async fn a_monday_takes_a_moment_at_every_size(
     assert_eq!(reply.results()["emails_waiting"], mails - sent);
     let took = reply.body["duration_ms"].as_i64().unwrap();
     println!("{gyms} gyms, analysed: {is_analysed}: {took} ms");
-    assert!(took < 15_000, "{took} ms for {gyms} gyms");
+    assert!(took < 20_000, "{took} ms for {gyms} gyms");
     let again = app.deliver(JOB).await;
     let took = again.body["duration_ms"].as_i64().unwrap();
     assert_eq!(again.results()["unchanged"], gyms, "{again:?}");
