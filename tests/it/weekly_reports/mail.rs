@@ -10,9 +10,11 @@ use crate::app::{App, PUBLIC_URL, Reply};
 
 mod answers;
 mod content;
+mod mailboxes;
 mod outage;
 mod outbox;
 mod refused;
+mod waiting;
 
 const ADA: &str = "ada@gym.test";
 const BOB: &str = "bob@gym.test";
