@@ -205,12 +205,11 @@ async fn make_template(admin: &str, template: &str) -> i32 {
             .execute(&mut connection)
             .await;
     }
-    let collation = match std::env::var("TEST_ICU_LOCALE") {
-        Ok(locale) => {
-            format!("template template0 locale_provider icu icu_locale '{locale}'")
-        }
-        Err(_) => String::new(),
-    };
+    let collation = std::env::var_os("TEST_ICU_LOCALE").map(|locale| {
+        let locale = locale.to_string_lossy();
+        format!("template template0 locale_provider icu icu_locale '{locale}'")
+    });
+    let collation = collation.unwrap_or_default();
     let create = format!("create database {template} {collation}");
     sqlx::raw_sql(AssertSqlSafe(create))
         .execute(&mut connection)
