@@ -37,9 +37,13 @@ async fn outcome(settings: &[(&str, &str)]) -> Value {
     way.drop_start_up_parameters();
     let mut outcome = serde_json::Map::new();
     for job in app.runner.jobs.0 {
-        let reply = app.operate(job.name, "").await;
+        let reply = app.operate(job.name, "batch_size=10").await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        outcome.insert(job.name.to_owned(), reply.body["results"].clone());
+        let mut results = reply.body["results"].clone();
+        for policy in results["policies"].as_array_mut().into_iter().flatten() {
+            policy["cutoff"] = Value::Null;
+        }
+        outcome.insert(job.name.to_owned(), results);
     }
     for table in [
         "conversation_events",
