@@ -23,11 +23,12 @@ const PUBLISH: &str = "/v2/publish";
 async fn a_backlog(connected: &Connected, orders: i32) {
     connected.app.stale_orders(orders, 3).await;
     connected.app.open_intents_for_all().await;
-    connected.app.stripe.latency(Duration::from_millis(150));
+    connected.app.stripe.latency(Duration::from_millis(300));
 }
 
-async fn in_a_second() -> Connected {
-    Connected::with(&[("RUN_BUDGET_SECONDS", "1")]).await
+/// Its runs have time to begin on a busy machine, and none to do all of a backlog.
+async fn pressed_for_time() -> Connected {
+    Connected::with(&[("RUN_BUDGET_SECONDS", "2")]).await
 }
 
 /// Stripe answers at once from now on, and a run has time enough.
@@ -44,7 +45,7 @@ fn not_continued(reply: &Reply) -> (&Value, &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_continuations_drains_a_backlog() {
     let connected =
-        Connected::with(&[("RUN_BUDGET_SECONDS", "1"), ("STRIPE_MAX_RPS", "120")]).await;
+        Connected::with(&[("RUN_BUDGET_SECONDS", "2"), ("STRIPE_MAX_RPS", "60")]).await;
     let app = &connected.app;
     app.stale_orders(240, 3).await;
     app.open_intents_for_all().await;
@@ -81,7 +82,7 @@ async fn a_chain_of_continuations_drains_a_backlog() {
 
 #[tokio::test]
 async fn a_continuation_has_the_same_options_and_is_delivered_like_the_schedule() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     let body = r#"{"batch_size": 7, "limit": 39, "shard": {"index": 0, "count": 1}}"#;
 
@@ -121,7 +122,7 @@ async fn a_continuation_has_the_same_options_and_is_delivered_like_the_schedule(
 
 #[tokio::test]
 async fn operators_see_the_chain() {
-    let mut connected = in_a_second().await;
+    let mut connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     let first = connected.app.operate(JOB, "batch_size=5").await;
     assert_eq!(first.body["continued"], true, "{first:?}");
@@ -150,7 +151,7 @@ async fn operators_see_the_chain() {
 
 #[tokio::test]
 async fn a_continuation_that_meets_a_live_run_ends_the_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     let first = connected.app.deliver(JOB).await;
     let message = connected.qstash.messages().pop().unwrap();
@@ -174,7 +175,7 @@ async fn a_continuation_that_meets_a_live_run_ends_the_chain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_continuation_that_fails_is_tried_again_and_goes_on() {
-    let mut connected = in_a_second().await;
+    let mut connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     connected.app.deliver(JOB).await;
     hurry(&mut connected);

@@ -10,7 +10,7 @@ use crate::processes::until;
 #[case::breaks_off(Fault::Disconnect)]
 #[tokio::test]
 async fn when_qstash_is_away_the_run_is_settled_all_the_same(#[case] fault: Fault) {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     connected.qstash.always("POST", PUBLISH, fault);
 
@@ -27,7 +27,7 @@ async fn when_qstash_is_away_the_run_is_settled_all_the_same(#[case] fault: Faul
 #[case::of_another_region(ELSEWHERE_TOKEN)]
 #[tokio::test]
 async fn with_a_wrong_token_the_next_tick_goes_on(#[case] token: &str) {
-    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", "1"), ("QSTASH_TOKEN", token)]).await;
+    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", "2"), ("QSTASH_TOKEN", token)]).await;
     a_backlog(&connected, 40).await;
     let reply = connected.app.deliver(JOB).await;
     assert_eq!(
@@ -40,7 +40,7 @@ async fn with_a_wrong_token_the_next_tick_goes_on(#[case] token: &str) {
 
 #[tokio::test]
 async fn an_answer_of_qstash_that_is_lost_makes_no_second_message() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     connected
         .qstash
@@ -55,7 +55,7 @@ async fn an_answer_of_qstash_that_is_lost_makes_no_second_message() {
 }
 
 #[rstest]
-#[case::when_its_budget_is_spent("1", false)]
+#[case::when_its_budget_is_spent("2", false)]
 #[case::when_it_is_told_to_stop("20", true)]
 #[tokio::test]
 async fn a_run_waits_for_an_answer_that_takes_more_than_half_a_second(

@@ -19,7 +19,7 @@ async fn settled_and_not_continued(connected: &Connected) -> Delivery {
 
 #[tokio::test]
 async fn a_redelivery_publishes_what_was_not_published_and_then_no_more() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let delivery = settled_and_not_continued(&connected).await;
 
     let again = delivery.to(&connected.app).await;
@@ -37,7 +37,7 @@ async fn a_redelivery_publishes_what_was_not_published_and_then_no_more() {
 
 #[tokio::test]
 async fn a_redelivery_publishes_nothing_when_a_run_shows_that_it_was_published() {
-    let mut connected = in_a_second().await;
+    let mut connected = pressed_for_time().await;
     let delivery = settled_and_not_continued(&connected).await;
     let reply = delivery.to(&connected.app).await;
     let message = connected.qstash.messages().pop().unwrap();
@@ -59,7 +59,7 @@ async fn a_redelivery_publishes_nothing_when_a_run_shows_that_it_was_published()
 
 #[tokio::test]
 async fn two_redeliveries_at_once_make_one_message() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let delivery = settled_and_not_continued(&connected).await;
     let again = futures::future::join_all((0..5).map(|_| delivery.to(&connected.app))).await;
     for reply in again {
@@ -73,7 +73,7 @@ async fn two_redeliveries_at_once_make_one_message() {
 #[case::before_it_was_noted(Fault::HangAfterEffect(Duration::from_mins(1)), 1)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_while_it_publishes(#[case] fault: Fault, #[case] published: usize) {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     a_backlog(&connected, 40).await;
     connected.qstash.fault("POST", PUBLISH, fault);
@@ -105,7 +105,7 @@ async fn a_process_killed_while_it_publishes(#[case] fault: Fault, #[case] publi
 async fn what_a_stopping_process_leaves_another_continues() {
     let connected = Connected::new().await;
     let app = &connected.app;
-    app.stale_orders(2_000, 3).await;
+    app.stale_orders(600, 3).await;
     app.open_intents_for_all().await;
     let (one, other) = tokio::join!(Process::serve(app), Process::serve(app));
     let answer = one.delivering(&Delivery::of(JOB));
@@ -124,6 +124,6 @@ async fn what_a_stopping_process_leaves_another_continues() {
     assert_eq!(reply.body["continued"], true);
     connected.deliver_to(&[other.address.url()]);
     connected.until_all_is_delivered().await;
-    assert_each_expired_once(app, 2_000, 2_000, "by another process").await;
+    assert_each_expired_once(app, 600, 600, "by another process").await;
     assert_eq!(statuses(app).await, ["partial", "succeeded"]);
 }

@@ -6,7 +6,7 @@ use super::*;
 async fn slow(app: &App, event: &str, table: &str) {
     app.execute(&format!(
         "create or replace function dawdle() returns trigger language plpgsql as
-         $$ begin perform pg_sleep(0.4); return null; end $$;
+         $$ begin perform pg_sleep(0.8); return null; end $$;
          create trigger dawdle after {event} on {table}
             for each statement execute function dawdle()"
     ))
@@ -38,7 +38,7 @@ async fn gyms(app: &App, count: i32) {
 
 #[tokio::test]
 async fn forced_scores_are_made_again_once_each() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 2).await;
     app.execute(
@@ -59,7 +59,7 @@ async fn forced_scores_are_made_again_once_each() {
 
 #[tokio::test]
 async fn forced_reports_are_made_again_once_each() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 12).await;
     let job = "weekly-reports";
@@ -74,7 +74,7 @@ async fn forced_reports_are_made_again_once_each() {
 
 #[tokio::test]
 async fn kiosks_are_judged_and_measured_once_each() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 6).await;
     app.execute(
@@ -96,7 +96,7 @@ async fn kiosks_are_judged_and_measured_once_each() {
 
 #[tokio::test]
 async fn rows_that_another_transaction_holds_are_passed_once_in_a_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 1).await;
     old_heartbeats(app, 14).await;
@@ -120,7 +120,7 @@ async fn rows_that_another_transaction_holds_are_passed_once_in_a_chain() {
 
 #[tokio::test]
 async fn a_limit_of_a_policy_is_one_for_the_whole_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 1).await;
     old_heartbeats(app, 20).await;
@@ -134,7 +134,7 @@ async fn a_limit_of_a_policy_is_one_for_the_whole_chain() {
 
 #[tokio::test]
 async fn an_intent_that_is_always_refused_keeps_no_chain_going() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     a_backlog(&connected, 30).await;
     app.execute(
@@ -162,7 +162,7 @@ async fn an_intent_that_is_always_refused_keeps_no_chain_going() {
 
 #[tokio::test]
 async fn a_limit_is_one_for_the_whole_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     a_backlog(&connected, 60).await;
 
@@ -178,7 +178,7 @@ async fn a_limit_is_one_for_the_whole_chain() {
 
 #[tokio::test]
 async fn a_limit_of_reports_is_one_for_the_whole_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     gyms(&connected.app, 12).await;
     slow(&connected.app, "insert", "weekly_reports").await;
 
@@ -190,7 +190,7 @@ async fn a_limit_of_reports_is_one_for_the_whole_chain() {
 
 #[tokio::test]
 async fn a_moment_that_is_replayed_is_replayed_by_the_whole_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 2).await;
     app.execute(
@@ -210,7 +210,7 @@ async fn a_moment_that_is_replayed_is_replayed_by_the_whole_chain() {
 
 #[tokio::test]
 async fn a_place_is_not_taken_up_with_other_options() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 12).await;
     slow(app, "insert", "weekly_reports").await;
@@ -230,7 +230,7 @@ async fn a_place_is_not_taken_up_with_other_options() {
 
 #[tokio::test]
 async fn a_row_that_is_refused_keeps_its_alert_open_to_the_end_of_the_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 1).await;
     old_heartbeats(app, 30).await;
@@ -264,7 +264,7 @@ async fn a_row_that_is_refused_keeps_its_alert_open_to_the_end_of_the_chain() {
 
 #[tokio::test]
 async fn gyms_that_need_no_report_count_for_the_limit_of_a_chain() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     gyms(app, 30).await;
     app.execute(

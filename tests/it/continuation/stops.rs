@@ -4,10 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn without_a_token_the_next_tick_goes_on_and_the_answer_says_so() {
-    let app = App::with(&[("RUN_BUDGET_SECONDS", "1")]).await;
+    let app = App::with(&[("RUN_BUDGET_SECONDS", "2")]).await;
     app.stale_orders(40, 1).await;
     app.open_intents_for_all().await;
-    app.stripe.latency(Duration::from_millis(150));
+    app.stripe.latency(Duration::from_millis(300));
 
     let reply = app.deliver(JOB).await;
 
@@ -22,7 +22,7 @@ async fn without_a_token_the_next_tick_goes_on_and_the_answer_says_so() {
 
 #[tokio::test]
 async fn a_run_that_did_nothing_is_not_continued() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     no_time_for_anything(&connected.app).await;
 
     let reply = connected.app.deliver(JOB).await;
@@ -35,7 +35,7 @@ async fn a_run_that_did_nothing_is_not_continued() {
 
 #[tokio::test]
 async fn a_dry_run_is_not_continued() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 60).await;
     let reply = Delivery::of(JOB)
         .body(r#"{"dry_run": true}"#)
@@ -51,7 +51,7 @@ async fn a_dry_run_is_not_continued() {
 #[case::the_last(99, false)]
 #[tokio::test]
 async fn a_chain_is_no_longer_than_it_may_be(#[case] before: i32, #[case] goes_on: bool) {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     let id = "01900000-0000-7000-8000-000000000099";
     let insert = format!(
@@ -102,7 +102,7 @@ async fn no_time_for_anything(app: &App) {
          insert into order_expirations (order_id, attempts, next_attempt_at, last_outcome)
          select id, 1, now(), 'paid' from orders where order_number = 'settled';
          create function dawdle() returns trigger language plpgsql as
-         $$ begin perform pg_sleep(1.2); return null; end $$;
+         $$ begin perform pg_sleep(2.4); return null; end $$;
          create trigger dawdle after delete on order_expirations
             for each statement execute function dawdle()",
     )

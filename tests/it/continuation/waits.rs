@@ -3,7 +3,7 @@
 
 use rstest::rstest;
 
-use super::{a_backlog, in_a_second};
+use super::{a_backlog, pressed_for_time};
 use crate::app::{App, JOB};
 
 /// A run that is alive for an hour, on the rows of all shards.
@@ -42,7 +42,7 @@ async fn the_rest_of_a_run_comes_again_after_what_does_not_do_it(
     #[case] shard: i32,
     #[case] shards: i32,
 ) {
-    let mut connected = in_a_second().await;
+    let mut connected = pressed_for_time().await;
     a_backlog(&connected, 40).await;
     let app = &connected.app;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "partial"));
@@ -64,7 +64,7 @@ async fn the_rest_of_a_run_comes_again_after_what_does_not_do_it(
 
 #[tokio::test]
 async fn it_leaves_the_work_to_a_run_that_does_it_all() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     a_backlog(&connected, 40).await;
     assert_eq!(app.deliver(JOB).await.outcome(), (200, "partial"));
@@ -78,7 +78,7 @@ async fn it_leaves_the_work_to_a_run_that_does_it_all() {
 
 #[tokio::test]
 async fn shards_come_again_after_a_dry_run() {
-    let connected = in_a_second().await;
+    let connected = pressed_for_time().await;
     let app = &connected.app;
     app.stale_orders(10, 3).await;
     let parent = app.operate(JOB, "fan_out=2").await;

@@ -168,6 +168,13 @@ async fn what_an_order_looks_like_is_computed_for_those_that_wait_and_for_no_oth
     )
     .await;
     app.stale_orders(20, 1).await;
+    // The setting reaches new connections only.
+    app.execute(
+        "select pg_terminate_backend(pid)
+           from pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .await;
 
     let reply = app.deliver(JOB).await;
 
