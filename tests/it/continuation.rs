@@ -44,8 +44,7 @@ fn not_continued(reply: &Reply) -> (&Value, &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_continuations_drains_a_backlog() {
-    let connected =
-        Connected::with(&[("RUN_BUDGET_SECONDS", "2"), ("STRIPE_MAX_RPS", "60")]).await;
+    let connected = Connected::with(&[("RUN_BUDGET_SECONDS", "2"), ("STRIPE_MAX_RPS", "60")]).await;
     let app = &connected.app;
     app.stale_orders(240, 3).await;
     app.open_intents_for_all().await;

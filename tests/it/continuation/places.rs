@@ -14,7 +14,11 @@ async fn slow(app: &App, event: &str, table: &str) {
 }
 
 async fn deliver(connected: &Connected, job: &str, body: &str) -> Vec<Reply> {
-    let first = Delivery::of(job).body(body).to(&connected.app).await;
+    let mut first = Delivery::of(job).body(body).to(&connected.app).await;
+    // On a busy machine a run may have no time to begin.
+    while first.body["not_continued"] == "no_progress" {
+        first = Delivery::of(job).body(body).to(&connected.app).await;
+    }
     assert_eq!(first.outcome(), (200, "partial"), "{first:?}");
     let replies = connected.follow(first).await;
     assert!(replies.len() > 1, "{replies:#?}");
