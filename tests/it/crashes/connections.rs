@@ -42,7 +42,7 @@ async fn a_connection_lost_inside_a_batch_is_a_503_and_the_redelivery_finishes()
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_lost_again_and_again_spoil_nothing() {
     let app = App::with(&[("LEASE_TTL_SECONDS", "1")]).await;
-    app.stale_orders(2_000, 3).await;
+    app.stale_orders(800, 3).await;
     app.open_intents_for_all().await;
     let process = Process::serve(&app).await;
     let answer = process.redelivering(&Delivery::of(JOB));
@@ -60,7 +60,7 @@ async fn connections_lost_again_and_again_spoil_nothing() {
     assert_nothing_half_done(&app, &how).await;
     let reply = answer.await.unwrap().unwrap();
     assert_eq!(reply.outcome(), (200, "succeeded"), "{how}: {reply:?}");
-    assert_each_expired_once(&app, 2_000, 2_000, &how).await;
+    assert_each_expired_once(&app, 800, 800, &how).await;
 }
 
 #[rstest]

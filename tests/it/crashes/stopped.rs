@@ -14,7 +14,7 @@ use crate::processes::{Process, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_process_ends_its_batch_and_settles_the_run_as_partial() {
     let app = App::new().await;
-    app.stale_orders(2_000, 3).await;
+    app.stale_orders(600, 3).await;
     app.open_intents_for_all().await;
     let process = Process::serve(&app).await;
     let answer = process.delivering(&Delivery::of(JOB));
@@ -25,9 +25,9 @@ async fn a_stopping_process_ends_its_batch_and_settles_the_run_as_partial() {
     assert!(exit.success(), "{exit}");
     let reply = answer.await.unwrap().unwrap();
     assert_eq!(reply.outcome(), (200, "partial"), "{reply:?}");
-    assert!(expired(&app).await < 2_000, "nothing was left to do");
+    assert!(expired(&app).await < 600, "nothing was left to do");
     assert_nothing_half_done(&app, "stopped").await;
-    finish_at_once(&app, 2_000, 2_000).await;
+    finish_at_once(&app, 600, 600).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_stopping_process_waits_for_no_call_that_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hangs_up_ends_no_run() {
     let app = App::new().await;
-    app.stale_orders(1_000, 3).await;
+    app.stale_orders(400, 3).await;
     app.open_intents_for_all().await;
     let process = Process::serve(&app).await;
     let answer = process.delivering(&Delivery::of(JOB));
@@ -74,13 +74,13 @@ async fn a_caller_that_hangs_up_ends_no_run() {
     let is_over = async || !is_running(&app, 1).await;
     until("the run is settled", is_over).await;
     assert_eq!(statuses(&app).await, ["succeeded"]);
-    assert_each_expired_once(&app, 1_000, 1_000, "hung up").await;
+    assert_each_expired_once(&app, 400, 400, "hung up").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_caller_hung_up_is_settled_before_its_process_stops() {
     let app = App::new().await;
-    app.stale_orders(1_000, 3).await;
+    app.stale_orders(400, 3).await;
     app.open_intents_for_all().await;
     let process = Process::serve(&app).await;
     let answer = process.delivering(&Delivery::of(JOB));
@@ -91,7 +91,7 @@ async fn a_run_whose_caller_hung_up_is_settled_before_its_process_stops() {
 
     assert!(exit.success(), "{exit}");
     assert_nothing_half_done(&app, "hung up, then stopped").await;
-    finish_at_once(&app, 1_000, 1_000).await;
+    finish_at_once(&app, 400, 400).await;
 }
 
 /// The run before was settled as partial and has freed its lease, so that
