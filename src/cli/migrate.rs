@@ -11,7 +11,7 @@ use super::doctor::{explained, is_pooled};
 use super::{println, progress};
 use crate::config::Settings;
 use crate::database::migrating::{self, Migrated, Patience, Step};
-use crate::database::{MIGRATOR, pooler_safe};
+use crate::database::{MIGRATOR, Schema, pooler_safe};
 
 /// Applies the missing migrations and prints how many.
 ///
@@ -41,10 +41,11 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let database = settings.database()?;
     let patience = Patience {
-        connect: database.patience.acquire,
+        connect: database.terms.patience.acquire,
         ..Patience::default()
     };
-    let migrated = run(database.direct, &patience, tell).await?;
+    let schema = database.terms.schema;
+    let migrated = run(database.direct, &schema, &patience, tell).await?;
     waiting.finish_and_clear();
     let (applied, all) = (migrated.applied, MIGRATOR.iter().count());
     println(format_args!("{applied} migrations applied, {all} in all"));
@@ -57,12 +58,12 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Applies the missing migrations; returns how many.
+/// Applies the missing migrations in this schema; returns how many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses.
-pub async fn apply(options: PgConnectOptions) -> anyhow::Result<usize> {
-    let migrated = run(options, &Patience::default(), |_| {}).await?;
+pub async fn apply(options: PgConnectOptions, schema: &Schema) -> anyhow::Result<usize> {
+    let migrated = run(options, schema, &Patience::default(), |_| {}).await?;
     Ok(migrated.applied)
 }
 
@@ -72,6 +73,7 @@ pub async fn apply(options: PgConnectOptions) -> anyhow::Result<usize> {
 /// When the database cannot be reached or refuses.
 pub async fn run(
     options: PgConnectOptions,
+    schema: &Schema,
     patience: &Patience,
     tell: impl Fn(Step<'_>),
 ) -> anyhow::Result<Migrated> {
@@ -87,7 +89,7 @@ pub async fn run(
         .await
         .context("ask for the number of the session")?;
     let applied = tokio::select! {
-        applied = migrating::apply(&mut db, patience, &tell) => applied,
+        applied = migrating::apply(&mut db, schema, patience, &tell) => applied,
         never = migrating::tell_blockers(&options, session, patience, &tell) => match never {},
     };
     let hint = if is_pooled(&options) {

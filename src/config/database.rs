@@ -7,9 +7,10 @@ use sqlx::postgres::PgConnectOptions;
 use super::address::{certificates, connect_options};
 use super::variables::wrong;
 use super::{Read, Settings};
-use crate::database::{PasswordFile, Patience, Pool};
+use crate::database::{PasswordFile, Patience, Pool, Schema, Terms};
 
 pub(super) const PASSWORD_FILE: &str = "DATABASE_PASSWORD_FILE";
+const SCHEMA: &str = "DATABASE_SCHEMA";
 const CA_CERT: &str = "DATABASE_CA_CERT";
 
 /// Where the database is. Does not print: the options hold the password.
@@ -21,8 +22,8 @@ pub struct Database {
     pub direct: PgConnectOptions,
     /// Connections of this process.
     pub max_connections: u32,
-    /// How long things may take.
-    pub patience: Patience,
+    /// What holds for every transaction.
+    pub terms: Terms,
     /// Where the password of the next connection is.
     password: Option<PasswordFile>,
 }
@@ -35,7 +36,7 @@ impl Database {
             self.options,
             self.password,
             self.max_connections,
-            self.patience,
+            self.terms,
         )
     }
 }
@@ -73,12 +74,24 @@ impl Settings {
             options: through,
             direct,
             max_connections: self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?,
-            patience: Patience {
-                acquire: self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?,
-                statement: Duration::from_millis(statement.into()),
+            terms: Terms {
+                schema: self.schema()?,
+                patience: Patience {
+                    acquire: self.milliseconds("DATABASE_ACQUIRE_TIMEOUT_MS", 5_000)?,
+                    statement: Duration::from_millis(statement.into()),
+                },
             },
             password,
         })
+    }
+
+    /// Where our tables are.
+    fn schema(&self) -> Read<Schema> {
+        let Some(name) = self.text(SCHEMA)? else {
+            return Ok(Schema::default());
+        };
+        let hint = "must be the name of a schema: lower-case letters, digits and _, such as jarvis";
+        Schema::named(name).ok_or_else(|| wrong(SCHEMA, hint))
     }
 
     /// The certificates that the database's is checked with, as PEM.

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Error, Result};
 
 use super::readiness::standing;
-use super::{MIGRATOR, Patience, Unprepared, begin_alone};
+use super::{MIGRATOR, Terms, Unprepared, begin_alone};
 
 /// The state of the database.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ pub struct Migrations {
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Checkup> {
-    let mut tx = begin_alone(options.clone(), patience).await?;
+pub async fn checkup(options: PgConnectOptions, terms: &Terms) -> Result<Checkup> {
+    let mut tx = begin_alone(options.clone(), terms).await?;
     let standing = standing(Unprepared(&mut tx)).await?;
     let migrations = if standing.may_read_migrations() {
         Migrations::between(&applied(Unprepared(&mut tx)).await?)
@@ -53,7 +53,7 @@ pub async fn checkup(options: PgConnectOptions, patience: Patience) -> Result<Ch
     };
     // A table that is not there ends the transaction.
     tx.rollback().await;
-    let mut tx = begin_alone(options, patience).await?;
+    let mut tx = begin_alone(options, terms).await?;
     // Asked last: what the caller compares the clock with is taken right after.
     let server = sqlx::query!(
         r#"

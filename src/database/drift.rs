@@ -4,7 +4,7 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Result};
 
-use super::{Patience, Transaction, Unprepared, begin_alone};
+use super::{Terms, Transaction, Unprepared, begin_alone};
 
 /// What disagrees.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +24,8 @@ pub struct Drift {
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn drift(options: PgConnectOptions, patience: Patience) -> Result<Drift> {
-    let mut tx = begin_alone(options, patience).await?;
+pub async fn drift(options: PgConnectOptions, terms: &Terms) -> Result<Drift> {
+    let mut tx = begin_alone(options, terms).await?;
     let clock = sqlx::query!(
         r#"
         select array(

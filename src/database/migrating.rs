@@ -21,7 +21,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
-use super::MIGRATOR;
+use super::{MIGRATOR, Schema};
 use crate::foreign_text::ForeignText;
 
 /// How long until a `migrate` that waits for another asks again.
@@ -88,10 +88,11 @@ pub struct Migrated {
 /// `patience` lasts.
 pub async fn apply(
     db: &mut PgConnection,
+    schema: &Schema,
     patience: &Patience,
     tell: impl Fn(Step<'_>),
 ) -> Result<Migrated, MigrateError> {
-    db.execute("set statement_timeout = 0").await?;
+    enter(db, schema).await?;
     take_turn(db, patience, &tell).await?;
     let migrator = Migrator {
         migrations: Cow::Borrowed(&*MIGRATOR.migrations),
@@ -112,6 +113,19 @@ pub async fn apply(
         applied: after.len().saturating_sub(before.len()),
         unknown: after.into_iter().filter(is_unknown).collect(),
     })
+}
+
+/// Makes the schema, and has each name without one mean what is in it.
+async fn enter(db: &mut PgConnection, schema: &Schema) -> sqlx::Result<()> {
+    let (name, search_path) = (schema.name(), schema.search_path());
+    let is_there = sqlx::query_scalar("select to_regnamespace($1) is not null");
+    if !is_there.bind(name).fetch_one(&mut *db).await? {
+        let create = format!("create schema if not exists \"{name}\"");
+        db.execute(AssertSqlSafe(create)).await?;
+    }
+    let enter = format!("set search_path = {search_path}; set statement_timeout = 0");
+    db.execute(AssertSqlSafe(enter)).await?;
+    Ok(())
 }
 
 /// The process id of this session, by which others see it.

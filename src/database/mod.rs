@@ -18,12 +18,14 @@ mod pool;
 pub mod readiness;
 mod relay;
 mod savepoint;
+mod schema;
 mod transaction;
 mod unprepared;
 
 pub use fault::{Fault, fault, took_too_long};
-pub use pool::{PasswordFile, Patience, Pool};
+pub use pool::{PasswordFile, Patience, Pool, Terms};
 pub use savepoint::{begin_part, end_part};
+pub use schema::Schema;
 pub use transaction::{Transaction, TxLimits, begin, begin_alone};
 pub use unprepared::Unprepared;
 

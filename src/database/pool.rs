@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::fault::no_answer;
 use super::pooler_safe;
 use super::relay::{Relay, relayed};
+use super::schema::Schema;
 use crate::foreign_text;
 
 /// How long a connection may have been idle to be used without a ping.
@@ -42,6 +43,15 @@ impl Patience {
     pub(super) fn answer(self) -> Duration {
         self.acquire / 2
     }
+}
+
+/// What holds for every transaction.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Where our tables are.
+    pub schema: Schema,
+    /// How long it may take.
+    pub patience: Patience,
 }
 
 /// A file that holds the password of the next connection.
@@ -82,7 +92,7 @@ struct Shared {
     password: Option<PasswordFile>,
     /// What it held when it was read last, which no word of others may show.
     last_password: Mutex<SecretString>,
-    patience: Patience,
+    terms: Terms,
     /// Who asks why there is no connection.
     asking: tokio::sync::Mutex<()>,
     _relay: Option<Relay>,
@@ -97,8 +107,9 @@ impl Pool {
         options: PgConnectOptions,
         password: Option<PasswordFile>,
         max_connections: u32,
-        patience: Patience,
+        terms: Terms,
     ) -> Self {
+        let patience = terms.patience;
         let (options, relay) = relayed(pooler_safe(options), patience.acquire);
         let connections = PgPoolOptions::new()
             .max_connections(max_connections)
@@ -126,7 +137,7 @@ impl Pool {
             options,
             password,
             last_password: Mutex::default(),
-            patience,
+            terms,
             asking: tokio::sync::Mutex::default(),
             _relay: relay,
         }))
@@ -135,7 +146,11 @@ impl Pool {
     /// How long things may take.
     #[must_use]
     pub fn patience(&self) -> Patience {
-        self.0.patience
+        self.0.terms.patience
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        &self.0.terms.schema
     }
 
     /// Whether a password that is refused may have been replaced meanwhile.
@@ -157,7 +172,7 @@ impl Pool {
             return Error::PoolTimedOut;
         };
         let options = self.0.connections.connect_options();
-        match timeout(self.0.patience.answer() / 5, options.connect()).await {
+        match timeout(self.patience().answer() / 5, options.connect()).await {
             Ok(Err(error)) => error,
             Ok(Ok(connection)) => {
                 drop(connection.close_hard().await);

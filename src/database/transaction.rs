@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, State};
 use super::fault::{breaks_off, broken_off, is_refused_login, no_answer, took_too_long, words};
-use super::pool::{Patience, Pool};
+use super::pool::{Patience, Pool, Terms};
+use super::schema::Schema;
 use super::{Unprepared, pooler_safe};
 
 /// How a transaction begins: with limits on how long it waits for a lock, runs
@@ -69,14 +70,16 @@ impl TxLimits {
 
     /// One message to the server; its answer is whether that is read-only.
     ///
-    /// How moments are written and which snapshot a statement sees is the same
-    /// in each: a pooler may drop what a connection asks for at its start, and
-    /// the role or the database may be set to something else.
-    fn begin(&self, patience: Patience) -> String {
+    /// Where tables are, how moments are written and which snapshot a statement
+    /// sees is the same in each: a pooler may drop what a connection asks for at
+    /// its start, and the role or the database may be set to something else.
+    fn begin(&self, patience: Patience, schema: &Schema) -> String {
         let limit = self.statement(patience).as_millis();
+        let search_path = schema.search_path();
         let settings = &self.settings;
         format!(
             "begin isolation level read committed;
+             set local search_path = {search_path};
              set local datestyle = 'ISO, MDY';
              set local intervalstyle = 'postgres';
              set local timezone = 'UTC';
@@ -129,8 +132,8 @@ pub async fn begin(pool: &Pool, limits: TxLimits) -> Result<Transaction> {
 async fn begin_once(pool: &Pool, limits: &TxLimits) -> Result<(Transaction, bool)> {
     let raw = pool.acquire().await?;
     let pool = pool.clone();
-    let patience = pool.patience();
-    Transaction::begin(Connection::Lent { raw, pool }, patience, limits).await
+    let (patience, schema) = (pool.patience(), pool.schema().clone());
+    Transaction::begin(Connection::Lent { raw, pool }, patience, &schema, limits).await
 }
 
 /// Begins a transaction for reading on a connection of its own, whose failure
@@ -138,12 +141,13 @@ async fn begin_once(pool: &Pool, limits: &TxLimits) -> Result<(Transaction, bool
 ///
 /// # Errors
 /// What the database, or the way to it, answered instead.
-pub async fn begin_alone(options: PgConnectOptions, patience: Patience) -> Result<Transaction> {
+pub async fn begin_alone(options: PgConnectOptions, terms: &Terms) -> Result<Transaction> {
     let options = pooler_safe(options);
+    let Terms { schema, patience } = terms;
     let raw = timeout(patience.acquire, options.connect())
         .await
         .unwrap_or_else(|_| Err(no_answer()))?;
-    let begun = Transaction::begin(Connection::Own(raw), patience, &TxLimits::READ).await;
+    let begun = Transaction::begin(Connection::Own(raw), *patience, schema, &TxLimits::READ).await;
     begun.map(|(tx, _)| tx.kept())
 }
 
@@ -151,6 +155,7 @@ impl Transaction {
     async fn begin(
         connection: Connection,
         patience: Patience,
+        schema: &Schema,
         limits: &TxLimits,
     ) -> Result<(Self, bool)> {
         let statement = limits.statement(patience);
@@ -161,7 +166,7 @@ impl Transaction {
             state: State::Sound,
         };
         let (raw, state, _) = tx.begin_statement()?;
-        let begin = raw.fetch_all(AssertSqlSafe(limits.begin(patience)));
+        let begin = raw.fetch_all(AssertSqlSafe(limits.begin(patience, schema)));
         let answer = timeout(patience.answer(), begin).await;
         *state = State::Broken;
         let rows = answer.unwrap_or_else(|_| Err(no_answer()))?;

@@ -79,7 +79,7 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let postgres = PrivatePostgres::start(&programs, Path::new(HOME), Auth::Password).await?;
     spinner.set_message("applying migrations");
     let database = postgres.url("postgres");
-    migrate::apply(database.parse()?).await?;
+    migrate::apply(database.parse()?, &Schema::default()).await?;
     spinner.set_message("making sample data");
     let stripe = StripeDouble::start().await?;
     stripe.add_all(sample::load(&database, scale).await?);

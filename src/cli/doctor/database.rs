@@ -21,9 +21,9 @@ const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
     let is_direct = same_address(&database.options, &database.direct);
-    let direct = (!is_direct).then(|| checkup(database.direct.clone(), database.patience));
+    let direct = (!is_direct).then(|| checkup(database.direct.clone(), &database.terms));
     let (found, direct) = tokio::join!(
-        checkup(database.options.clone(), database.patience),
+        checkup(database.options.clone(), &database.terms),
         OptionFuture::from(direct)
     );
     let mut findings = vec![encrypted("DATABASE_URL", &database.options)];

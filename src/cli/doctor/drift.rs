@@ -7,7 +7,7 @@ use crate::database::drift::{Drift, drift};
 /// Asks the database; one that does not answer is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
-    let found = drift(database.options, database.patience).await.ok()?;
+    let found = drift(database.options, &database.terms).await.ok()?;
     let mut findings = identities(&found);
     findings.push(clock(&found));
     Some(findings)
