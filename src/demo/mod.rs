@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::cli::call::{Delivery, new_message_id};
 use crate::cli::{self, migrate, progress, serve};
 use crate::config::Settings;
+use crate::database::Schema;
 use crate::{http, jobs, telemetry};
 
 mod double;
