@@ -12,6 +12,7 @@ target! {
         rows: "visits v",
         key: ("v.checked_in_at", "v.id", "bigint"),
         eligible: "v.checked_in_at < $3",
+        ahead: "v.checked_in_at > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id in (
@@ -23,7 +24,9 @@ target! {
         with expired as materialized (
         select v.id, v.member_id, v.checked_in_at
           from visits v",
+            // In the order of the walk, or a plan may go member by member.
             "
+         order by v.checked_in_at, v.id
         ), latest as (
             select member_id, max(checked_in_at) as at
               from expired
@@ -77,14 +80,16 @@ target! {
         rows: "member_churn_history p",
         key: {
             columns: ["p.scored_on, p.gym_id, p.member_id"],
-            after: ["$4::text::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid"],
-            upto: ["$6::text::date, split_part($7, '/', 1)::uuid, split_part($7, '/', 2)::uuid"],
-            at: "p.scored_on",
+            after: ["($4::timestamptz at time zone 'UTC')::date, split_part($5, '/', 1)::uuid, split_part($5, '/', 2)::uuid"],
+            upto: ["($6::timestamptz at time zone 'UTC')::date, split_part($7, '/', 1)::uuid, split_part($7, '/', 2)::uuid"],
+            at: "p.scored_on::timestamp at time zone 'UTC'",
             id: "p.gym_id || '/' || p.member_id",
-            sample: "split_part(id, '/', 2) || ' ' || at",
+            sample: "split_part(id, '/', 2) || to_char(at at time zone 'UTC', ' YYYY-MM-DD')",
             unique: "p.scored_on, p.member_id",
         },
         eligible: "p.scored_on < ($3::timestamptz at time zone 'UTC')::date",
+        // A gym's day may be a day ahead of UTC's.
+        ahead: "p.scored_on > ($1::timestamptz at time zone 'UTC')::date + 1",
         held_by: [
             "legal_holds h
                          where h.subject_id in (
@@ -92,6 +97,17 @@ target! {
                                p.member_id,
                                (select m.gym_id from members m where m.id = p.member_id))"
         ],
-        erase: "delete from member_churn_history p",
+        erase: "
+        with expired as materialized (
+        select p.scored_on, p.member_id
+          from member_churn_history p",
+            // In the order of the walk, or a plan may go member by member.
+            "
+         order by p.scored_on, p.gym_id, p.member_id
+        )
+        delete from member_churn_history p
+         using expired
+         where p.scored_on = expired.scored_on
+           and p.member_id = expired.member_id",
     }
 }

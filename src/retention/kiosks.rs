@@ -9,6 +9,7 @@ target! {
         rows: "kiosk_heartbeats b",
         key: ("b.received_at", "b.id", "bigint"),
         eligible: "b.received_at < $3",
+        ahead: "b.received_at > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id = (select k.gym_id from kiosks k where k.id = b.kiosk_id)"
@@ -26,6 +27,8 @@ target! {
         key: ("coalesce(a.resolved_at, a.last_seen_at)", "a.id", "uuid"),
         eligible: "a.status in ('resolved', 'dismissed')
            and coalesce(a.resolved_at, a.last_seen_at) < $3",
+        ahead: "a.status in ('resolved', 'dismissed')
+           and coalesce(a.resolved_at, a.last_seen_at) > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id in (

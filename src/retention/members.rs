@@ -10,24 +10,65 @@
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::references::{self, Redaction};
+use super::references::{self, Gone, Redaction};
 use super::statements::target;
 use super::target::KeyRange;
 use crate::database::{Transaction, Unprepared};
 
 target! {
     /// Members who are neither active nor frozen. A hold covers them also
-    /// where it covers what belongs to them, or a document that names them.
+    /// where it covers what belongs to them, or a document that names them. A
+    /// moment in the future counts as now: it may be a mistake, but nothing
+    /// says that the member was not here today. Who would be erased without it
+    /// is counted.
     Members {
-        facts: { table: "members", action: "anonymise", batch_size: 200 },
+        facts: { table: "members", action: "anonymise", batch_size: 200, erases_each: false },
         rows: "member_contacts c",
         key: ("c.known_at", "c.id", "uuid"),
         eligible: "c.status in ('cancelled', 'expired')
            and c.known_at < $3
            and c.last_contact_at < $3",
+        ahead: "c.status in ('cancelled', 'expired')
+           and (c.known_at < $2 or c.known_at > $1)
+           and c.last_contact_at > $1
+           and coalesce(
+                   (select nullif(greatest(
+                               case when m.last_contact_at <= $1 then m.last_contact_at end,
+                               case when m.cancelled_at <= $1 then m.cancelled_at end,
+                               case
+                                   when m.membership_ends_on < ($1::timestamptz at time zone 'UTC')::date
+                                   then (m.membership_ends_on + 1)::timestamp at time zone 'UTC'
+                               end,
+                               (select max(v.checked_in_at)
+                                  from visits v
+                                 where v.member_id = m.id
+                                   and v.checked_in_at <= $1),
+                               (select max(s.started_at)
+                                  from conversation_sessions s
+                                 where s.member_id = m.id
+                                   and s.started_at <= $1)
+                           ), '-infinity')
+                      from members m
+                     where m.id = c.id),
+                   (select greatest(
+                               case
+                                   when m.joined_on <= ($1::timestamptz at time zone 'UTC')::date
+                                   then m.joined_on::timestamp at time zone 'UTC'
+                               end,
+                               case when m.created_at <= $1 then m.created_at end
+                           )
+                      from members m
+                     where m.id = c.id),
+                   '-infinity'
+               ) < $2",
         held_by: [
             "held_members h where h.id = c.id",
-            "held_namings h where h.named = c.id::text"
+            "held_documents h where h.ids @> array[c.id]",
+            "held_documents h
+                         where h.words @@ (
+                             select words_of(m.first_name, m.last_name, m.email, m.badge_id)
+                               from members m
+                              where m.id = c.id)"
         ],
         erase: chosen { lock: lock, erase: anonymise },
     }
@@ -44,15 +85,15 @@ async fn lock(db: Unprepared<'_>, range: &KeyRange) -> Result<Vec<Uuid>> {
                   from member_contacts c
                  where c.status in ('cancelled', 'expired')
                    and c.known_at < $1
-                   and (c.known_at, c.id) > ($2::text::timestamptz, $3::text::uuid)
-                   and (c.known_at, c.id) <= ($4::text::timestamptz, $5::text::uuid)
+                   and (c.known_at, c.id) > ($2::timestamptz, $3::text::uuid)
+                   and (c.known_at, c.id) <= ($4::timestamptz, $5::text::uuid)
                    and c.last_contact_at < $1
             )
             for update skip locked",
         range.cutoff,
-        range.after.at,
+        range.after.at as _,
         range.after.id,
-        range.upto.at,
+        range.upto.at as _,
         range.upto.id,
     )
     .fetch_all(db)
@@ -62,10 +103,11 @@ async fn lock(db: Unprepared<'_>, range: &KeyRange) -> Result<Vec<Uuid>> {
 /// Transcripts are redacted first, a bounded number of events at a time;
 /// `None` while there are more of them.
 async fn anonymise(db: &mut Transaction, range: &KeyRange, ids: &[Uuid]) -> Result<Option<u64>> {
-    if references::redact_transcripts(Unprepared(db), ids).await? == Redaction::Partial {
+    let gone = Gone::read(Unprepared(db), ids, range.now).await?;
+    if references::redact_transcripts(Unprepared(db), &gone).await? == Redaction::Partial {
         return Ok(None);
     }
-    references::erase(db, ids, range.now).await?;
+    references::erase(db, &gone).await?;
     let emptied = sqlx::query!(
         "update members
             set first_name = null,
