@@ -54,7 +54,7 @@ target! {
 
 target! {
     /// Evidence of what was done to orders, payments and policies. A hold on any
-    /// subject that an event names covers it.
+    /// subject that an event names, or on a member's gym, covers it.
     AuditEvents {
         facts: { table: "audit_events", floor_days: 365 },
         rows: "audit_events v",
@@ -63,7 +63,11 @@ target! {
         ahead: "v.occurred_at > $1",
         held_by: [
             "legal_holds h
-                         where h.subject_id = any (uuids_in(v.entity_id || ' ' || v.payload::text))"
+                         where (h.subject_id = any (uuids_in(v.entity_id || ' ' || v.payload::text))
+                                or h.subject_id in (
+                                    select m.gym_id
+                                      from members m
+                                     where m.id = any (uuids_in(v.entity_id || ' ' || v.payload::text))))"
         ],
         erase: "delete from audit_events v",
     }

@@ -1,0 +1,247 @@
+//! `policies apply`, and what `policies list` and `doctor` say of what the
+//! customer has added.
+
+use super::*;
+use crate::cleanup_old_data::rules::a_gym_of_its_own;
+
+/// A policy file, in a folder of its own.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn of(text: &str) -> Self {
+        let folder = std::env::temp_dir().join(uuid::Uuid::now_v7().to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("policies.json");
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    async fn apply(&self, app: &App) -> Done {
+        let path = self.0.to_str().unwrap();
+        run(
+            &database_of(app),
+            &[
+                "policies", "apply", "--file", path, "--actor", "Zoé", "--reason", "decided",
+            ],
+        )
+        .await
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+async fn apply(app: &App, rules: &Value) -> Done {
+    File::of(&json!({ "erase": rules }).to_string())
+        .apply(app)
+        .await
+}
+
+async fn not_erased(app: &App) -> Value {
+    let listed = run(&database_of(app), &["policies", "list", "--json"]).await;
+    let policies = listed.json();
+    let members = policies.as_array().unwrap().iter();
+    let members = members.clone().find(|policy| policy["target"] == "members");
+    members.unwrap()["not_erased"].clone()
+}
+
+async fn findings(app: &App) -> String {
+    let done = run(&database_of(app), &["doctor", "--json"]).await;
+    let found = done.json()["findings"].clone();
+    let found = found.as_array().unwrap().iter();
+    found
+        .filter(|finding| finding["check"] == "retention")
+        .map(|finding| {
+            format!(
+                "{}: {}\n",
+                finding["level"].as_str().unwrap(),
+                finding["what"]
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_fresh_database_has_nothing_that_is_not_known() {
+    let app = App::new().await;
+
+    assert_eq!(not_erased(&app).await, json!([]));
+    assert!(findings(&app).await.starts_with("ok: "));
+}
+
+#[tokio::test]
+async fn what_was_added_is_named_until_a_policy_file_says_what_becomes_of_it() {
+    let app = a_gym_of_its_own().await;
+    let all = json!([
+        "members.Birth Date",
+        "members.health",
+        "members.phone",
+        "public.body_facts.member_id (refers to members)",
+        "shop.Lockers.memberId (refers to members)",
+        "visits.note",
+    ]);
+
+    assert_eq!(not_erased(&app).await, all);
+    let found = findings(&app).await;
+    for name in all.as_array().unwrap() {
+        assert!(found.contains(name.as_str().unwrap()), "{found}");
+    }
+    assert!(found.starts_with("warning: "), "{found}");
+    let table = run(&database_of(&app), &["policies", "list"]).await;
+    assert!(
+        table
+            .out
+            .contains("Not erased with a member: members.phone"),
+        "{table:?}"
+    );
+
+    let done = apply(
+        &app,
+        &json!([
+            { "table": "members", "column": "phone", "action": "set_null" },
+            { "table": "members", "column": "Birth Date", "action": "set_null" },
+            { "table": "public.members", "column": "health", "action": "empty" },
+            { "table": "visits", "column": "note", "action": "empty" },
+            { "table": "shop.Lockers", "column": "code", "action": "set_null" },
+            { "table": "body_facts", "column": "member_id", "action": "delete" },
+        ]),
+    )
+    .await;
+
+    assert_eq!((done.code, &*done.err), (Some(0), ""), "{done:?}");
+    assert_eq!(not_erased(&app).await, json!([]));
+    assert!(findings(&app).await.starts_with("ok: "));
+    let listed = run(&database_of(&app), &["policies", "list"]).await;
+    assert!(
+        listed
+            .out
+            .contains("Erased with a member: shop.Lockers.code (set_null)"),
+        "{listed:?}"
+    );
+    let record = app
+        .rows("select event_type, actor, payload ->> 'reason' as reason, payload -> 'before' as before,
+                      jsonb_array_length(payload -> 'after') as after from audit_events")
+        .await;
+    assert_eq!(
+        record,
+        json!([{ "event_type": "local.erasure_rules.changed", "actor": "Zoé", "reason": "decided",
+                 "before": [], "after": 6 }])
+    );
+    let reply = app.deliver("cleanup-old-data").await;
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    let phones = "select count(*) from members where phone = '0601020304' or health ? 'knee'";
+    assert_eq!(app.count(phones).await, 0);
+}
+
+#[tokio::test]
+async fn a_file_replaces_the_rules_of_before() {
+    let app = a_gym_of_its_own().await;
+    let phone = json!([{ "table": "members", "column": "phone", "action": "set_null" }]);
+    apply(&app, &phone).await;
+    let done = apply(&app, &json!([])).await;
+
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(not_erased(&app).await.to_string().contains("members.phone"));
+}
+
+#[tokio::test]
+async fn a_rule_whose_column_went_is_a_failure_that_doctor_names() {
+    let app = a_gym_of_its_own().await;
+    let phone = json!([{ "table": "members", "column": "phone", "action": "set_null" }]);
+    apply(&app, &phone).await;
+    app.execute("alter table members drop column phone").await;
+
+    let found = findings(&app).await;
+    assert!(
+        found.contains("failure: \"no member can be anonymised: public.members.phone: there is no such column\""),
+        "{found}"
+    );
+}
+
+#[rstest]
+#[case::no_table(
+    "lookers",
+    "x",
+    "set_null",
+    "lookers.x: there is no such table, or it needs its schema in front"
+)]
+#[case::no_column("members", "x", "set_null", "members.x: there is no such column")]
+#[case::of_ours(
+    "members",
+    "email",
+    "set_null",
+    "members.email: this column is the service's own, which erases it where it must"
+)]
+#[case::in_a_table_of_ours(
+    "orders",
+    "currency",
+    "empty",
+    "orders.currency: this table is the service's own: see policies list"
+)]
+#[case::our_rows(
+    "visits",
+    "member_id",
+    "delete",
+    "visits.member_id: this table is the service's own: see policies list"
+)]
+#[case::our_members(
+    "members",
+    "id",
+    "delete",
+    "members.id: this table is the service's own: see policies list"
+)]
+#[case::not_null(
+    "members",
+    "health",
+    "set_null",
+    "members.health: the column is not null: use \"empty\", \"delete\", or let it be null"
+)]
+#[case::no_empty_date(
+    "members",
+    "Birth Date",
+    "empty",
+    "members.Birth Date: only a text, a document or a list can be empty: use \"set_null\""
+)]
+#[case::not_the_key(
+    "shop.Lockers",
+    "code",
+    "delete",
+    "shop.Lockers.code: with \"delete\", the column is the one that refers to the member"
+)]
+#[case::no_way_to_members(
+    "shop.keys",
+    "locker",
+    "set_null",
+    "shop.keys.locker: no foreign key leads from its table to members: say \"key\""
+)]
+#[case::another_action("members", "phone", "burn", "unknown variant `burn`")]
+#[case::a_word_too_many(
+    "members; drop table members",
+    "phone",
+    "set_null",
+    "members; drop table members.phone: there is no such table"
+)]
+#[tokio::test]
+async fn a_rule_that_cannot_be_carried_out_changes_nothing(
+    #[case] table: &str,
+    #[case] column: &str,
+    #[case] action: &str,
+    #[case] why: &str,
+) {
+    let app = a_gym_of_its_own().await;
+    let before = app.checksums().await;
+
+    let done = apply(
+        &app,
+        &json!([{ "table": "members", "column": "phone", "action": "set_null" },
+                { "table": table, "column": column, "action": action }]),
+    )
+    .await;
+
+    assert_eq!((done.code, &*done.out), (Some(2), ""), "{done:?}");
+    assert!(done.err.contains(why), "{done:?}");
+    assert_eq!(app.checksums().await, before);
+}
