@@ -217,6 +217,8 @@ async fn a_conversation_that_goes_on_is_not_redacted_however_old() {
     let app = a_gym().await;
     app.execute("update conversation_sessions set started_at = now() - interval '1 year', metadata = '{\"a\": 1}'")
         .await;
+    app.execute(&rows_of("conversation_events", "now()", 1))
+        .await;
 
     app.deliver(JOB).await;
 

@@ -57,6 +57,7 @@ pub(super) async fn check(db: Unprepared<'_>, rule: &Rule) -> Result<Fit, Unfit>
     let required = found
         .is_required
         .ok_or_else(|| unfit("there is no such column"))?;
+    is_the_customers(rule, &found).map_err(unfit)?;
     let key = key(rule, &found).map_err(unfit)?;
     may_be_erased(rule, &found, required, &key).map_err(unfit)?;
     Ok(Fit {
@@ -80,12 +81,7 @@ fn key(rule: &Rule, found: &Facts) -> Result<String, &'static str> {
     }
 }
 
-fn may_be_erased(
-    rule: &Rule,
-    found: &Facts,
-    is_required: bool,
-    key: &str,
-) -> Result<(), &'static str> {
+fn is_the_customers(rule: &Rule, found: &Facts) -> Result<(), &'static str> {
     let ours = KNOWN
         .iter()
         .find(|(table, _)| found.is_ours && *table == found.table);
@@ -95,6 +91,15 @@ fn may_be_erased(
     if ours.is_some_and(|(_, columns)| columns.split(' ').any(|known| known == rule.column)) {
         return Err("this column is the service's own, which erases it where it must");
     }
+    Ok(())
+}
+
+fn may_be_erased(
+    rule: &Rule,
+    found: &Facts,
+    is_required: bool,
+    key: &str,
+) -> Result<(), &'static str> {
     if found.is_made == Some(true) {
         return Err("the column is generated: erase what it is made of");
     }
