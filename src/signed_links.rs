@@ -1,9 +1,10 @@
 //! Links that open one page to their holder, until they expire.
 //!
 //! Owns how a link is signed: HMAC-SHA256 over the expiry and a subject,
-//! under a key that is derived from a secret for one purpose alone. So there
-//! is no further secret to keep, and a new secret ends every link. The module
-//! of a page decides what its subject is. Pure; the moment is passed in.
+//! under a key that is made of one secret for one purpose alone. Links that
+//! were signed with a former secret open their page until they expire, for as
+//! long as that secret is given. The module of a page decides what its subject
+//! is. Pure; the moment is passed in.
 
 use std::fmt;
 
@@ -19,20 +20,23 @@ use url::Url;
 #[derive(Clone)]
 pub struct SignedLinks {
     mac: Hmac<Sha256>,
+    /// What only opens: links that were made before.
+    former: Vec<Hmac<Sha256>>,
     public_url: Option<Url>,
 }
 
 impl SignedLinks {
-    /// Links under a key derived from `secret` for `purpose`; without
-    /// `public_url` they can be checked but not made. `None` when there is no
-    /// such key.
+    /// Links for `purpose`, signed with the first of `secrets` and opened by
+    /// each of them; without `public_url` they can be checked but not made.
+    /// `None` without a secret.
     #[must_use]
-    pub fn new(secret: &SecretString, purpose: &[u8], public_url: Option<Url>) -> Option<Self> {
-        let secret = secret.expose_secret().as_bytes();
-        let mut derive = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-        derive.update(purpose);
-        let mac = Hmac::new_from_slice(&derive.finalize().into_bytes()).ok()?;
-        Some(Self { mac, public_url })
+    pub fn new(secrets: &[SecretString], purpose: &[u8], public_url: Option<Url>) -> Option<Self> {
+        let mut macs = secrets.iter().filter_map(|secret| key(secret, purpose));
+        Some(Self {
+            mac: macs.next()?,
+            former: macs.collect(),
+            public_url,
+        })
     }
 
     /// The address of `path`, signed for `subject`, good until `expires`;
@@ -42,7 +46,7 @@ impl SignedLinks {
         let mut url = self.public_url.clone()?;
         url.path_segments_mut().ok()?.pop_if_empty().extend(path);
         let expires = expires.timestamp();
-        let signature = self.signed(subject, expires).finalize().into_bytes();
+        let signature = signed(&self.mac, subject, expires).finalize().into_bytes();
         url.query_pairs_mut()
             .append_pair("expires", &expires.to_string())
             .append_pair("signature", &URL_SAFE_NO_PAD.encode(signature));
@@ -62,15 +66,22 @@ impl SignedLinks {
         let (Ok(until), Ok(signature)) = (expires.parse::<i64>(), signature) else {
             return false;
         };
-        let is_ours = self.signed(subject, until).verify_slice(&signature);
-        is_ours.is_ok() && until.to_string() == expires && now.timestamp() < until
+        let is_ours = std::iter::once(&self.mac)
+            .chain(&self.former)
+            .any(|mac| signed(mac, subject, until).verify_slice(&signature).is_ok());
+        is_ours && until.to_string() == expires && now.timestamp() < until
     }
+}
 
-    fn signed(&self, subject: &str, expires: i64) -> Hmac<Sha256> {
-        self.mac
-            .clone()
-            .chain_update(format!("{expires}\n{subject}"))
-    }
+fn key(secret: &SecretString, purpose: &[u8]) -> Option<Hmac<Sha256>> {
+    let secret = secret.expose_secret().as_bytes();
+    let mut derive = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    derive.update(purpose);
+    Hmac::new_from_slice(&derive.finalize().into_bytes()).ok()
+}
+
+fn signed(mac: &Hmac<Sha256>, subject: &str, expires: i64) -> Hmac<Sha256> {
+    mac.clone().chain_update(format!("{expires}\n{subject}"))
 }
 
 impl fmt::Debug for SignedLinks {

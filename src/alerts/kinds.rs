@@ -163,6 +163,31 @@ pub const RETENTION_POLICY_FAILING: Kind = Kind::new(
 )
 .hourly();
 
+/// weekly-reports: Resend sends nothing, or does not answer. Mails wait.
+pub const MAIL_WAITING: Kind = Kind::new(
+    "mail_waiting",
+    "high",
+    "{} mails with weekly reports wait: Resend does not send them",
+    &[
+        "Read Resend's words in the details: a quota that is used up, the key, the sender, or an outage.",
+        "A quota: wait for its reset or raise it at Resend. The key or the sender: correct RESEND_API_KEY or REPORT_FROM, and deploy.",
+        "With QSTASH_TOKEN the mails go by themselves, not before the moment in the details. To send them now, or without a token: jarvis-cron run weekly-reports",
+        "The run that sends the last of them resolves this alert.",
+    ],
+);
+
+/// weekly-reports: the address of a recipient does not work.
+pub const MAIL_REFUSED: Kind = Kind::new(
+    "mail_refused",
+    "warning",
+    "Resend refuses {} addresses of weekly reports",
+    &[
+        "Find them: select recipient, error from report_deliveries where sent_at is null and refusals > 0",
+        "Correct or delete each in report_recipients. Until then such an address gets no newer report; its mail is tried five times in all.",
+        "To try an address again that was given up, set refusals to 0.",
+    ],
+);
+
 /// Any job: its lease was written by a clock that has been set back since.
 pub const CLOCK_MOVED: Kind = Kind::new(
     "clock_moved",

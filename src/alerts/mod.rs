@@ -95,7 +95,8 @@ impl Kind {
 
 /// Opens these alerts, or repeats those that are open, each as its kind says;
 /// answers the keys of those that are new. A repeated alert gets the new
-/// details; one that repeats daily gets severity, title and actions as well.
+/// details; unless it repeats hourly, title and actions as well, and one that
+/// repeats daily the severity too.
 ///
 /// # Errors
 /// When the database refuses.

@@ -16,10 +16,10 @@ with raised as materialized (
                or (a.last_seen_at at time zone r.timezone)::date
                   < ($2 at time zone r.timezone)::date)::int,
            severity = case when r.repeat = 'daily' then r.severity else a.severity end,
-           title = case when r.repeat = 'daily' then r.title else a.title end,
+           title = case when r.repeat = 'hourly' then a.title else r.title end,
            recommended_actions = case
-               when r.repeat = 'daily' then r.recommended_actions
-               else a.recommended_actions
+               when r.repeat = 'hourly' then a.recommended_actions
+               else r.recommended_actions
            end
       from raised r
      cross join lateral (

@@ -15,8 +15,8 @@ use crate::reports::week::IsoWeek;
 pub(super) enum Command {
     /// Print a link that opens one report without a secret, until it expires.
     ///
-    /// Needs PUBLIC_URL and the operators' secret, which signs it: a new secret
-    /// ends every link. Does not look whether the report is there.
+    /// Needs PUBLIC_URL and LINK_SECRET, which signs it, or the operators'
+    /// secret while that is unset. Does not look whether the report is there.
     Link {
         /// The gym's slug.
         gym: String,
@@ -36,11 +36,12 @@ pub(super) fn reports(settings: &Settings, command: Command) -> anyhow::Result<E
     let Command::Link { gym, week, days } = command;
     let week: IsoWeek = week.parse().map_err(|why: &str| Usage(why.to_owned()))?;
     settings.public_url()?;
+    settings.link_secrets(false)?;
     let expires = now() + Duration::days(days.into());
     let links = settings.links()?;
     let link = links.and_then(|links| to_report(&links, &gym, week, expires));
     let Some(link) = link else {
-        let why = "OPERATOR_SECRET is not set; links are signed with it";
+        let why = "LINK_SECRET is not set; links are signed with it";
         return Err(Usage(why.to_owned()).into());
     };
     println(link);

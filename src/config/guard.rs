@@ -83,6 +83,8 @@ impl Settings {
                 ));
             }
         }
+        // Links are signed by what runs jobs, which does not judge secrets.
+        self.link_secrets(dev)?;
         Ok(Guard {
             cron_secret,
             cron_secret_previous,

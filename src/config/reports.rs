@@ -1,6 +1,6 @@
 //! The settings of the weekly reports: how they are mailed and linked to.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::variables::wrong;
 use super::{Read, Settings};
@@ -28,18 +28,46 @@ impl Settings {
         })
     }
 
-    /// What signs links to reports; `None` while there is no
-    /// `OPERATOR_SECRET`.
+    /// What signs and opens links to reports: `LINK_SECRET`, or
+    /// `OPERATOR_SECRET` while that is unset. Links that were signed with
+    /// `LINK_SECRET_PREVIOUS` or `OPERATOR_SECRET` open too. `None` while there
+    /// is none of them. Weak secrets are accepted: [`Settings::link_secrets`]
+    /// judges them.
     ///
     /// # Errors
-    /// When `OPERATOR_SECRET` or `PUBLIC_URL` is wrong.
+    /// When one of them or `PUBLIC_URL` is wrong.
     pub fn links(&self) -> Read<Option<SignedLinks>> {
         let public_url = match self.text("PUBLIC_URL")? {
             Some(_) => Some(self.url("PUBLIC_URL", "")?),
             None => None,
         };
-        let secret = self.text("OPERATOR_SECRET")?.map(SecretString::from);
-        Ok(secret.and_then(|secret| SignedLinks::new(&secret, PURPOSE, public_url)))
+        let own = self.link_secrets(true)?;
+        let operators = self.text("OPERATOR_SECRET")?.map(SecretString::from);
+        // The first signs; all of them open.
+        let secrets: Vec<SecretString> = match own {
+            [None, previous] => operators.into_iter().chain(previous).collect(),
+            own => own.into_iter().flatten().chain(operators).collect(),
+        };
+        Ok(SignedLinks::new(&secrets, PURPOSE, public_url))
+    }
+
+    /// `LINK_SECRET` and `LINK_SECRET_PREVIOUS`; `dev` accepts weak ones.
+    ///
+    /// # Errors
+    /// When one is weak, or `LINK_SECRET` is another's secret, with which it
+    /// would have to change.
+    pub fn link_secrets(&self, dev: bool) -> Read<[Option<SecretString>; 2]> {
+        let secret = self.secret("LINK_SECRET", dev)?;
+        for other in ["OPERATOR_SECRET", "CRON_SECRET"] {
+            let own = secret.as_ref().map(ExposeSecret::expose_secret);
+            if own.is_some() && own == self.text(other)? {
+                let hint = format!(
+                    "equals {other}: links would end with it; make another with: openssl rand -hex 32"
+                );
+                return Err(wrong("LINK_SECRET", &hint));
+            }
+        }
+        Ok([secret, self.secret("LINK_SECRET_PREVIOUS", dev)?])
     }
 
     fn report_from(&self, is_needed: bool) -> Read<String> {

@@ -19,7 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Readiness {
     /// A replica, or made so.
     pub is_read_only: bool,
-    /// What our role may not do, such as `insert, update on job_runs`.
+    /// What our role may not do, such as `insert, update on job_runs`, or not
+    /// with each row, because of row level security: it would hide rows
+    /// without a word.
     pub rights_missing: Vec<String>,
     /// How many of our migrations it lacks; `None` when we may not read that.
     pub migrations_missing: Option<usize>,
@@ -79,6 +81,40 @@ pub(super) async fn standing(db: Unprepared<'_>) -> Result<Standing> {
                      from unnest($1::text[], $2::text[]) as ours(name, rights)
                     cross join unnest(string_to_array(rights, ' ')) as needed
                     where not has_table_privilege(to_regclass(name), needed)
+                    group by name
+                    order by name
+               ) || array(
+                   select string_agg(needed, ', ') || ' on every row of ' || name
+                     from unnest($1::text[], $2::text[]) as ours(name, rights)
+                    cross join unnest(string_to_array(rights, ' ')) as needed
+                    cross join lateral (
+                        select coalesce(bool_or(polpermissive and is_open), false)
+                               and bool_and(polpermissive or is_open) as is_whole
+                          from pg_policy
+                         cross join lateral (
+                             select pg_get_expr(
+                                        case needed
+                                            when 'insert' then coalesce(polwithcheck, polqual)
+                                            else polqual
+                                        end,
+                                        polrelid
+                                    ) is not distinct from 'true' as is_open
+                         ) as policy
+                         where polrelid = to_regclass(name)
+                           and polcmd in ('*', case needed
+                                                   when 'select' then 'r'
+                                                   when 'insert' then 'a'
+                                                   when 'update' then 'w'
+                                                   else 'd'
+                                               end)
+                           and exists (
+                               select from unnest(polroles) as role
+                                where role = 0
+                                   or pg_has_role(role, 'usage')
+                           )
+                    ) as rows
+                    where row_security_active(to_regclass(name))
+                      and is_whole is not true
                     group by name
                     order by name
                ) as "rights_missing!"

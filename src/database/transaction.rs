@@ -68,11 +68,18 @@ impl TxLimits {
     }
 
     /// One message to the server; its answer is whether that is read-only.
+    ///
+    /// How moments are written and which snapshot a statement sees is the same
+    /// in each: a pooler may drop what a connection asks for at its start, and
+    /// the role or the database may be set to something else.
     fn begin(&self, patience: Patience) -> String {
         let limit = self.statement(patience).as_millis();
         let settings = &self.settings;
         format!(
-            "begin;
+            "begin isolation level read committed;
+             set local datestyle = 'ISO, MDY';
+             set local intervalstyle = 'postgres';
+             set local timezone = 'UTC';
              set local statement_timeout = {limit};
              set local idle_in_transaction_session_timeout = {limit};
              {settings}

@@ -133,6 +133,7 @@ fn demo_settings(
         ("PUBLIC_URL", format!("http://127.0.0.1:{port}")),
         ("CRON_SECRET", secret()),
         ("OPERATOR_SECRET", secret()),
+        ("LINK_SECRET", secret()),
         ("QSTASH_CURRENT_SIGNING_KEY", format!("sig_{}", secret())),
         ("QSTASH_NEXT_SIGNING_KEY", format!("sig_{}", secret())),
         ("QSTASH_TOKEN", qstash_double::TOKEN.to_owned()),

@@ -2,8 +2,8 @@
 //!
 //! It owns the mails it accepted, in memory, and answers `POST /emails` on a loopback port as
 //! resend.com/docs says Resend does, idempotency keys included. It promises that a mail is on
-//! record once for each time Resend would have sent it. It sends no mail, forgets no idempotency
-//! key, and counts no quota; it limits the rate only when a test says so.
+//! record once for each time Resend would have sent it. It sends no mail and forgets no idempotency
+//! key; it has a quota, or limits the rate, only when a test says so.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -88,6 +88,11 @@ impl ResendDouble {
         self.0.state().faults.queue(Some(to.to_owned()), fault);
     }
 
+    /// Accepts no more than so many mails in all; `None` is no quota.
+    pub fn quota(&self, mails: Option<usize>) {
+        self.0.state().quota = mails;
+    }
+
     /// Spoils every call that has no fault of its own, or none any more.
     pub fn always(&self, fault: Option<Fault>) {
         self.0.state().faults.stand(None, fault);
@@ -97,6 +102,8 @@ impl ResendDouble {
 /// Everything the double knows.
 #[derive(Debug, Default)]
 struct Mailbox {
+    /// So many mails are accepted today.
+    quota: Option<usize>,
     sent: Vec<Sent>,
     calls: Vec<Call>,
     /// By recipient, or for any.
@@ -165,6 +172,10 @@ impl Mailbox {
             Some(_) => {
                 let message = "This key was used with another payload.".to_owned();
                 return Err((409, "invalid_idempotent_request", message));
+            }
+            None if self.quota.is_some_and(|quota| self.sent.len() >= quota) => {
+                let message = "You have reached your daily email sending quota.".to_owned();
+                return Err((429, "daily_quota_exceeded", message));
             }
             None => {}
         }

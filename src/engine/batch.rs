@@ -3,8 +3,10 @@
 //! A batch is one transaction. While another transaction holds one of its
 //! rows it is tried again; when the database refuses a row each item is done
 //! on its own, so that one bad item spoils no other. A batch that takes too
-//! long stops the run, as an unreachable database does, unless the work says
-//! that it can be halved ([`BatchWork::HALVES`]).
+//! long is done in halves, and an item that takes too long alone is refused;
+//! the batches after it in that run are smaller too.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Completion, JobContext, JobError};
 use crate::database::Fault;
@@ -18,10 +20,6 @@ pub trait BatchWork: Send {
     type Item: Sync;
     /// The job's results.
     type Results: Send;
-    /// Whether a batch that takes too long is done in halves, and an item that
-    /// takes too long alone is refused. Such work moves its checkpoint in
-    /// [`BatchWork::passed`], or a continuation would begin with the same batch.
-    const HALVES: bool = false;
 
     /// One transaction for all of `items`; `results` count it once it is kept.
     ///
@@ -46,8 +44,62 @@ pub trait BatchWork: Send {
         results: &mut Self::Results,
     ) -> impl Future<Output = Result<(), JobError>> + Send;
 
-    /// These items, the next in their order, are done or refused.
+    /// These items, the next in their order, are done or refused. Work whose
+    /// rows look the same afterwards moves its checkpoint here.
     fn passed(&mut self, _ctx: &JobContext, _items: &[Self::Item]) {}
+}
+
+/// How many items or rows one statement of a run may have to do with: half of
+/// those that took too long, and an eighth more after each that did not.
+#[derive(Debug)]
+pub struct PartSize(AtomicUsize);
+
+impl Default for PartSize {
+    fn default() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl PartSize {
+    /// How many of `size` rows to read.
+    pub fn of(&self, size: i64) -> i64 {
+        size.min(self.get().try_into().unwrap_or(i64::MAX))
+    }
+
+    /// What was read when `size` rows were asked for; `None` where so many took
+    /// too long, and fewer may not.
+    ///
+    /// # Errors
+    /// When one row takes too long too, or the database refuses.
+    pub fn judge<T>(&self, size: i64, read: Result<T, JobError>) -> Result<Option<T>, JobError> {
+        let count = usize::try_from(size).unwrap_or(usize::MAX);
+        match read {
+            Err(error) if error.took_too_long() && size > 1 => {
+                self.shrink(count);
+                Ok(None)
+            }
+            Ok(rows) => {
+                self.grow(count);
+                Ok(Some(rows))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// So many took too long.
+    fn shrink(&self, size: usize) {
+        self.0.store((size / 2).max(1), Ordering::Relaxed);
+    }
+
+    /// So many did not take too long.
+    fn grow(&self, size: usize) {
+        let more = size.saturating_add(size / 8 + 1);
+        self.0.fetch_max(more, Ordering::Relaxed);
+    }
 }
 
 /// Commits `items`, all at once or in ever smaller parts. Items that there is
@@ -61,7 +113,7 @@ pub async fn commit_in_parts<W: BatchWork>(
     items: &[W::Item],
     results: &mut W::Results,
 ) -> Result<Completion, JobError> {
-    let mut waiting = vec![items];
+    let mut waiting: Vec<_> = items.rchunks(ctx.part_size.get()).collect();
     let mut is_first = true;
     while let Some(part) = waiting.pop().filter(|part| !part.is_empty()) {
         if !is_first && ctx.budget.is_spent() {
@@ -70,19 +122,22 @@ pub async fn commit_in_parts<W: BatchWork>(
         let tries = if is_first { TRIES } else { 1 };
         let was_first = std::mem::take(&mut is_first);
         match commit_with_retries(ctx, work, part, tries, results).await {
-            Err(error) if W::HALVES && part.len() > 1 && error.took_too_long() => {
-                let (first, second) = part.split_at(part.len() / 2);
-                waiting.extend([second, first]);
+            Err(error) if part.len() > 1 && error.took_too_long() => {
+                ctx.part_size.shrink(part.len());
+                waiting.extend(part.rchunks(part.len().div_ceil(2)));
                 continue;
             }
             Err(error) if (was_first || part.len() > 1) && error.is_about_rows() => {
                 waiting.extend(part.chunks(1).rev());
                 continue;
             }
-            Err(error) if error.is_about_rows() || (W::HALVES && error.took_too_long()) => {
+            Err(error) if error.may_pass_without_it() => {
                 work.refused(ctx, &part[0], error, results).await?;
             }
-            done => done?,
+            done => {
+                done?;
+                ctx.part_size.grow(part.len());
+            }
         }
         work.passed(ctx, part);
     }

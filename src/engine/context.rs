@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::PartSize;
 use super::{Fence, JobError, Options, context};
 use crate::database::{self, Pool, Transaction, TxLimits};
 use crate::resend::Resend;
@@ -36,6 +37,8 @@ pub struct JobContext {
     pub budget: Budget,
     /// Where the run that this one continues stopped, and where this one does.
     pub checkpoint: Arc<Checkpoint>,
+    /// How many items its statements may have to do with.
+    pub part_size: PartSize,
     /// The lease, and the only way to commit.
     pub fence: Fence,
     /// Stripe, with this process's rate limit.

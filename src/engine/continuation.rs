@@ -4,8 +4,9 @@
 //! with the same options. QStash knows the message by the run's id, and the
 //! ledger by the message's, so that a redelivery publishes it once more only
 //! where neither knows it. Promises that a chain ends: a link that changed
-//! nothing is the last, and so is the [`MAX_CHAIN_LENGTH`]th. Nothing here may
-//! delay an answer for long: where there is no time, the next tick continues.
+//! nothing is the last, unless its job says when to go on (`resume` in its
+//! results), and so is the [`MAX_CHAIN_LENGTH`]th. Nothing here may delay an
+//! answer for long: where there is no time, the next tick continues.
 
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ impl Runner {
             return Err(NotContinued::ByHand);
         }
         let publisher = self.publisher.as_ref().ok_or(NotContinued::NoToken)?;
-        if !made_progress(call.job, run) {
+        if pause_before(run).is_none() && !made_progress(call.job, run) {
             return Err(NotContinued::NoProgress);
         }
         if run.chain_position >= MAX_CHAIN_LENGTH {
@@ -163,10 +164,18 @@ fn made_progress(job: &Job, run: &Run) -> bool {
     run.checkpoint_moved || counts.any(|count| count > 0.0)
 }
 
+/// How long the rest of a run has to wait, where its job says so.
+fn pause_before(run: &Run) -> Option<u64> {
+    run.results["resume"]["after_seconds"].as_u64()
+}
+
 async fn publish(publisher: &Publisher, job: &Job, run: &Run) -> anyhow::Result<String> {
     let mut options: Options = serde_json::from_value(run.options.clone())?;
     options.continuation_of = Some(run.id);
     let deduplication_id = format!("continuation-{}", run.id);
-    let message = publisher.message(job, &options, deduplication_id)?;
+    let mut message = publisher.message(job, &options, deduplication_id)?;
+    if let Some(seconds) = pause_before(run) {
+        message.delay(seconds);
+    }
     Ok(publisher.client.publish(&message).await?.message_id.into())
 }

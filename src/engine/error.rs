@@ -57,6 +57,12 @@ impl JobError {
         matches!(self.fault(), Fault::Data | Fault::Contended)
     }
 
+    /// Whether this item was the trouble, and others may be done without it.
+    #[must_use]
+    pub fn may_pass_without_it(&self) -> bool {
+        self.is_about_rows() || self.took_too_long()
+    }
+
     /// Whether one statement took longer than it may: with fewer rows it may
     /// not.
     #[must_use]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::batch::PartSize;
 use super::begin::{self, Decision, Started};
 use super::settle::{self, Settled};
 use super::{
@@ -154,6 +155,7 @@ impl Runner {
             options: call.options.clone(),
             budget,
             checkpoint: Arc::clone(&checkpoint),
+            part_size: PartSize::default(),
             fence: Fence::new(self, &started.lease, dry_run, progress.clone()),
             stripe: self.stripe.clone(),
             resend: self.resend.clone(),

@@ -4,6 +4,8 @@
 //! For operators, and for readers with a link to this very report that has
 //! not expired.
 
+use std::str::FromStr;
+
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -13,6 +15,7 @@ use super::guard::Operator;
 use super::openapi::Refuses;
 use super::private::private;
 use super::{App, Refusal, now};
+use crate::reports::csv::Separator;
 use crate::reports::i18n::Language;
 use crate::reports::links::open_report;
 use crate::reports::stored::{self, StoredReport};
@@ -26,6 +29,8 @@ pub(super) struct Reader {
     credentials: String,
     /// The language they ask for.
     language: Option<String>,
+    /// What is to separate the cells of a table.
+    separator: Option<Separator>,
 }
 
 struct Asked {
@@ -50,6 +55,7 @@ enum Form {
         ("gym" = String, Path, description = "Its slug."),
         ("week" = String, Path, description = "Such as 2026-W05, 2026-W05.json or 2026-W05.csv."),
         ("lang" = Option<String>, Query, description = "`fr` or `en`; if not given, the gym's."),
+        ("sep" = Option<String>, Query, description = "What separates the cells of .csv: `;`, `,` or a tab; if not given, `;` in French and `,` in English."),
         ("expires" = Option<String>, Query, description = "Of a shared link, which needs no secret."),
         ("signature" = Option<String>, Query, description = "Of a shared link."),
     ),
@@ -74,7 +80,19 @@ pub(super) async fn report(reader: Reader, State(app): State<App>) -> Result<Res
     drop(tx);
     let report = report.ok_or_else(Refusal::unknown_report)?;
     let language = language.unwrap_or_else(|| Language::of(&report.gym_locale));
-    Ok(written(&report, form, language, &reader.credentials))
+    Ok(match form {
+        Form::Page => private(
+            page::page(&report, language, &reader.credentials),
+            "text/html; charset=utf-8",
+            &page::POLICY,
+        ),
+        Form::Json => private(
+            csv::json(&report).to_string(),
+            "application/json",
+            &page::POLICY,
+        ),
+        Form::Csv => table(&report, language, reader.separator),
+    })
 }
 
 impl FromRequestParts<App> for Reader {
@@ -95,8 +113,10 @@ impl FromRequestParts<App> for Reader {
             }
             (expires, signature) => opened(app, asked.as_ref(), expires.zip(signature))?,
         };
+        let separator = the_only(&pairs, "sep")?.map(Separator::from_str);
         Ok(Self {
             report: asked.ok_or_else(Refusal::unknown_report)?,
+            separator: separator.transpose().map_err(Refusal::bad_option)?,
             credentials,
             language: the_only(&pairs, "lang")?.map(str::to_owned),
         })
@@ -140,29 +160,15 @@ fn the_only<'q>(pairs: &'q [(String, String)], name: &str) -> Result<Option<&'q 
     }
 }
 
-fn written(report: &StoredReport, form: Form, language: Language, credentials: &str) -> Response {
-    let (kind, body) = match form {
-        Form::Page => (
-            "text/html; charset=utf-8",
-            page::page(report, language, credentials),
-        ),
-        Form::Json => ("application/json", csv::json(report).to_string()),
-        Form::Csv => (
-            "text/csv; charset=utf-8; header=present",
-            csv::csv(report, language),
-        ),
-    };
+fn table(report: &StoredReport, language: Language, separator: Option<Separator>) -> Response {
+    let body = csv::csv(report, language, separator);
+    let kind = "text/csv; charset=utf-8; header=present";
     let mut response = private(body, kind, &page::POLICY);
-    if let Form::Csv = form {
-        let name = format!(
-            "attachment; filename=\"{}-{}.csv\"",
-            plain(&report.slug),
-            report.week
-        );
-        if let Ok(name) = HeaderValue::from_str(&name) {
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_DISPOSITION, name);
-        }
+    let (slug, week) = (plain(&report.slug), report.week);
+    let name = format!("attachment; filename=\"{slug}-{week}.csv\"");
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, name);
     }
     response
 }

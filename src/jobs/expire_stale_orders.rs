@@ -199,7 +199,7 @@ impl BatchWork for Expiry {
         };
         for record in [with_reports, without] {
             match self.commit(ctx, &[record], results).await {
-                Err(error) if error.is_about_rows() => {}
+                Err(error) if error.may_pass_without_it() => {}
                 done => return done,
             }
         }

@@ -9,7 +9,8 @@
 //!   its content hash changed, with the old hash kept in `audit_events`. A
 //!   mail is recorded before it is sent, and carries a key by which Resend
 //!   recognises a repetition.
-//! - When: Mondays at six in the morning.
+//! - When: Mondays at six in the morning and at eight in the evening, in Paris:
+//!   at one of them the week of every zone has been over for less than a day.
 //!
 //! A report holds ids, codes and numbers. Names and texts are added when it
 //! is read. A mail that fails never fails the report.
@@ -29,8 +30,10 @@ mod outbox;
 mod queries;
 mod save;
 mod settle;
+mod waiting;
 
 use candidates::Cursor;
+use waiting::Resume;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -73,6 +76,9 @@ pub(super) struct Results {
     pub(super) emails_failed: u64,
     /// Mails that wait in the outbox; the next run tries again.
     pub(super) emails_waiting: u64,
+    /// When the run goes on with the mails that wait for Resend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resume: Option<Resume>,
     /// What could not be done, and why; the first fifty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) failures: Vec<ReportFailure>,

@@ -149,6 +149,14 @@ impl Client {
 }
 
 impl Message {
+    /// Has QStash deliver it only after so many seconds:
+    /// <https://upstash.com/docs/qstash/features/delay>.
+    pub fn delay(&mut self, seconds: u64) {
+        if let Ok(delay) = HeaderValue::from_str(&format!("{seconds}s")) {
+            self.headers.insert("upstash-delay", delay);
+        }
+    }
+
     fn all_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Ok(id) = HeaderValue::from_str(&self.deduplication_id) {

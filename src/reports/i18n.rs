@@ -1,10 +1,11 @@
 //! The languages of a report, French and English.
 //!
 //! Owns which language a reader gets, the labels ([`labels`]) and what
-//! insights and recommendations say. How numbers and dates are written is
+//! insights, recommendations and reasons say. How numbers and dates are written is
 //! [`super::numbers`]'s business.
 
 pub mod labels;
+mod reasons;
 mod texts;
 
 /// A language that reports are written in.

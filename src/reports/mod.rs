@@ -14,6 +14,7 @@ pub mod links;
 pub mod metrics;
 pub mod numbers;
 pub mod page;
+pub mod reasons;
 pub mod report;
 pub mod stored;
 pub mod week;

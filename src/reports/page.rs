@@ -151,9 +151,14 @@ fn call_first(report: &StoredReport, language: Language) -> Markup {
             ol.people {
                 @for member in at_risk {
                     li {
-                        @match member.member_id.and_then(|id| report.names.get(&id)) {
-                            Some(name) => span.name { (name) },
-                            None => span.name.quiet { (labels.anonymised) },
+                        div {
+                            @match member.member_id.and_then(|id| report.names.get(&id)) {
+                                Some(name) => span.name { (name) },
+                                None => span.name.quiet { (labels.anonymised) },
+                            }
+                            @for reason in report.reasons(member) {
+                                span.reason { (language.reason(reason)) }
+                            }
                         }
                         span.badge.(if member.level == "critical" { "critical" } else { "high" }) {
                             (language.percent(member.score, 0)) " " (labels.risk)

@@ -1,8 +1,9 @@
 //! A report as it is stored, with the names of its members as they are now.
 //!
-//! Names are joined when the report is read and stored nowhere in it. A
-//! member who was anonymised or deleted since, or who objects to being scored,
-//! has no id and no name in it: a score and a level remain.
+//! Names, and why a member is at risk now, are joined when the report is read
+//! and stored nowhere in it. A member who was anonymised or deleted since, or
+//! who objects to being scored, has no id and no name in it: a score and a level
+//! remain. Reasons are given for members who are still scored, and at risk.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,8 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::counts::AtRisk;
 use super::insights::{Insight, Recommendation};
 use super::metrics::Metrics;
+use super::reasons::{Reason, strongest};
 use super::week::IsoWeek;
 use crate::database::{Transaction, Unprepared};
 use crate::engine::{JobError, context};
@@ -51,6 +54,8 @@ pub struct StoredReport {
     pub generated_at: DateTime<Utc>,
     /// The names of the members at risk that have one.
     pub names: BTreeMap<Uuid, String>,
+    /// Why each of those is at risk of whom it is known.
+    pub reasons: BTreeMap<Uuid, Vec<Reason>>,
 }
 
 /// The report of a gym's week, with names.
@@ -73,7 +78,7 @@ pub async fn find(
     let members = members(Unprepared(db), gym_id, &ids)
         .await
         .map_err(context("read names"))?;
-    report.set_names(members);
+    report.set_members(members);
     Ok(Some(report))
 }
 
@@ -95,15 +100,28 @@ pub(crate) async fn of(
 }
 
 impl StoredReport {
-    /// Gives members their names; one who is not among `members` loses the id.
-    fn set_names(&mut self, members: BTreeMap<Uuid, Option<String>>) {
-        for member in &mut self.metrics.at_risk {
-            member.member_id = member.member_id.filter(|id| members.contains_key(id));
+    /// Why this member is at risk, the strongest reason first.
+    #[must_use]
+    pub fn reasons(&self, member: &AtRisk) -> &[Reason] {
+        let reasons = member.member_id.and_then(|id| self.reasons.get(&id));
+        reasons.map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives members their names and reasons; one who is not among `members`
+    /// loses the id.
+    fn set_members(&mut self, members: Vec<Member>) {
+        for at_risk in &mut self.metrics.at_risk {
+            at_risk.member_id = at_risk
+                .member_id
+                .filter(|id| members.iter().any(|member| member.id == *id));
         }
-        let names = members
-            .into_iter()
-            .filter_map(|(id, name)| Some((id, name?)));
-        self.names = names.collect();
+        for member in members {
+            self.names.extend(member.name.map(|name| (member.id, name)));
+            let reasons = member.factors.as_ref().map(strongest).unwrap_or_default();
+            if !reasons.is_empty() {
+                self.reasons.insert(member.id, reasons);
+            }
+        }
     }
 }
 
@@ -149,6 +167,7 @@ impl TryFrom<Row> for StoredReport {
             content_hash: row.content_hash,
             generated_at: row.generated_at,
             names: BTreeMap::new(),
+            reasons: BTreeMap::new(),
         })
     }
 }
@@ -204,17 +223,30 @@ async fn many(db: Unprepared<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
     .await
 }
 
-/// Those of `members` who may be named, with their names.
-async fn members(
-    db: Unprepared<'_>,
-    gym_id: Uuid,
-    members: &[Uuid],
-) -> sqlx::Result<BTreeMap<Uuid, Option<String>>> {
-    let rows = sqlx::query!(
+struct Member {
+    id: Uuid,
+    name: Option<String>,
+    factors: Option<Value>,
+}
+
+/// Those of `members` who may be named, with their names, and with the factors
+/// of their score while they are scored and at risk.
+async fn members(db: Unprepared<'_>, gym_id: Uuid, members: &[Uuid]) -> sqlx::Result<Vec<Member>> {
+    sqlx::query_as!(
+        Member,
         r#"
         select
             id,
-            nullif(concat_ws(' ', first_name, last_name), '') as name
+            nullif(concat_ws(' ', first_name, last_name), '') as name,
+            (
+                select churn.factors
+                from member_churn as churn
+                join churn_members as scored
+                    on scored.id = churn.member_id
+                    and scored.is_scored
+                where churn.member_id = members.id
+                    and churn.level in ('high', 'critical')
+            ) as factors
         from members
         where id = any($1)
             and gym_id = $2
@@ -226,6 +258,5 @@ async fn members(
         gym_id,
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+    .await
 }

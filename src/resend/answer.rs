@@ -8,6 +8,16 @@ use serde_json::Value;
 use crate::foreign_text::ForeignText;
 use crate::outbound::{self, in_words};
 
+/// A day of Resend's and a little: it says to wait until 24 hours have passed,
+/// and may count them from the first mail or by the calendar.
+const QUOTA_LASTS: Duration = Duration::from_mins(24 * 60 + 5);
+/// A person has to correct the key or the sender.
+const DENIAL_LASTS: Duration = Duration::from_hours(6);
+/// How long a run waits that got no answer.
+pub const OUTAGE_LASTS: Duration = Duration::from_mins(30);
+/// A run is continued no sooner than that.
+const SHORTEST_REST: Duration = Duration::from_mins(1);
+
 /// Why no mail was sent, or may not have been, by what the caller does about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -24,9 +34,18 @@ pub enum Failure {
         /// Resend's words.
         message: ForeignText,
     },
-    /// The key, the sender or the quota: every other mail will fail alike.
+    /// The key, the sender or the address of the API: every other mail will
+    /// fail alike.
     #[error("Resend sends nothing for us: {0}")]
     Denied(ForeignText),
+    /// The quota of the day or the month is used up; nothing was sent.
+    #[error("Resend's quota is used up: {said}")]
+    QuotaReached {
+        /// Resend's words.
+        said: ForeignText,
+        /// How long Resend asks us to wait.
+        retry_after: Option<Duration>,
+    },
     /// Too many calls a second; nothing was sent.
     #[error("Resend asks us to slow down: {message}")]
     Limited {
@@ -53,13 +72,25 @@ impl Failure {
         matches!(self, Self::Unclear(_))
     }
 
-    /// Whether the same mail may pass within the hour.
+    /// Whether every other mail will fail alike, so that no other is tried.
     #[must_use]
-    pub fn may_pass_later(&self) -> bool {
-        matches!(
-            self,
-            Self::Limited { .. } | Self::Unclear(_) | Self::Unreachable(_)
-        )
+    pub fn stops_all(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::QuotaReached { .. })
+    }
+
+    /// After how long the same mail may pass; `None` when it is not for Resend
+    /// that it waits.
+    #[must_use]
+    pub fn may_pass_after(&self) -> Option<Duration> {
+        match self {
+            Self::QuotaReached { retry_after, .. } => Some(retry_after.unwrap_or(QUOTA_LASTS)),
+            Self::Denied(_) => Some(DENIAL_LASTS),
+            Self::Limited { retry_after, .. } => {
+                Some(retry_after.unwrap_or_default().max(SHORTEST_REST))
+            }
+            Self::Unclear(_) | Self::Unreachable(_) => Some(OUTAGE_LASTS),
+            _ => None,
+        }
     }
 
     /// Whether another try may help, and soon enough.
@@ -136,18 +167,30 @@ fn failure(status: u16, retry_after: Option<Duration>, refusal: Refusal) -> Fail
     let said = || ForeignText::new(&format!("{status} {name}: {message}"));
     match (status, name.as_str()) {
         (409, "invalid_idempotent_request") => Failure::AlreadySent,
-        (401 | 403, _) | (429, "daily_quota_exceeded" | "monthly_quota_exceeded") => {
-            Failure::Denied(said())
-        }
+        (429, "daily_quota_exceeded" | "monthly_quota_exceeded") => Failure::QuotaReached {
+            said: said(),
+            retry_after,
+        },
         (429, _) => Failure::Limited {
             message,
             retry_after,
         },
-        (409 | 500.., _) => Failure::Unclear(said()),
-        _ => Failure::Refused {
+        (408 | 409 | 500.., _) => Failure::Unclear(said()),
+        (400 | 413 | 422 | 451, _) if !is_about_us(&name, &message) => Failure::Refused {
             status,
             name,
             message,
         },
+        _ => Failure::Denied(said()),
     }
+}
+
+/// Whether a refusal is of the key or the sender and so of every mail, although
+/// its status says that this one is at fault.
+fn is_about_us(name: &ForeignText, message: &ForeignText) -> bool {
+    let (name, message) = (name.as_str(), message.as_str().to_ascii_lowercase());
+    ["invalid_api_key", "invalid_from_address", "invalid_access"].contains(&name)
+        || ["api key", "`from`", "not verified"]
+            .iter()
+            .any(|words| message.contains(words))
 }

@@ -24,7 +24,7 @@ use crate::outbound::{self, LONGEST_PAUSE, MayBegin, TIMEOUT};
 
 mod answer;
 
-pub use answer::Failure;
+pub use answer::{Failure, OUTAGE_LASTS};
 
 /// The settings for sending mail.
 #[derive(Debug, Clone)]

@@ -262,7 +262,16 @@ impl<T: Send> Cursor<T> {
         if size == 0 || self.is_at_the_end {
             return Ok(());
         }
-        let (due, last) = sweep.pick(ctx, self.after, size).await?;
+        let (size, (due, last)) = loop {
+            if ctx.budget.is_spent() {
+                return Ok(());
+            }
+            let asked = ctx.part_size.of(size);
+            let read = sweep.pick(ctx, self.after, asked).await;
+            if let Some(read) = ctx.part_size.judge(asked, read)? {
+                break (asked, read);
+            }
+        };
         let read = due.len() as u64;
         self.after = last.or(self.after);
         self.ahead = due;

@@ -14,6 +14,7 @@ use crate::processes::until;
 
 pub(crate) mod password;
 mod rights;
+mod settings;
 mod tls;
 pub(crate) mod way;
 

@@ -205,7 +205,12 @@ async fn make_template(admin: &str, template: &str) -> i32 {
             .execute(&mut connection)
             .await;
     }
-    let create = format!("create database {template}");
+    let collation = std::env::var_os("TEST_ICU_LOCALE").map(|locale| {
+        let locale = locale.to_string_lossy();
+        format!("template template0 locale_provider icu icu_locale '{locale}'")
+    });
+    let collation = collation.unwrap_or_default();
+    let create = format!("create database {template} {collation}");
     sqlx::raw_sql(AssertSqlSafe(create))
         .execute(&mut connection)
         .await

@@ -14,6 +14,7 @@ use crate::app::{App, Delivery, JOB, OPERATOR_SECRET};
 mod clock;
 mod dry_runs;
 mod lease;
+mod parts;
 mod replay;
 mod settled;
 

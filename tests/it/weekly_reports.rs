@@ -10,6 +10,7 @@ mod figures;
 mod links;
 mod mail;
 mod pages;
+mod plans;
 mod rows;
 mod statements;
 mod weeks;

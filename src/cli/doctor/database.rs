@@ -82,7 +82,8 @@ fn reached(found: &Checkup) -> Finding {
 
 fn rights(missing: &[String]) -> Option<Finding> {
     let what = format!("the role of DATABASE_URL lacks {}", missing.join("; "));
-    let fix = "grant them: no run begins before";
+    let fix = "grant them: no run may begin before; where a row is hidden by row level security, \
+               give the role BYPASSRLS, or a policy for these commands with using (true)";
     (!missing.is_empty()).then(|| failure("rights", what, fix))
 }
 

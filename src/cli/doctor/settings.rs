@@ -113,14 +113,46 @@ fn secrets(settings: &Settings) -> Option<Vec<Finding>> {
         ));
     }
     if guard.operator_secret.is_none() {
-        let what = "OPERATOR_SECRET is not set: there is no operator path, and no link to a report";
+        let what = "OPERATOR_SECRET is not set: there is no operator path";
         findings.push(ok(CHECK, what));
     }
     if findings.is_empty() {
         let what = "scheduler and operators have secrets of their own";
         findings.push(ok(CHECK, what));
     }
+    findings.extend(links(settings, guard.operator_secret.is_some()));
     Some(findings)
+}
+
+/// What links to reports are signed with, where that is not as it should stay.
+fn links(settings: &Settings, has_operators: bool) -> Option<Finding> {
+    const CHECK: &str = "links";
+    let [secret, previous] = settings.link_secrets(false).ok()?;
+    let mails = settings.resend().is_ok_and(|resend| resend.key.is_some());
+    match (secret, previous) {
+        (None, _) if has_operators => {
+            let what = "LINK_SECRET is not set: links to reports are signed with OPERATOR_SECRET, and a new one ends them";
+            let fix = "set LINK_SECRET (openssl rand -hex 32), because mails have such links; those that were made before stay good";
+            Some(if mails {
+                warning(CHECK, what, fix)
+            } else {
+                ok(CHECK, what)
+            })
+        }
+        (None, _) => Some(ok(
+            CHECK,
+            "LINK_SECRET is not set: there is no link to a report",
+        )),
+        (Some(secret), Some(previous)) if secret.expose_secret() == previous.expose_secret() => {
+            let what = "LINK_SECRET_PREVIOUS equals LINK_SECRET: nothing was rotated";
+            Some(warning(CHECK, what, "unset LINK_SECRET_PREVIOUS"))
+        }
+        (Some(_), Some(_)) => Some(ok(
+            CHECK,
+            "links that were signed with LINK_SECRET_PREVIOUS are good until they expire: six weeks in mails",
+        )),
+        (Some(_), None) => None,
+    }
 }
 
 /// Checks the form of the key only: a call with it would send a mail.

@@ -115,8 +115,6 @@ async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext
               from alerts a
               left join member_churn c on c.member_id = a.member_id
              where a.kind = 'churn_risk'
-               and a.dedup_key >= 'churn_risk:'
-               and a.dedup_key < 'churn_risk;'
                and a.status in ('open', 'acknowledged')
                and a.last_seen_at <= $1
                and ($2::uuid is null or a.gym_id = $2)

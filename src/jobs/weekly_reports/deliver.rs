@@ -1,10 +1,11 @@
 //! Mails the reports: each to each of its recipients once.
 //!
-//! Every try whose outcome is unknown is repeated with the same idempotency key. A process that dies between
-//! sending a mail and recording it leaves the mail unsure: it is tried again
-//! for as long as Resend remembers that key, and then not any more. So a run
-//! that leaves mails without an answer ends as unreachable, and QStash calls
-//! again within the hour; the reports are committed before any mail. No
+//! Every try whose outcome is unknown is repeated with the same idempotency
+//! key. A process that dies between sending a mail and recording it leaves the
+//! mail unsure: it is tried again for as long as Resend remembers that key, and
+//! then not any more. A run that leaves mails behind, because Resend did not
+//! answer or sends nothing for us, is partial, says when it goes on, and tells
+//! of it ([`super::waiting`]); the reports are committed before any mail. No
 //! transaction is open while a mail is sent. A dry run and a replay of a past
 //! moment send nothing.
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::Results;
 use super::outbox::{self, Backlog, Delivery, DeliveryError, Outcome};
+use super::waiting::{self, Wait};
 use crate::engine::{Completion, JobContext, JobError, context};
 use crate::foreign_text::ForeignText;
 use crate::reports::email;
@@ -35,6 +37,8 @@ struct Mailed {
     unanswered: usize,
     /// Whether Resend sends nothing for us at all.
     is_denied: bool,
+    /// Why mails wait for Resend, and for how long.
+    wait: Option<Wait>,
 }
 
 /// The reports of a batch, by their ids; or why one cannot be read.
@@ -54,7 +58,10 @@ pub(super) async fn deliver(
     }
     let mailed = mail(ctx, results).await?;
     let backlog = count(ctx, results).await?;
-    mailed.finish(ctx, &backlog)
+    let (completion, wait) = mailed.end(ctx, &backlog);
+    waiting::tell(ctx, wait.as_ref(), backlog.held, results).await?;
+    results.resume = wait.map(|wait| wait.resume(ctx));
+    Ok(completion)
 }
 
 /// Puts the reports so far into the outbox, for a run that has no time to mail
@@ -123,33 +130,36 @@ impl Mailed {
         for outcome in outcomes {
             match &outcome.answer {
                 Ok(_) => self.sent += 1,
-                Err(DeliveryError::Mail(Failure::Denied(_))) => self.is_denied = true,
-                Err(DeliveryError::Mail(failure)) if failure.may_pass_later() => unanswered += 1,
-                Err(_) => {}
+                Err(DeliveryError::Mail(failure)) => {
+                    self.is_denied |= failure.stops_all();
+                    if let Some(pause) = failure.may_pass_after() {
+                        unanswered += usize::from(!failure.stops_all());
+                        let wait = Wait::new(pause, &ForeignText::new(&failure.to_string()));
+                        self.wait = self.wait.take().max(Some(wait));
+                    }
+                }
+                Err(DeliveryError::Report(_)) => {}
             }
         }
         self.unanswered += unanswered;
         unanswered
     }
 
-    /// How the run ends. One that sent something may be continued at once; one
-    /// that got no answer is retried as often as QStash retries. Where Resend
-    /// sends nothing for us, no retry of this hour will help.
-    fn finish(&self, ctx: &JobContext, backlog: &Backlog) -> Result<Completion, JobError> {
+    /// How the run ends, and what its mails wait for. A run that sent something
+    /// may be continued at once; one that got no answer, or was told that
+    /// nothing is sent for us, later.
+    fn end(self, ctx: &JobContext, backlog: &Backlog) -> (Completion, Option<Wait>) {
         let some_are_left = backlog.ready > 0 || self.unanswered > 0;
         let is_moving = self.sent > 0 || self.unanswered == 0;
         if self.is_denied {
-            Ok(Completion::Done)
+            (Completion::WorkLeft, self.wait)
         } else if ctx.budget.is_spent() && some_are_left && is_moving {
-            Ok(Completion::WorkLeft)
+            (Completion::WorkLeft, None)
         } else if self.unanswered > 0 {
-            Err(JobError::Unreachable(anyhow::anyhow!(
-                "Resend did not answer for {} mails; the reports are stored, and the next try \
-                 sends the mails",
-                self.unanswered
-            )))
+            let wait = self.wait.unwrap_or_else(Wait::for_an_answer);
+            (Completion::WorkLeft, Some(wait))
         } else {
-            Ok(Completion::Done)
+            (Completion::Done, None)
         }
     }
 }
@@ -176,7 +186,7 @@ async fn send(ctx: &JobContext, delivery: Delivery, reports: &Reports) -> Outcom
     };
     let mail = email::compose(
         report,
-        &delivery.recipient,
+        &delivery.mailbox,
         &delivery.locale,
         delivery.mail_key.clone(),
         ctx.links.as_ref(),

@@ -1,12 +1,14 @@
 -- Marks the next deliveries as begun. Those with the fewest attempts come first, so that a mail that is refused every
 -- time delays no other. A mail is tried once per run, and again within an hour only when it was not refused; a try dated
--- in the future was made before the clock was set back, and keeps no mail waiting. Skipped are deliveries that have been unsure for longer than the mail service remembers the key ($2), reports that are too old to
--- be mailed ($3), and rows that another transaction holds.
+-- in the future was made before the clock was set back, and keeps no mail waiting. Skipped are deliveries that have been
+-- unsure for longer than the mail service remembers the key ($2), reports that are too old to be mailed ($3), and rows
+-- that another transaction holds.
 with next as (
     select
         delivery.report_id,
         delivery.recipient,
         open.locale,
+        open.mailbox,
         concat_ws(
             '/',
             'weekly-report',
@@ -30,7 +32,7 @@ with next as (
                 $1::timestamptz - case when open.refusals > 0 then interval '1 hour' else '0' end and $1,
             true
         )
-    order by open.attempts, open.report_id, open.recipient
+    order by open.attempts, open.report_id, open.recipient collate "C"
     limit $5
     for update of delivery skip locked
 )
@@ -51,6 +53,7 @@ where delivery.report_id = next.report_id
 returning
     delivery.report_id as "report_id!",
     delivery.recipient as "recipient!",
+    next.mailbox as "mailbox!",
     next.locale as "locale!",
     delivery.mail_key as "mail_key!",
     next.was_unsure as "was_unsure!"

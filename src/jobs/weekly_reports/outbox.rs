@@ -1,5 +1,6 @@
 //! The outbox of mails: `report_deliveries`, one row for each report and
-//! recipient.
+//! mailbox of a recipient. Which mailbox an address is, is said by the
+//! database's function `mailbox_of`.
 //!
 //! Owns the rows and nothing of the mail. A row exists before the mail is
 //! tried for the first time, so that nothing is lost when a run stops; it is
@@ -29,7 +30,10 @@ const MAILED_FOR_DAYS: i64 = 30;
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) report_id: Uuid,
+    /// As the row has it.
     pub(super) recipient: String,
+    /// Where it goes.
+    pub(super) mailbox: String,
     pub(super) locale: String,
     /// The idempotency key of the mail.
     pub(super) mail_key: String,
@@ -75,10 +79,12 @@ impl DeliveryError {
 /// The mails in the outbox.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// All that wait.
+    /// All that wait, of the gyms that this run is about.
     pub(super) waiting: i64,
     /// Of them, those that this run would try now.
     pub(super) ready: i64,
+    /// Those of every gym that wait for nothing of their own: none was refused.
+    pub(super) held: i64,
     /// Some of the reports that are ready.
     pub(super) samples: Vec<Uuid>,
 }
@@ -136,25 +142,9 @@ pub(super) async fn end(
     }
 }
 
-/// Each current recipient of a gym gets its last week. Earlier weeks gain
-/// no recipients: a new subscriber wants no old mail.
 async fn insert(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<()> {
-    sqlx::query!(
-        "
-        insert into report_deliveries (report_id, recipient)
-        select
-            report.id,
-            recipient.email
-        from weekly_reports as report
-        join gyms
-            on gyms.id = report.gym_id
-            and gyms.status = 'active'
-        join report_recipients as recipient on recipient.gym_id = report.gym_id
-        where report.period_end > $1::timestamptz - interval '7 days 2 hours'
-            and report.period_end <= $1
-            and ($2::uuid is null or report.gym_id = $2)
-        on conflict (report_id, recipient) do nothing
-        ",
+    sqlx::query_file!(
+        "src/jobs/weekly_reports/enqueue.sql",
         ctx.now,
         ctx.options.gym_id,
     )
@@ -183,12 +173,15 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
         Backlog,
         r#"
         select
-            count(*) as "waiting!",
-            count(*) filter (where is_ready) as "ready!",
-            coalesce((array_agg(distinct report_id) filter (where is_ready))[1:$5], '{}') as "samples!"
+            count(*) filter (where is_asked) as "waiting!",
+            count(*) filter (where is_asked and is_ready) as "ready!",
+            count(*) filter (where refusals = 0) as "held!",
+            coalesce((array_agg(distinct report_id) filter (where is_asked and is_ready))[1:$5], '{}') as "samples!"
         from (
             select
                 report_id,
+                refusals,
+                $4::uuid is null or gym_id = $4 as is_asked,
                 coalesce(
                     attempted_at not between
                         $1::timestamptz - case when refusals > 0 then interval '1 hour' else '0' end and $1,
@@ -198,7 +191,6 @@ pub(super) async fn count(db: Unprepared<'_>, ctx: &JobContext) -> sqlx::Result<
             where period_end > $3
                 and period_end <= $1
                 and (unsure_since is null or unsure_since > $2)
-                and ($4::uuid is null or gym_id = $4)
         ) as waiting
         "#,
         ctx.now,

@@ -59,7 +59,6 @@ fn parts(mut rest: &[Candidate]) -> Vec<&[Candidate]> {
 impl BatchWork for Cursor {
     type Item = Candidate;
     type Results = Results;
-    const HALVES: bool = true;
 
     async fn commit(
         &self,

@@ -19,6 +19,8 @@ fn a_variable_that_is_set_but_empty_is_wrong_and_not_unset(
         "CRON_SECRET",
         "CRON_SECRET_PREVIOUS",
         "OPERATOR_SECRET",
+        "LINK_SECRET",
+        "LINK_SECRET_PREVIOUS",
         "QSTASH_CURRENT_SIGNING_KEY",
         "QSTASH_NEXT_SIGNING_KEY",
         "QSTASH_VERIFY",
@@ -77,7 +79,14 @@ fn messages_with_a_token_need_an_address() {
 
 #[rstest]
 fn a_secret_that_is_none_is_refused(
-    #[values("CRON_SECRET", "CRON_SECRET_PREVIOUS", "OPERATOR_SECRET")] variable: &str,
+    #[values(
+        "CRON_SECRET",
+        "CRON_SECRET_PREVIOUS",
+        "OPERATOR_SECRET",
+        "LINK_SECRET",
+        "LINK_SECRET_PREVIOUS"
+    )]
+    variable: &str,
     #[values(
         "0b9f4c6e8a1d3f5c7e9b2d4f6a8c0e1", // 31 characters
         "changeme",

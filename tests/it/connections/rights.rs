@@ -67,6 +67,52 @@ async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &st
         .await;
 }
 
+/// Row level security would hide rows without a word: a job would do nothing
+/// for ever, and say that it succeeded.
+#[rstest]
+#[case::no_policy("", Some("select, update on every row of orders"))]
+#[case::of_some_rows(
+    "create policy paid on orders using (status = 'PAID')",
+    Some("select, update on every row of orders")
+)]
+#[case::for_another_role(
+    "create policy theirs on orders to pg_monitor using (true)",
+    Some("select, update on every row of orders")
+)]
+#[case::only_for_reading(
+    "create policy reading on orders for select using (true)",
+    Some("update on every row of orders")
+)]
+#[case::but_not_all(
+    "create policy whole on orders using (true);
+     create policy less on orders as restrictive for select using (status <> 'PAID')",
+    Some("select on every row of orders")
+)]
+#[case::of_each_row("create policy whole on orders using (true)", None)]
+#[tokio::test]
+async fn rows_that_the_role_cannot_see_are_told(#[case] policy: &str, #[case] said: Option<&str>) {
+    let (app, role) = app_with_those_rights().await;
+    app.execute("alter table orders enable row level security")
+        .await;
+    app.execute(policy).await;
+
+    let reply = ready(&app).await;
+    let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;
+
+    match said {
+        Some(said) => {
+            let said = format!("lacks {said}");
+            assert_eq!(reply.status, 503, "{reply:?}");
+            assert_eq!(reply.body["rights"], said, "{reply:?}");
+            assert!(doctor.out.contains(&said), "{doctor:?}");
+            assert!(doctor.out.contains("BYPASSRLS"), "{doctor:?}");
+        }
+        None => assert_eq!(reply.status, 200, "{reply:?}"),
+    }
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
 /// The tables and views that the migrations create.
 fn relations() -> BTreeSet<String> {
     let mut relations = BTreeSet::new();

@@ -36,6 +36,7 @@ struct Shared {
     replaced_begin: Mutex<Option<&'static str>>,
     last_words: Mutex<Option<Vec<u8>>>,
     ends_with_a_commit: AtomicBool,
+    drops_parameters: AtomicBool,
 }
 
 impl Way {
@@ -49,6 +50,7 @@ impl Way {
             replaced_begin: Mutex::default(),
             last_words: Mutex::default(),
             ends_with_a_commit: AtomicBool::default(),
+            drops_parameters: AtomicBool::default(),
         });
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port()))
@@ -94,6 +96,12 @@ impl Way {
         self.shared
             .ends_with_a_commit
             .store(true, Ordering::Relaxed);
+    }
+
+    /// The server does not hear what new connections ask for at their start,
+    /// as behind some poolers.
+    pub(crate) fn drop_start_up_parameters(&self) {
+        self.shared.drops_parameters.store(true, Ordering::Relaxed);
     }
 
     /// Whether what was asked for last was done.
@@ -156,13 +164,39 @@ impl Shared {
             .then(|| self.replaced_begin.lock().take())
             .flatten();
         let Some(words) = replaced else {
-            return words.to_vec();
+            let is_start = words.get(4..8) == Some(&START_UP.to_be_bytes());
+            return if is_start && self.drops_parameters.load(Ordering::Relaxed) {
+                without_parameters(words)
+            } else {
+                words.to_vec()
+            };
         };
         let length = u32::try_from(words.len() + 5).unwrap();
         [b"Q", &length.to_be_bytes()[..], words.as_bytes(), b"\0"].concat()
     }
 }
 
+/// Version 3.0 of the protocol, by which a start-up message is known.
+const START_UP: u32 = 3 << 16;
+
+/// A start-up message with nothing but user and database.
+fn without_parameters(words: &[u8]) -> Vec<u8> {
+    let texts: Vec<&[u8]> = words[8..].split(|byte| *byte == 0).collect();
+    let kept = texts.chunks_exact(2);
+    let kept = kept.filter(|pair| [&b"user"[..], b"database"].contains(&pair[0]));
+    let fields: Vec<u8> = kept
+        .flat_map(|pair| [pair[0], b"\0", pair[1], b"\0"].concat())
+        .collect();
+    let length = u32::try_from(fields.len() + 9).unwrap();
+    [
+        &length.to_be_bytes()[..],
+        &START_UP.to_be_bytes(),
+        &fields,
+        b"\0",
+    ]
+    .concat()
+}
+
 fn begins(words: &[u8]) -> bool {
-    words.starts_with(b"Q") && words[5..].starts_with(b"begin;")
+    words.starts_with(b"Q") && words[5..].starts_with(b"begin ")
 }

@@ -26,7 +26,8 @@ fn schedules(cron: &str, zone: &str) -> Result<Schedules, Faults> {
 #[case::in_the_hour_that_spring_skips("0 2 * * *", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z")]
 #[case::first_of_the_doubled_hour("0 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T00:00:00Z")]
 #[case::sunday("0 3 * * 0", "2026-11-23T12:00:00Z", "2026-11-29T02:00:00Z")]
-#[case::monday("0 6 * * 1", "2026-11-23T12:00:00Z", "2026-11-30T05:00:00Z")]
+#[case::monday("0 6,20 * * 1", "2026-11-23T19:00:00Z", "2026-11-30T05:00:00Z")]
+#[case::monday_evening("0 6,20 * * 1", "2026-11-30T05:00:00Z", "2026-11-30T19:00:00Z")]
 #[case::every_five_minutes("*/5 * * * *", "2026-10-25T00:58:00Z", "2026-10-25T01:00:00Z")]
 fn the_next_tick_in_paris(#[case] cron: &str, #[case] after: &str, #[case] expected: &str) {
     let schedules = schedules(cron, "Europe/Paris").unwrap();

@@ -18,7 +18,7 @@ async fn every_schedule_is_listed_ours_first() {
         "paused",
         "active, foreign",
         "https://else.test/hook",
-        "CRON_TZ=Europe/Paris 0 6 * * 1",
+        "CRON_TZ=Europe/Paris 0 6,20 * * 1",
     ] {
         assert!(
             table.out.contains(part),

@@ -37,6 +37,42 @@ async fn a_batch_that_takes_too_long_is_halved_until_it_does_not() {
 }
 
 #[tokio::test]
+async fn what_takes_too_long_to_read_is_halved_too() {
+    let app = App::new().await;
+    app.gyms(10).await;
+    app.execute(
+        "insert into members (gym_id, joined_on) select id, '2018-01-01' from gyms;
+         insert into member_churn_history (member_id, scored_on, gym_id, score, level, model_version)
+         select id, '2025-02-02', gym_id, 0.9, 'critical', 'test' from members;
+         -- As the database ends a statement that took too long, at the fourth member of a batch.
+         create function read_slowly() returns boolean language plpgsql as $$
+         declare
+             members int := coalesce(nullif(current_setting('test.members', true), ''), '0')::int + 1;
+         begin
+             perform set_config('test.members', members::text, true);
+             if members > 3 then
+                 raise query_canceled using message = 'that took too long';
+             end if;
+             return true;
+         end $$;
+         create or replace view churn_members as
+         select m.id, m.gym_id, 'UTC'::text as timezone, m.frozen_until, m.joined_on,
+                m.membership_ends_on, read_slowly() as is_scored
+           from members m;",
+    )
+    .await;
+
+    let reply = app.operate(JOB, MONDAY).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["generated"], 10);
+    assert_eq!(reply.results()["errors"], 0);
+    let listed =
+        "select count(*) from weekly_reports where jsonb_array_length(metrics -> 'at_risk') = 1";
+    assert_eq!(app.count(listed).await, 10);
+}
+
+#[tokio::test]
 async fn a_gym_that_takes_too_long_by_itself_holds_up_no_other() {
     let app = App::new().await;
     app.gyms(5).await;

@@ -112,15 +112,126 @@ async fn an_expired_link_is_forbidden_also_to_an_operator() {
     );
 }
 
-#[tokio::test]
-async fn a_new_operator_secret_ends_every_link() {
-    let app = with_a_report().await;
-    let other = App::with(&[("OPERATOR_SECRET", "oper-1b9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d")]).await;
+const LINK_SECRET: &str = "link-5c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f";
+const NEW_LINK_SECRET: &str = "link-9e8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b";
+const NEW_OPERATOR_SECRET: &str = "oper-1b9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d";
 
-    assert_eq!(
-        get(&app, &link(&other, Duration::minutes(5))).await.status,
-        403
-    );
+/// The same service, deployed with other settings; without those that are empty.
+fn deployed_with(app: &App, changes: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings::none().with(app.settings.clone());
+    for (name, value) in changes {
+        settings = match *value {
+            "" => settings.without(name),
+            value => settings.with([(*name, value)]),
+        };
+    }
+    settings
+}
+
+/// Whether this service opens this link.
+async fn opens(settings: &Settings, link: &str) -> bool {
+    let runner = jarvis_cron::cli::serve::runner(settings).unwrap();
+    let router = jarvis_cron::http::router(runner, settings.guard(false).unwrap());
+    let request = axum::http::Request::get(link).body(axum::body::Body::empty());
+    let answer = tower::ServiceExt::oneshot(router, request.unwrap()).await;
+    answer.unwrap().status() == 200
+}
+
+fn link_of(settings: &Settings, lasts: Duration) -> String {
+    let links = settings.links().unwrap().unwrap();
+    let link = to_report(&links, "lyon", "2025-W05".parse().unwrap(), now() + lasts);
+    let link = link.unwrap();
+    link.as_str().strip_prefix(PUBLIC_URL).unwrap().to_owned()
+}
+
+#[rstest]
+#[case::a_new_operator_secret(
+    &[("LINK_SECRET", LINK_SECRET)],
+    &[("LINK_SECRET", LINK_SECRET), ("OPERATOR_SECRET", NEW_OPERATOR_SECRET)],
+    true
+)]
+#[case::no_operator_any_more(
+    &[("LINK_SECRET", LINK_SECRET)],
+    &[("LINK_SECRET", LINK_SECRET), ("OPERATOR_SECRET", "")],
+    true
+)]
+#[case::made_before_there_was_a_secret_for_links(&[], &[("LINK_SECRET", LINK_SECRET)], true)]
+#[case::made_before_and_the_operators_is_new(
+    &[],
+    &[
+        ("LINK_SECRET", LINK_SECRET),
+        ("LINK_SECRET_PREVIOUS", OPERATOR_SECRET),
+        ("OPERATOR_SECRET", NEW_OPERATOR_SECRET)
+    ],
+    true
+)]
+#[case::a_new_secret_for_links_and_the_former(
+    &[("LINK_SECRET", LINK_SECRET)],
+    &[("LINK_SECRET", NEW_LINK_SECRET), ("LINK_SECRET_PREVIOUS", LINK_SECRET)],
+    true
+)]
+#[case::a_new_secret_for_links(
+    &[("LINK_SECRET", LINK_SECRET)],
+    &[("LINK_SECRET", NEW_LINK_SECRET)],
+    false
+)]
+#[case::a_new_operator_secret_where_it_signs(
+    &[],
+    &[("OPERATOR_SECRET", NEW_OPERATOR_SECRET)],
+    false
+)]
+#[case::a_secret_that_is_the_former_one_only(
+    &[("LINK_SECRET", NEW_LINK_SECRET)],
+    &[("LINK_SECRET_PREVIOUS", LINK_SECRET)],
+    false
+)]
+#[tokio::test]
+async fn a_link_lasts_as_long_as_the_secret_that_signed_it(
+    #[case] before: &[(&str, &str)],
+    #[case] after: &[(&str, &str)],
+    #[case] is_good: bool,
+) {
+    let app = with_a_report().await;
+    let (before, after) = (deployed_with(&app, before), deployed_with(&app, after));
+    let link = link_of(&before, Duration::minutes(5));
+    assert!(opens(&before, &link).await);
+
+    assert_eq!(opens(&after, &link).await, is_good);
+    assert!(opens(&after, &link_of(&after, Duration::minutes(5))).await);
+    let expired = link_of(&before, -Duration::seconds(1));
+    assert!(!opens(&after, &expired).await);
+}
+
+#[rstest]
+#[case::short("LINK_SECRET", "link", "is shorter")]
+#[case::placeholder(
+    "LINK_SECRET",
+    "changeme-changeme-changeme-changeme",
+    "is a placeholder"
+)]
+#[case::previous("LINK_SECRET_PREVIOUS", "link", "is shorter")]
+#[case::operators("LINK_SECRET", OPERATOR_SECRET, "equals OPERATOR_SECRET")]
+#[case::schedulers("LINK_SECRET", CRON_SECRET, "equals CRON_SECRET")]
+#[tokio::test]
+async fn a_secret_for_links_is_one_of_its_own(
+    #[case] name: &str,
+    #[case] value: &str,
+    #[case] why: &str,
+) {
+    let app = App::new().await;
+    let settings = deployed_with(&app, &[(name, value)]);
+
+    let wrong = settings.guard(false).unwrap_err().to_string();
+
+    assert!(wrong.starts_with(&format!("{name} {why}")), "{wrong}");
+    let output = Command::new(env!("CARGO_BIN_EXE_jarvis-cron"))
+        .args(["reports", "link", "lyon", "2025-W05"])
+        .env_clear()
+        .envs(&app.settings)
+        .env(name, value)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
 #[tokio::test]

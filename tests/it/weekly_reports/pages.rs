@@ -9,6 +9,8 @@ use crate::app::{App, OPERATOR_SECRET, Reply};
 
 mod anonymised;
 mod data;
+mod reasons;
+mod spreadsheet;
 
 async fn read(app: &App, path: &str) -> Reply {
     let headers = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];

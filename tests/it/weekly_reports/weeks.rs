@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, Duration, TimeZone, Timelike, Utc, Weekday};
 use chrono_tz::{TZ_VARIANTS, Tz};
+use jarvis_cron::qstash::schedules::Schedules;
 use jarvis_cron::reports::week::{IsoWeek, Week};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -69,6 +70,111 @@ async fn the_last_complete_week_is_reported(
             _ => 1,
         }
     );
+}
+
+/// The ticks of the deployed schedule in this time.
+fn ticks(from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let deployed = Schedules::deployed();
+    let schedule = deployed.of(JOB).unwrap();
+    let next = |after: &DateTime<Utc>| deployed.next_tick(schedule, *after);
+    let ticks = std::iter::successors(next(&from), next);
+    ticks.take_while(|tick| *tick < until).collect()
+}
+
+#[test]
+fn wherever_a_gym_is_its_report_is_made_within_a_day_of_the_weeks_end() {
+    let moment = |year| Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
+    let ticks = ticks(moment(2026), moment(2029));
+    assert!(ticks.len() > 300, "{}", ticks.len());
+    let mut longest = Duration::zero();
+    // Also where the database's clock is a little behind QStash's.
+    for (zone, behind) in TZ_VARIANTS
+        .into_iter()
+        .flat_map(|zone| [(zone, 0), (zone, 5)])
+    {
+        let mut weeks = Vec::new();
+        for tick in &ticks {
+            let now = *tick - Duration::seconds(behind);
+            let week = Week::last_complete(now, zone);
+            // The first one may have been reported before.
+            if weeks.last().is_some_and(|last| *last != week.iso) {
+                let late = now - week.ends;
+                assert!(late < Duration::hours(24), "{zone}: {late} after {week:?}");
+                longest = longest.max(late);
+            }
+            weeks.push(week.iso);
+            weeks.dedup();
+        }
+        let first = weeks[0].monday();
+        for (n, week) in (0..).zip(&weeks) {
+            let monday = first + Duration::weeks(n);
+            assert_eq!(week.monday(), monday, "{zone} leaves out a week");
+        }
+    }
+    println!(
+        "The latest report comes {} h after its week.",
+        longest.num_hours()
+    );
+}
+
+/// Each gym's week is reported once, at the first tick at which it is over.
+#[rstest]
+#[case::in_winter("2026-01-19T05:00:00Z", "2026-01-19T19:00:00Z", "2026-W03")]
+#[case::in_summer("2026-07-20T04:00:00Z", "2026-07-20T18:00:00Z", "2026-W29")]
+// The clocks of Europe have changed, those of America not yet, or long ago.
+#[case::after_the_change("2026-03-30T04:00:00Z", "2026-03-30T18:00:00Z", "2026-W13")]
+#[case::around_new_year("2021-01-04T05:00:00Z", "2021-01-04T19:00:00Z", "2020-W53")]
+#[tokio::test]
+async fn the_morning_is_for_the_east_and_the_evening_for_the_west(
+    #[case] morning: &str,
+    #[case] evening: &str,
+    #[case] week: &str,
+) {
+    let moments = [morning, evening].map(|tick| tick.parse().unwrap());
+    let monday = ticks(
+        moments[0] - Duration::days(3),
+        moments[1] + Duration::days(3),
+    );
+    assert_eq!(monday, moments);
+    let app = App::new().await;
+    for zone in [
+        "Pacific/Kiritimati",
+        "Pacific/Auckland",
+        "Asia/Kolkata",
+        "Europe/Paris",
+        "America/Martinique",
+    ] {
+        app.gym_called(&format!("east of {zone}"), zone).await;
+    }
+    for zone in [
+        "America/Chicago",
+        "America/Los_Angeles",
+        "Pacific/Tahiti",
+        "Pacific/Marquesas",
+        "Pacific/Niue",
+        "Etc/GMT+12",
+    ] {
+        app.gym_called(&format!("west of {zone}"), zone).await;
+    }
+    let sql = "select slug, iso_year || '-W' || lpad(iso_week::text, 2, '0') as week
+                 from weekly_reports join gyms on gyms.id = gym_id where slug like";
+    let weeks = async |side: &str| {
+        let rows = app.rows(&format!("{sql} '{side}%'")).await;
+        let rows = rows.as_array().unwrap();
+        let weeks = rows
+            .iter()
+            .map(|row| row["week"].as_str().unwrap().to_owned());
+        weeks.filter(|of| of == week).count()
+    };
+
+    // A western gym's report of the week before was made a week ago.
+    app.operate(JOB, &format!("as_of={morning}")).await;
+    assert_eq!((weeks("east").await, weeks("west").await), (5, 0));
+    let second = app.operate(JOB, &format!("as_of={evening}")).await;
+
+    assert_eq!(second.results()["generated"], 6, "{second:?}");
+    assert_eq!(second.results()["unchanged"], 5);
+    assert_eq!((weeks("east").await, weeks("west").await), (5, 6));
 }
 
 #[tokio::test]

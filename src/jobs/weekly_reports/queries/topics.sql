@@ -8,7 +8,7 @@ from (
         week.gym_id,
         topic,
         count(distinct session.id) as conversations,
-        row_number() over (partition by week.gym_id order by count(distinct session.id) desc, topic) as place
+        row_number() over (partition by week.gym_id order by count(distinct session.id) desc, topic collate "C") as place
     from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::date[])
        as week (gym_id, timezone, last_starts, starts, ends, monday)
     join conversation_sessions as session

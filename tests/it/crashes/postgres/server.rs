@@ -54,6 +54,11 @@ impl Server {
         server
     }
 
+    /// Whether there is the program that makes a standby.
+    pub(super) fn can_be_copied() -> bool {
+        program("pg_basebackup").exists()
+    }
+
     /// A standby that follows it, and answers questions meanwhile.
     pub(super) async fn standby(&self) -> Self {
         let mut standby = block_in_place(|| {

@@ -69,7 +69,7 @@ async fn who_objects_or_is_gone_since_is_a_score_and_a_level_and_nothing_else(
     assert_eq!(json["metrics"]["at_risk"][0], anonymous);
     let csv = read(&app, FORMS[2]).await.text;
     assert!(
-        csv.contains("at_risk,,Membre anonymisé,0.91,,\r\n"),
+        csv.contains("at_risk;;Membre anonymisé;0,91;;\r\n"),
         "{csv}"
     );
     assert!(read(&app, FORMS[0]).await.text.contains("Membre anonymisé"));

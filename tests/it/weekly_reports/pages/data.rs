@@ -1,6 +1,10 @@
 //! The report as CSV and JSON.
 
+use axum::http::Method;
+use rstest::rstest;
+
 use super::{read, with_a_busy_week};
+use crate::app::OPERATOR_SECRET;
 
 #[tokio::test]
 async fn the_table_has_every_number_on_a_line_of_its_own() {
@@ -16,28 +20,24 @@ async fn the_table_has_every_number_on_a_line_of_its_own() {
         reply.headers["content-disposition"],
         "attachment; filename=\"lyon-2025-W05.csv\""
     );
-    let lines: Vec<&str> = reply.text.split_terminator("\r\n").collect();
-    assert_eq!(lines[0], "section,item,label,value,previous,change");
-    assert!(
-        lines.contains(&"metric,visits,Visites,6,28,-0.7857"),
-        "{lines:#?}"
-    );
-    assert!(
-        lines.contains(&"visits_by_day,1,lundi,3,4,-0.25"),
-        "{lines:#?}"
-    );
-    assert!(
-        lines.contains(&"visits_by_hour,1 12,lundi 12\u{202f}h,1,,"),
-        "{lines:#?}"
-    );
+    let text = reply.text.strip_prefix('\u{feff}').unwrap();
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines[0], "section;item;label;value;previous;change");
+    for line in [
+        "metric;visits;Visites;6;28;-0,7857",
+        "visits_by_day;1;lundi;3;4;-0,25",
+        "visits_by_hour;1 12;lundi 12\u{202f}h;1;;",
+    ] {
+        assert!(lines.contains(&line), "{line} is not in {lines:#?}");
+    }
     assert!(
         lines
             .iter()
-            .any(|line| line.starts_with("at_risk,") && line.ends_with(",Ada Lovelace,0.91,,")),
+            .any(|line| line.starts_with("at_risk;") && line.ends_with(";Ada Lovelace;0,91;;")),
         "{lines:#?}"
     );
     assert!(
-        lines.iter().all(|line| line.matches(',').count() == 5),
+        lines.iter().all(|line| line.matches(';').count() == 5),
         "{lines:#?}"
     );
     assert_eq!(
@@ -49,15 +49,44 @@ async fn the_table_has_every_number_on_a_line_of_its_own() {
     );
 }
 
+#[rstest]
+#[case::french("?lang=fr", "metric;visits;Visites;6;28;-0,7857")]
+#[case::english("?lang=en", "metric,visits,Visits,6,28,-0.7857")]
+#[case::french_with_commas("?lang=fr&sep=,", "metric,visits,Visites,6,28,-0.7857")]
+#[case::french_with_commas_encoded("?sep=%2C", "metric,visits,Visites,6,28,-0.7857")]
+#[case::french_with_semicolons("?sep=%3B", "metric;visits;Visites;6;28;-0,7857")]
+#[case::english_with_semicolons("?lang=en&sep=;", "metric;visits;Visits;6;28;-0,7857")]
+#[case::with_tabs("?sep=%09", "metric\tvisits\tVisites\t6\t28\t-0,7857")]
+#[case::english_with_tabs("?lang=en&sep=%09", "metric\tvisits\tVisits\t6\t28\t-0.7857")]
 #[tokio::test]
-async fn a_semicolon_begins_no_formula_either() {
+async fn cells_and_decimals_are_separated_as_the_readers_spreadsheet_is_set(
+    #[case] query: &str,
+    #[case] line: &str,
+) {
     let app = with_a_busy_week().await;
-    app.execute("update members set last_name = 'L;=1+1;-2;x' where first_name = 'Ada'")
-        .await;
 
-    let table = read(&app, "/reports/lyon/2025-W05.csv").await.text;
+    let table = read(&app, &format!("/reports/lyon/2025-W05.csv{query}"))
+        .await
+        .text;
 
-    assert!(table.contains(",Ada L;'=1+1;-2;x,"), "{table}");
+    let table = table.strip_prefix('\u{feff}').expect("no byte order mark");
+    assert!(table.lines().any(|it| it == line), "{table}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_separator_is_refused(
+    #[values("sep=", "sep=x", "sep=;;", "sep=%22", "sep=.", "sep=+", "sep=%0A")] query: &str,
+    #[values("", ".json", ".csv")] form: &str,
+) {
+    let app = with_a_busy_week().await;
+    let headers = [("authorization", format!("Bearer {OPERATOR_SECRET}"))];
+    let path = format!("/reports/lyon/2025-W05{form}?{query}");
+
+    let reply = app.call(Method::GET, &path, &headers, "").await;
+
+    assert_eq!(reply.status, 422, "{reply:?}");
+    assert!(reply.text.contains("a semicolon (%3B)"), "{reply:?}");
 }
 
 #[tokio::test]
