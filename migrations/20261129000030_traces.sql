@@ -4,13 +4,14 @@
 -- here: rules for it are rows. And a row that cannot be deleted must cost that row only, so a batch can be done row by row
 -- inside the database. Indexes are found by these functions: they are never changed.
 
--- An id out of a document, as the type takes it: either case, with or without dashes and braces.
+-- An id out of a document, as the type takes it: either case, with or without dashes and braces; or as a name of its kind.
 create or replace function uuid_or_null(word text)
 returns uuid
 language sql immutable parallel safe
 as $$
     select case
-        when word ~ '^([0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}|\{[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\})$' then word::uuid
+        when word ~* '^((urn:uuid:)?[0-9a-f]{4}(-?[0-9a-f]{4}){7}|\{[0-9a-f]{4}(-?[0-9a-f]{4}){7}\})$'
+        then substr(word, case when word ~* '^urn' then 10 else 1 end)::uuid
     end
 $$;
 
@@ -141,6 +142,66 @@ begin
 end
 $$;
 
+-- A moment that has not come: a sentinel, or the mistake of a clock or of a hand. A clock may be a day ahead, by its zone.
+create function is_ahead(at timestamptz)
+returns boolean
+language sql stable parallel safe
+return at > now() + interval '1 day';
+
+-- A day's first moment, also of a day that no moment has.
+create function start_of(day date)
+returns timestamptz
+language sql immutable parallel safe
+return least(day, date '9999-12-30')::timestamp at time zone 'UTC';
+
+-- When a member was last in contact. A moment that has not come says nothing of it, and is passed over: else one of them
+-- would keep a member for ever. Null: nothing else is known.
+create or replace view member_contacts as
+select
+    id,
+    gym_id,
+    status,
+    coalesce(greatest(last_contact_at, cancelled_at), '-infinity'::timestamptz) as known_at, -- as `members_gone`
+    coalesce(
+        nullif(
+            greatest(
+                case when not is_ahead(last_contact_at) then last_contact_at end,
+                case when not is_ahead(cancelled_at) then cancelled_at end,
+                case when not is_ahead(start_of(membership_ends_on)) then start_of(membership_ends_on) + interval '24 hours' end,
+                (
+                    select max(v.checked_in_at)
+                    from visits v
+                    where v.member_id = members.id
+                        and v.checked_in_at <= now() + interval '1 day'
+                ),
+                (
+                    select max(s.started_at)
+                    from conversation_sessions s
+                    where s.member_id = members.id
+                        and s.started_at <= now() + interval '1 day'
+                )
+            ),
+            '-infinity'
+        ),
+        greatest(
+            case when not is_ahead(start_of(joined_on)) then start_of(joined_on) end,
+            case when not is_ahead(created_at) then created_at end
+        )
+    ) as last_contact_at,
+    coalesce(
+        is_ahead(
+            greatest(
+                last_contact_at,
+                cancelled_at,
+                start_of(membership_ends_on),
+                (select max(v.checked_in_at) from visits v where v.member_id = members.id),
+                (select max(s.started_at) from conversation_sessions s where s.member_id = members.id)
+            )
+        ),
+        false
+    ) as has_moment_ahead
+from members;
+
 -- What else is erased when a member is anonymised: columns and rows of the customer's own.
 create table erasure_rules (
     schema_name text not null,
@@ -163,7 +224,7 @@ alter table retention_policies
     check (
         min_days >= case
             when target in ('system_logs', 'job_runs', 'delivery_failures') then 30
-            when target = 'report_deliveries' then 60
+            when target = 'report_deliveries' then 90
             when target = 'audit_events' then 365
             else 1
         end
@@ -172,7 +233,7 @@ alter table retention_policies
 insert into retention_policies
     (target, action, keep_days, min_days, legal_basis)
 values
-    ('report_deliveries', 'delete', 400, 60,
+    ('report_deliveries', 'delete', 400, 90,
         'GDPR art. 5(1)(e): who was mailed which report, kept for a year and its margin'),
     ('audit_events', 'delete', 3650, 365,
         'French commercial code, art. L123-22: evidence of commercial operations is kept for ten years')

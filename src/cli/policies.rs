@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Usage, println, wide_table};
 use crate::config::Settings;
-use crate::database::{self, Pool, TxLimits};
+use crate::database::{self, Pool, TxLimits, Unprepared};
 use crate::foreign_text::printable;
 use crate::retention::policies::{self, Author, Change, Policy, Unchanged};
 use crate::retention::rules::{self, PolicyFile, Rule, Survey, Unfit};
@@ -97,13 +97,22 @@ async fn list(db: &Pool, as_json: bool) -> anyhow::Result<ExitCode> {
     let policies = policies::all(db).await?;
     let mut tx = database::begin(db, TxLimits::READ).await?;
     let survey = rules::survey(&mut tx).await.context("read the rules")?;
+    // Where it takes too long to count them, the rest is of use all the same.
+    let ahead = policies::with_moment_ahead(Unprepared(&mut tx)).await.ok();
     if as_json {
-        let policies = policies.iter().map(|policy| in_json(policy, &survey));
+        let policies = policies
+            .iter()
+            .map(|policy| in_json(policy, &survey, ahead));
         println(format_args!("{:#}", Value::from_iter(policies)));
     } else {
         println(printable(&in_a_table(&policies).to_string()));
         for line in in_lines(&survey) {
             println(printable(&line));
+        }
+        if let Some(members @ 1..) = ahead {
+            println(format_args!(
+                "Members who left, with a moment in the future, which says nothing of their last contact: {members}"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -186,7 +195,7 @@ fn in_words(policy: &Policy) -> String {
     format!("{action} after {days} days{disabled}; {basis}")
 }
 
-fn in_json(policy: &Policy, survey: &Survey) -> Value {
+fn in_json(policy: &Policy, survey: &Survey, ahead: Option<i64>) -> Value {
     let mut shown = json!({
         "target": policy.target,
         "action": policy.action,
@@ -200,6 +209,7 @@ fn in_json(policy: &Policy, survey: &Survey) -> Value {
         shown["rules"] = json!(survey.rules);
         shown["broken_rules"] = json!(survey.broken);
         shown["not_erased"] = json!(survey.unknown);
+        shown["with_moment_in_future"] = json!(ahead);
     }
     shown
 }

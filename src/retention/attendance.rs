@@ -6,7 +6,8 @@ target! {
     /// When a member's last visit goes, its moment is written into the
     /// member's `last_contact_at` by the same statement: keeping visits for a
     /// shorter time must not make a member look longer gone. A member whose
-    /// row is locked keeps that visit, and a later run erases it.
+    /// row is locked keeps that visit, and a later run erases it. A moment that
+    /// has not come is no later contact.
     Visits {
         facts: { table: "visits", first_id: "-9223372036854775808" },
         rows: "visits v",
@@ -38,11 +39,12 @@ target! {
                 on m.id = latest.member_id
              where m.status <> 'anonymised'
                and isfinite(latest.at)
-               and (m.last_contact_at is null or m.last_contact_at < latest.at)
+               and (m.last_contact_at is null or m.last_contact_at < latest.at or is_ahead(m.last_contact_at))
                and not exists (
                    select from visits later
                     where later.member_id = latest.member_id
                       and later.checked_in_at > latest.at
+                      and not is_ahead(later.checked_in_at)
                )
         ), unlocked as materialized (
             select m.id
@@ -57,7 +59,7 @@ target! {
              where m.id = last_visits.id
                and (not $8::boolean or m.id in (select id from unlocked))
                and m.status <> 'anonymised'
-               and (m.last_contact_at is null or m.last_contact_at < last_visits.at)
+               and (m.last_contact_at is null or m.last_contact_at < last_visits.at or is_ahead(m.last_contact_at))
         )
         delete from visits v
          using expired

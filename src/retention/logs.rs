@@ -54,12 +54,19 @@ target! {
 
 target! {
     /// Evidence of what was done to orders, payments and policies. A hold on any
-    /// subject that an event names, or on a member's gym, covers it.
+    /// subject that an event names, or on a member's gym, covers it. What is said
+    /// once of an order stays while the order might be looked at again.
     AuditEvents {
         facts: { table: "audit_events", floor_days: 365 },
         rows: "audit_events v",
         key: ("v.occurred_at", "v.id", "uuid"),
-        eligible: "v.occurred_at < $3",
+        eligible: "v.occurred_at < $3
+           and (v.event_type <> 'local.order.paid_at_expiry'
+                or not exists (
+                    select from orders o
+                     where o.id = uuid_or_null(v.entity_id)
+                       and o.status in ('PENDING', 'REQUIRES_PAYMENT')
+                ))",
         ahead: "v.occurred_at > $1",
         held_by: [
             "legal_holds h

@@ -12,55 +12,23 @@ use uuid::Uuid;
 
 use super::references::{self, Gone, Redaction};
 use super::statements::target;
-use super::target::KeyRange;
+use super::target::{Erased, KeyRange};
 use crate::database::{Transaction, Unprepared};
 
 target! {
     /// Members who are neither active nor frozen. A hold covers them also
     /// where it covers what belongs to them, or a document that names them. A
-    /// moment in the future counts as now: it may be a mistake, but nothing
-    /// says that the member was not here today. Who would be erased without it
-    /// is counted.
+    /// moment that has not come says nothing of the last contact: it keeps only
+    /// a member of whom nothing else is known.
     Members {
         facts: { table: "members", action: "anonymise", batch_size: 200, erases_each: false },
         rows: "member_contacts c",
         key: ("c.known_at", "c.id", "uuid"),
         eligible: "c.status in ('cancelled', 'expired')
-           and c.known_at < $3
+           and (c.known_at < $3 or is_ahead(c.known_at))
            and c.last_contact_at < $3",
         ahead: "c.status in ('cancelled', 'expired')
-           and (c.known_at < $2 or c.known_at > $1)
-           and c.last_contact_at > $1
-           and coalesce(
-                   (select nullif(greatest(
-                               case when m.last_contact_at <= $1 then m.last_contact_at end,
-                               case when m.cancelled_at <= $1 then m.cancelled_at end,
-                               case
-                                   when m.membership_ends_on < ($1::timestamptz at time zone 'UTC')::date
-                                   then (m.membership_ends_on + 1)::timestamp at time zone 'UTC'
-                               end,
-                               (select max(v.checked_in_at)
-                                  from visits v
-                                 where v.member_id = m.id
-                                   and v.checked_in_at <= $1),
-                               (select max(s.started_at)
-                                  from conversation_sessions s
-                                 where s.member_id = m.id
-                                   and s.started_at <= $1)
-                           ), '-infinity')
-                      from members m
-                     where m.id = c.id),
-                   (select greatest(
-                               case
-                                   when m.joined_on <= ($1::timestamptz at time zone 'UTC')::date
-                                   then m.joined_on::timestamp at time zone 'UTC'
-                               end,
-                               case when m.created_at <= $1 then m.created_at end
-                           )
-                      from members m
-                     where m.id = c.id),
-                   '-infinity'
-               ) < $2",
+           and c.last_contact_at is null",
         held_by: [
             "held_members h where h.id = c.id",
             "held_documents h where h.ids @> array[c.id]",
@@ -84,7 +52,7 @@ async fn lock(db: Unprepared<'_>, range: &KeyRange) -> Result<Vec<Uuid>> {
                 select c.id
                   from member_contacts c
                  where c.status in ('cancelled', 'expired')
-                   and c.known_at < $1
+                   and (c.known_at < $1 or is_ahead(c.known_at))
                    and (c.known_at, c.id) > ($2::timestamptz, $3::text::uuid)
                    and (c.known_at, c.id) <= ($4::timestamptz, $5::text::uuid)
                    and c.last_contact_at < $1
@@ -102,7 +70,8 @@ async fn lock(db: Unprepared<'_>, range: &KeyRange) -> Result<Vec<Uuid>> {
 
 /// Transcripts are redacted first, a bounded number of events at a time;
 /// `None` while there are more of them.
-async fn anonymise(db: &mut Transaction, range: &KeyRange, ids: &[Uuid]) -> Result<Option<u64>> {
+async fn anonymise(db: &mut Transaction, range: &KeyRange, ids: &[Uuid]) -> Result<Option<Erased>> {
+    let ahead = count_with_moment_ahead(Unprepared(db), ids).await?;
     let gone = Gone::read(Unprepared(db), ids, range.now).await?;
     if references::redact_transcripts(Unprepared(db), &gone).await? == Redaction::Partial {
         return Ok(None);
@@ -123,5 +92,36 @@ async fn anonymise(db: &mut Transaction, range: &KeyRange, ids: &[Uuid]) -> Resu
     )
     .execute(Unprepared(db))
     .await?;
-    Ok(Some(emptied.rows_affected()))
+    Ok(Some(Erased {
+        ahead,
+        ..Erased::all(emptied.rows_affected())
+    }))
+}
+
+async fn count_with_moment_ahead(db: Unprepared<'_>, ids: &[Uuid]) -> Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from member_contacts
+          where id = any($1)
+            and has_moment_ahead"#,
+        ids,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// How many of those who left have a moment that has not come, which says
+/// nothing of their last contact.
+///
+/// # Errors
+/// When the database cannot be read in time.
+pub async fn with_moment_ahead(db: Unprepared<'_>) -> Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from member_contacts
+          where status in ('cancelled', 'expired')
+            and (has_moment_ahead or last_contact_at is null)"#,
+    )
+    .fetch_one(db)
+    .await
 }

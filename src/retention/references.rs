@@ -228,13 +228,13 @@ statements! {
           using weekly_reports w
           where w.id = d.report_id
             and w.period_end < $2::timestamptz - interval '60 days'
-            and lower(btrim(d.recipient)) in (
-                select lower(btrim(email)) from members where id = any($1)
+            and mailbox_of(d.recipient) in (
+                select mailbox_of(email) from members where id = any($1)
             )
             and not exists (
                 select from report_recipients r
                  where r.gym_id = w.gym_id
-                   and lower(btrim(r.email)) = lower(btrim(d.recipient))
+                   and mailbox_of(r.email) = mailbox_of(d.recipient)
             )"
 
     /// The reason of a hold that has ended may say who it was about.

@@ -7,12 +7,12 @@ use super::statements::target;
 target! {
     /// A delivery expires by when it was last tried, and at once when its
     /// recipient has left the list; but never while its report is so young that
-    /// a mail might be sent again. Its id is its report and a hash, so that no
+    /// a mail might be sent again; the floor is what a refusal is remembered for. Its id is its report and a hash, so that no
     /// address stands in a checkpoint. A hold may name the report's gym.
     ReportDeliveries {
         facts: {
             table: "report_deliveries",
-            floor_days: 60,
+            floor_days: 90,
             first_id: "00000000-0000-0000-0000-000000000000/-9223372036854775808"
         },
         rows: "report_deliveries d",
@@ -35,7 +35,7 @@ target! {
                 or not exists (
                     select from report_recipients r
                      where r.gym_id = (select w.gym_id from weekly_reports w where w.id = d.report_id)
-                       and lower(btrim(r.email)) = lower(btrim(d.recipient))
+                       and mailbox_of(r.email) = mailbox_of(d.recipient)
                 ))",
         ahead: "coalesce(d.sent_at, d.attempted_at, '-infinity'::timestamptz) > $1",
         held_by: [

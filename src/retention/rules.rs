@@ -12,7 +12,6 @@ use sqlx::{AssertSqlSafe, Result};
 use uuid::Uuid;
 
 use super::policies::Author;
-use crate::database::readiness::RIGHTS;
 use crate::database::{Transaction, Unprepared};
 
 mod checked;
@@ -36,6 +35,14 @@ const KNOWN: [(&str, &str); 3] = [
         "id gym_id kiosk_id member_id state started_at ended_at turn_count duration_seconds \
          sentiment sentiment_score topics metadata redacted_at",
     ),
+];
+
+/// Our columns that refer to members; [`super::references`] erases them.
+const REFERRING: [&str; 4] = [
+    "alerts.member_id",
+    "conversation_sessions.member_id",
+    "member_churn.member_id",
+    "visits.member_id",
 ];
 
 /// What becomes of it when the member is anonymised.
@@ -241,11 +248,10 @@ async fn statements(db: Unprepared<'_>) -> Result<Vec<String>> {
     .await
 }
 
-/// Columns that were added to our tables, and foreign keys to members of tables
-/// that are not ours, without a rule.
+/// Columns that were added to our tables, and foreign keys to members that are
+/// not ours, without a rule.
 async fn unknown(db: Unprepared<'_>) -> Result<Vec<String>> {
     let (tables, columns): (Vec<_>, Vec<_>) = KNOWN.iter().copied().unzip();
-    let ours: Vec<&str> = RIGHTS.iter().map(|(table, _)| *table).collect();
     sqlx::query_scalar!(
         r#"
         select name as "name!"
@@ -272,8 +278,15 @@ async fn unknown(db: Unprepared<'_>) -> Result<Vec<String>> {
                where f.contype = 'f'
                  and f.conparentid = 0
                  and f.confrelid = to_regclass('members')
-                 and f.conrelid <> all (
-                     array(select to_regclass(ours) from unnest($3::text[]) ours where to_regclass(ours) is not null)
+                 and (c.relname || '.' || a.attname <> all ($3)
+                      or n.oid <> (select m.relnamespace from pg_class m where m.oid = to_regclass('members')))
+                 -- Named once, where it is a column of a table above.
+                 and c.oid <> all (
+                     array(
+                         select to_regclass(known.name)::oid
+                           from unnest($1::text[]) as known (name)
+                          where to_regclass(known.name) is not null
+                     )
                  )
           ) as found
          where not exists (
@@ -286,7 +299,7 @@ async fn unknown(db: Unprepared<'_>) -> Result<Vec<String>> {
         "#,
         &tables as &[&str],
         &columns as &[&str],
-        &ours as &[&str],
+        &REFERRING as &[&str],
     )
     .fetch_all(db)
     .await

@@ -215,8 +215,7 @@ macro_rules! target {
             )
             .fetch_all(Unprepared(db))
             .await?;
-            let erased = $erase(db, $range, &chosen).await?;
-            Ok(erased.map(Erased::all))
+            $erase(db, $range, &chosen).await
         })
     };
 

@@ -64,6 +64,8 @@ pub(crate) struct Erased {
     /// Rows that the database refused, and why it refused the first.
     pub(crate) refused: i64,
     pub(crate) first_error: Option<String>,
+    /// Rows erased that a moment in the future would have kept.
+    pub(crate) ahead: i64,
 }
 
 impl Erased {
@@ -160,7 +162,8 @@ pub(super) async fn erase_each(
         r#"
         select erased as "rows!",
                refused as "refused!",
-               first_error
+               first_error,
+               0::bigint as "ahead!"
           from erase_each($1, $2, $3, $4, $5, $6, $7)
         "#,
         statement,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::database::Unprepared;
+use crate::database::{self, Unprepared};
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::retention::erasure_log;
 use crate::retention::target::{self, BatchBounds, Erased, KeyRange, LockPolicy, Target};
@@ -17,8 +17,9 @@ use crate::retention::target::{self, BatchBounds, Erased, KeyRange, LockPolicy, 
 pub(super) const ERASE: &str = "erase expired rows";
 /// How long a statement may run while it counts.
 const COUNTING: Duration = Duration::from_millis(400);
-/// What is dated so far after a run's begin is no row that came while it worked.
-const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// What is dated so far ahead of the clock has not come; the database's function
+/// `is_ahead` says the same.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How long to wait for a row that another transaction holds.
 const ROW_LOCK: Duration = Duration::from_millis(100);
 
@@ -96,8 +97,10 @@ pub(super) async fn count_ahead(
 ) -> Result<Option<i64>, JobError> {
     counting(ctx, async |Unprepared(db)| {
         target::begin_batch(Unprepared(db), ROW_LOCK, Some(COUNTING), ctx.now).await?;
+        // Of a run as of another moment too: what came since has come.
+        let now = database::now(Unprepared(db)).await?;
         target
-            .count_ahead(Unprepared(db), ctx.now + AHEAD, cutoff)
+            .count_ahead(Unprepared(db), now + AHEAD, cutoff)
             .await
     })
     .await

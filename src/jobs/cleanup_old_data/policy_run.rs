@@ -249,7 +249,7 @@ impl PolicyRun {
         outcome.remaining = beyond.map(|(free, _)| passed.skipped + passed.refused + free);
         (outcome.locked, outcome.refused) = (passed.skipped, passed.refused);
         outcome.held = beyond.map(|(_, held)| passed.held + held);
-        outcome.held_by_future = ahead;
+        outcome.held_by_future = ahead.map(|kept| kept + outcome.freed);
         Ok(())
     }
 }

@@ -45,9 +45,12 @@ pub(super) struct Outcome {
     pub(super) refused: i64,
     /// Rows past the cutoff that a legal hold keeps.
     pub(super) held: Option<i64>,
-    /// Rows that only a moment in the future keeps. `None` when it took too
-    /// long to count them.
+    /// Rows that a moment in the future keeps, and members whom one would have
+    /// kept. `None` when it took too long to count them.
     pub(super) held_by_future: Option<i64>,
+    /// Of `held_by_future`, those that were erased.
+    #[serde(skip)]
+    pub(super) freed: i64,
     /// Whether the policy is switched off; it is listed all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) disabled: bool,
@@ -104,6 +107,7 @@ impl Results {
         let affected = erased.rows;
         let outcome = &mut self.policies[index];
         outcome.affected += affected;
+        outcome.freed += erased.ahead;
         self.rows_erased += affected;
         // Where a row was skipped, it is not known which.
         if affected == step.bounds.free() {

@@ -4,7 +4,7 @@
 
 use sqlx::Result;
 
-use super::{Action, KNOWN, Rule};
+use super::{Action, KNOWN, REFERRING, Rule};
 use crate::database::Unprepared;
 use crate::database::readiness::RIGHTS;
 
@@ -85,7 +85,9 @@ fn is_the_customers(rule: &Rule, found: &Facts) -> Result<(), &'static str> {
     let ours = KNOWN
         .iter()
         .find(|(table, _)| found.is_ours && *table == found.table);
-    if found.is_ours && (ours.is_none() || rule.action == Action::Delete) {
+    let refers = found.keys.contains(&rule.column)
+        && !REFERRING.contains(&&*format!("{}.{}", found.table, rule.column));
+    if found.is_ours && (ours.is_none() && !refers || rule.action == Action::Delete) {
         return Err("this table is the service's own: see policies list");
     }
     if ours.is_some_and(|(_, columns)| columns.split(' ').any(|known| known == rule.column)) {

@@ -28,7 +28,7 @@ async fn mailed(app: &App, days: u32, recipients: &[&str]) {
 async fn deliveries_are_kept_a_year_and_its_margin_and_no_longer_than_their_recipient_is_one() {
     let app = a_gym().await;
     app.execute(&format!(
-        "insert into report_recipients (gym_id, email) values ('{GYM}', 'Ada@gym.test')"
+        "insert into report_recipients (gym_id, email) values ('{GYM}', 'Ada <Ada@gym.test>')"
     ))
     .await;
     for days in [2_500, 401, 399, 61, 59, 1] {
@@ -77,7 +77,7 @@ async fn a_dry_run_and_a_checkpoint_show_no_address() {
 }
 
 #[rstest]
-#[case::report_deliveries("report_deliveries", 59)]
+#[case::report_deliveries("report_deliveries", 89)]
 #[case::audit_events("audit_events", 364)]
 #[tokio::test]
 async fn what_jobs_rest_on_has_a_floor_that_no_row_can_lower(
@@ -116,5 +116,41 @@ async fn the_audit_trail_is_kept_for_ten_years() {
         counts(&reply, "audit_events"),
         json!([2, 0, 0]),
         "{reply:?}"
+    );
+}
+
+/// The guard that says it once is the event itself.
+#[tokio::test]
+async fn what_is_said_once_of_an_order_stays_while_the_order_may_be_looked_at_again() {
+    let app = a_gym().await;
+    app.execute(
+        "insert into orders (id, order_number, status, currency, total_amount, expires_at)
+         select ('00000000-0000-0000-0000-0000000000b' || n)::uuid, 'O' || n,
+                (array['PENDING', 'REQUIRES_PAYMENT', 'PAID', 'EXPIRED'])[n], 'EUR', 1, '2010-01-01'
+           from generate_series(1, 4) n;
+         insert into audit_events (event_type, entity_type, entity_id, occurred_at)
+         select kind, 'order', entity, now() - interval '11 years'
+           from (select id::text from orders union all select 'gone') as orders (entity),
+                unnest(array['local.order.paid_at_expiry', 'local.order.expired']) kind",
+    )
+    .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(
+        counts(&reply, "audit_events"),
+        json!([8, 0, 0]),
+        "{reply:?}"
+    );
+    let left = app
+        .rows("select event_type, entity_id from audit_events order by 2")
+        .await;
+    let kept = |order| json!({ "event_type": "local.order.paid_at_expiry", "entity_id": order });
+    assert_eq!(
+        left,
+        json!([
+            kept("00000000-0000-0000-0000-0000000000b1"),
+            kept("00000000-0000-0000-0000-0000000000b2"),
+        ])
     );
 }

@@ -1,4 +1,5 @@
-//! Moments in the future: they count as now, and whom or what they keep is counted.
+//! Moments in the future: they say nothing of a last contact, and whom or what
+//! they keep, or would have kept, is counted.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ async fn gone_with(source: &str, at: &str) -> App {
 
 #[rstest]
 #[tokio::test]
-async fn a_member_whom_only_a_moment_in_the_future_keeps_is_counted(
+async fn a_moment_in_the_future_keeps_nobody_and_is_counted(
     #[values(
         "last_contact_at",
         "cancelled_at",
@@ -55,60 +56,108 @@ async fn a_member_whom_only_a_moment_in_the_future_keeps_is_counted(
         "'9999-12-31'",
         "'infinity'",
         "'2099-05-05'",
-        "now() + interval '2 days'"
+        "now() + interval '3 days'"
     )]
     at: &str,
 ) {
     let app = gone_with(source, at).await;
 
+    let plan = app.operate(JOB, "dry_run=true").await;
     let reply = app.deliver(JOB).await;
 
-    assert_eq!(held(&reply, "members"), json!([0, 0, 1]), "{reply:?}");
-    let plan = app.operate(JOB, "dry_run=true").await;
-    assert_eq!(held(&plan, "members"), json!([0, 0, 1]));
-    // Once it is corrected, the member goes.
-    app.execute(&format!(
-        "update members set last_contact_at = null, membership_ends_on = null,
-                            cancelled_at = now() - interval '5 years';
-         update visits set checked_in_at = now() - interval '4 years';
-         update conversation_sessions set started_at = now() - interval '4 years'
-          where member_id = '{GONE}'"
-    ))
-    .await;
+    assert_eq!(held(&plan, "members"), json!([1, 0, 1]), "{plan:?}");
+    assert_eq!(held(&reply, "members"), json!([1, 0, 1]), "{reply:?}");
     let next = app.deliver(JOB).await;
-    assert_eq!(held(&next, "members"), json!([1, 0, 0]), "{next:?}");
+    assert_eq!(held(&next, "members"), json!([0, 0, 0]), "{next:?}");
 }
 
 #[rstest]
-#[case::who_joins_in_the_future("joined_on = '9999-12-31', cancelled_at = null", 1)]
-#[case::who_was_written_down_in_the_future("created_at = 'infinity', cancelled_at = null", 1)]
-#[case::who_joined_in_the_future_and_left("joined_on = '9999-12-31'", 0)]
 #[case::who_was_here_last_year("last_contact_at = now() - interval '1 year'", 0)]
+#[case::who_was_here_by_a_clock_that_is_ahead("last_contact_at = now() + interval '2 hours'", 0)]
 #[case::who_is_here_still("status = 'active'", 0)]
-#[case::who_is_anonymised("status = 'anonymised', first_name = null", 0)]
+#[case::who_is_frozen("status = 'frozen'", 0)]
+#[case::of_whom_nothing_else_is_known(
+    "cancelled_at = null, joined_on = '9999-12-31', created_at = 'infinity'",
+    1
+)]
 #[tokio::test]
-async fn who_is_kept_by_something_else_as_well_is_not_counted(
+async fn a_moment_in_the_future_takes_nothing_from_a_member(
     #[case] set: &str,
     #[case] counted: i64,
+    #[values("visits", "conversation_sessions", "membership_ends_on")] source: &str,
 ) {
-    let app = gone_with("last_contact_at", "null").await;
+    let app = gone_with(source, "'2099-01-01'").await;
     app.execute(&format!("update members set {set} where id = '{GONE}'"))
         .await;
-    if counted == 0 && !set.starts_with("joined_on") {
-        app.execute(&format!(
-            "insert into visits (gym_id, member_id, checked_in_at)
-             values ('{GYM}', '{GONE}', '2099-01-01')"
-        ))
-        .await;
-    }
 
     let reply = app.deliver(JOB).await;
 
-    assert_eq!(
-        of(&reply, "members")["held_by_future"],
-        counted,
-        "{reply:?}"
-    );
+    assert_eq!(held(&reply, "members"), json!([0, 0, counted]), "{reply:?}");
+}
+
+#[rstest]
+#[case::joined_long_ago("joined_on = now() - interval '9 years'", json!([1, 0, 1]))]
+#[case::joined_lately("joined_on = now() - interval '1 year'", json!([0, 0, 0]))]
+#[case::joins_in_the_future("joined_on = '9999-12-31', created_at = '2099-01-01'", json!([0, 0, 1]))]
+#[tokio::test]
+async fn who_has_only_a_moment_in_the_future_is_judged_by_the_day_they_joined(
+    #[case] joined: &str,
+    #[case] expected: Value,
+    #[values("last_contact_at", "cancelled_at", "membership_ends_on")] source: &str,
+) {
+    let app = gone_with(source, "'2099-01-01'").await;
+    let other = match source {
+        "cancelled_at" => String::new(),
+        _ => ", cancelled_at = null".to_owned(),
+    };
+    app.execute(&format!(
+        "update members set {joined}{other} where id = '{GONE}'"
+    ))
+    .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(held(&reply, "members"), expected, "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_visit_that_is_deleted_stays_the_last_beside_one_in_the_future() {
+    let app = gone_with("last_contact_at", "'9999-12-31'").await;
+    app.execute(&format!(
+        "update retention_policies set keep_days = 30 where target = 'visits';
+         insert into visits (gym_id, member_id, checked_in_at)
+         values ('{GYM}', '{GONE}', now() - interval '100 days'), ('{GYM}', '{GONE}', '2099-01-01')"
+    ))
+    .await;
+
+    for _ in 0..2 {
+        let reply = app.deliver(JOB).await;
+        assert_eq!(counts(&reply, "members"), json!([0, 0, 0]), "{reply:?}");
+    }
+
+    assert_eq!(app.count("select count(*) from visits").await, 1);
+    let days = "select round(extract(epoch from now() - last_contact_at) / 86400) from members";
+    assert_eq!(app.count(&format!("{days} where id = '{GONE}'")).await, 100);
+}
+
+#[tokio::test]
+async fn a_run_as_of_another_moment_takes_nothing_that_came_since_for_the_future() {
+    let app = gone_with("last_contact_at", "now() - interval '10 days'").await;
+    app.execute(&rows_of("visits", "(now() - interval '10 days')", 3))
+        .await;
+    let as_of = app
+        .rows("select to_char(now() - interval '60 days', 'YYYY-MM-DD') as day")
+        .await[0]["day"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    let plan = app
+        .operate(JOB, &format!("dry_run=true&as_of={as_of}T00:00:00Z"))
+        .await;
+
+    assert_eq!(held(&plan, "members"), json!([0, 0, 0]), "{plan:?}");
+    assert_eq!(held(&plan, "visits"), json!([0, 0, 0]), "{plan:?}");
 }
 
 #[rstest]

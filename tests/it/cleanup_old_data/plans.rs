@@ -236,7 +236,7 @@ async fn reports_that_name_a_member_are_found_by_an_index() {
 }
 
 #[tokio::test]
-async fn members_who_left_lately_are_not_read() {
+async fn members_are_walked_by_their_index() {
     let app = a_gym().await;
     app.execute(&rows_of(
         "members",
