@@ -33,14 +33,9 @@ target! {
                     select from conversation_events e
                      where e.session_id = s.id
                        and e.occurred_at >= $3
+                       and not is_ahead(e.occurred_at)
                 ))",
-        ahead: "s.redacted_at is null
-           and (coalesce(s.ended_at, s.started_at) > $1
-                or coalesce(s.ended_at, s.started_at) < $2
-                   and s.ended_at is null
-                   and (select max(e.occurred_at)
-                          from conversation_events e
-                         where e.session_id = s.id) > $1)",
+        ahead: "s.redacted_at is null and coalesce(s.ended_at, s.started_at) > $1",
         held_by: ["held_sessions h where h.id = s.id"],
         erase: "
         update conversation_sessions s

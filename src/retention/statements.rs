@@ -9,8 +9,7 @@
 //! - `key`: what dates a row, its id and the id's type; an index has both.
 //!   A key of more columns is written out, see the churn history
 //! - `eligible`: which rows may go; `$3` is the cutoff
-//! - `ahead`: which rows only a moment in the future keeps: one after `$1`; `$2`
-//!   is the cutoff
+//! - `ahead`: which rows only a moment in the future keeps: one after `$1`
 //! - `held_by`: where a legal hold on the row's subjects is found: a table or
 //!   view `h` with an `until`, and the join; empty when a row has no subject
 //! - `erase`: the statement up to its `where`, and what follows its
@@ -94,16 +93,13 @@ macro_rules! target {
                     &self,
                     db: Unprepared<'a>,
                     ahead: chrono::DateTime<chrono::Utc>,
-                    cutoff: chrono::DateTime<chrono::Utc>,
                 ) -> Answer<'a, i64> {
                     Box::pin(async move {
                         sqlx::query_scalar!(
                             r#"select count(*) as "count!" from "# + $rows
                                 + " where $1::timestamptz is not null
-                                      and $2::timestamptz is not null
                                       and (" + $ahead + ")",
                             ahead,
-                            cutoff,
                         )
                         .fetch_one(db)
                         .await

@@ -47,14 +47,8 @@ pub(crate) trait Target: Sync {
     /// more.
     fn erase<'a>(&self, db: Unprepared<'a>, range: &'a KeyRange) -> Answer<'a, Option<Erased>>;
 
-    /// Counts rows that are dated after `ahead` and would otherwise be erased,
-    /// now or one day.
-    fn count_ahead<'a>(
-        &self,
-        db: Unprepared<'a>,
-        ahead: DateTime<Utc>,
-        cutoff: DateTime<Utc>,
-    ) -> Answer<'a, i64>;
+    /// Counts rows that are kept because they are dated after `ahead`.
+    fn count_ahead<'a>(&self, db: Unprepared<'a>, ahead: DateTime<Utc>) -> Answer<'a, i64>;
 }
 
 /// What became of the rows of a range that no hold covers.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::database::{self, Unprepared};
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -93,15 +93,12 @@ pub(super) async fn count(
 pub(super) async fn count_ahead(
     ctx: &JobContext,
     target: &dyn Target,
-    cutoff: DateTime<Utc>,
 ) -> Result<Option<i64>, JobError> {
     counting(ctx, async |Unprepared(db)| {
         target::begin_batch(Unprepared(db), ROW_LOCK, Some(COUNTING), ctx.now).await?;
         // Of a run as of another moment too: what came since has come.
         let now = database::now(Unprepared(db)).await?;
-        target
-            .count_ahead(Unprepared(db), now + AHEAD, cutoff)
-            .await
+        target.count_ahead(Unprepared(db), now + AHEAD).await
     })
     .await
 }

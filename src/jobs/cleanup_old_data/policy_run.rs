@@ -243,7 +243,7 @@ impl PolicyRun {
         let ahead = if ctx.budget.is_past_grace() {
             None
         } else {
-            batch::count_ahead(ctx, self.target, self.cutoff).await?
+            batch::count_ahead(ctx, self.target).await?
         };
         let (passed, outcome) = (&self.progress, &mut results.policies[self.index]);
         outcome.remaining = beyond.map(|(free, _)| passed.skipped + passed.refused + free);

@@ -213,12 +213,12 @@ async fn a_session_that_broke_off_counts_from_its_last_sign_of_life() {
 
     assert_eq!(
         held(&reply, "conversation_sessions"),
-        json!([3, 0, 1]),
+        json!([4, 0, 0]),
         "{reply:?}"
     );
     let kept = app
         .rows("select right(id::text, 1) as id from conversation_sessions where metadata <> '{}' order by 1")
         .await;
-    assert_eq!(kept, json!([{ "id": "4" }, { "id": "5" }, { "id": "6" }]));
+    assert_eq!(kept, json!([{ "id": "4" }, { "id": "6" }]));
     assert_eq!(counts(&reply, "conversation_sessions")[2], 0);
 }
