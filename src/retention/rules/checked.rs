@@ -4,7 +4,8 @@
 
 use sqlx::Result;
 
-use super::{Action, KNOWN, REFERRING, Rule};
+use super::known::{KNOWN, REFERRING};
+use super::{Action, Rule};
 use crate::database::Unprepared;
 use crate::database::readiness::RIGHTS;
 

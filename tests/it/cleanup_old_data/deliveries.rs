@@ -126,7 +126,7 @@ async fn what_is_said_once_of_an_order_stays_while_the_order_may_be_looked_at_ag
     app.execute(
         "insert into orders (id, order_number, status, currency, total_amount, expires_at)
          select ('00000000-0000-0000-0000-0000000000b' || n)::uuid, 'O' || n,
-                (array['PENDING', 'REQUIRES_PAYMENT', 'PAID', 'EXPIRED'])[n], 'EUR', 1, '2010-01-01'
+                (array['PENDING', 'REQUIRES_PAYMENT', 'PAID', 'EXPIRED'])[n], 'eur', 1, '2010-01-01'
            from generate_series(1, 4) n;
          insert into audit_events (event_type, entity_type, entity_id, occurred_at)
          select kind, 'order', entity, now() - interval '11 years'

@@ -3,6 +3,7 @@
 use super::*;
 
 mod files;
+mod unfit;
 
 /// Nothing but the database is needed.
 fn database_of(app: &App) -> Settings {
