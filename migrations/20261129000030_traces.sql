@@ -15,10 +15,10 @@ as $$
     end
 $$;
 
--- Every id in a text, wherever it stands.
+-- Every id in a text, wherever it stands. Reading a document takes long: an index spares it.
 create function uuids_in(words text)
 returns uuid[]
-language sql immutable parallel safe
+language sql immutable parallel safe cost 1000
 as $$
     select coalesce(array_agg(found[1]::uuid), '{}')
     from regexp_matches(words, '([0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7})', 'g') as found
@@ -28,7 +28,7 @@ $$;
 -- two characters, the second of which would belong to the next word.
 create function words_in(words text)
 returns tsvector
-language sql immutable parallel safe
+language sql immutable parallel safe cost 1000
 as $$
     select to_tsvector('simple', replace(replace(left(words, 100000), '\n', ' '), '\t', ' '))
 $$;
@@ -152,7 +152,7 @@ return at > now() + interval '1 day';
 create function start_of(day date)
 returns timestamptz
 language sql immutable parallel safe
-return least(day, date '9999-12-30')::timestamp at time zone 'UTC';
+return case when day is not null then least(day, date '9999-12-30')::timestamp at time zone 'UTC' end;
 
 -- When a member was last in contact. A moment that has not come says nothing of it, and is passed over: else one of them
 -- would keep a member for ever. Null: nothing else is known.

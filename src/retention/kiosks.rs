@@ -14,7 +14,18 @@ target! {
             "legal_holds h
                          where h.subject_id = (select k.gym_id from kiosks k where k.id = b.kiosk_id)"
         ],
-        erase: "delete from kiosk_heartbeats b",
+        erase: "
+        with expired as materialized (
+        select b.id
+          from kiosk_heartbeats b",
+            // In the order of the walk, or a plan may go kiosk by kiosk.
+            "
+         order by b.received_at, b.id
+        )
+        delete from kiosk_heartbeats b
+         using expired
+         where b.id = expired.id
+           and b.received_at < $3",
     }
 }
 

@@ -35,7 +35,18 @@ target! {
         eligible: "r.status <> 'running' and r.started_at < $3",
         ahead: "r.status <> 'running' and r.started_at > $1",
         held_by: [],
-        erase: "delete from job_runs r",
+        erase: "
+        with expired as materialized (
+        select r.id
+          from job_runs r",
+            // In the order of the walk, or a plan may go job by job.
+            "
+         order by r.started_at, r.id
+        )
+        delete from job_runs r
+         using expired
+         where r.id = expired.id
+           and r.started_at < $3",
     }
 }
 

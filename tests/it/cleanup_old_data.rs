@@ -111,7 +111,7 @@ fn rows_of(target: &str, at: &str, count: i64) -> String {
                 "with reports as (
                      insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end,
                                                  timezone, content_hash)
-                     select '{GYM}', (random() * 2000000000)::int, 1, {at} - interval '7 days', {at},
+                     select '{GYM}', (select coalesce(max(iso_year), 0) from weekly_reports) + n, 1, {at} - interval '7 days', {at},
                             'Europe/Paris', 'x'
                        from generate_series(1, {count}) n
                      returning id, period_end

@@ -71,6 +71,15 @@ async fn a_moment_in_the_future_keeps_nobody_and_is_counted(
     assert_eq!(held(&next, "members"), json!([0, 0, 0]), "{next:?}");
 }
 
+#[tokio::test]
+async fn a_member_without_a_moment_in_the_future_is_not_counted() {
+    let app = gone_with("last_contact_at", "null").await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(held(&reply, "members"), json!([1, 0, 0]), "{reply:?}");
+}
+
 #[rstest]
 #[case::who_was_here_last_year("last_contact_at = now() - interval '1 year'", 0)]
 #[case::who_was_here_by_a_clock_that_is_ahead("last_contact_at = now() + interval '2 hours'", 0)]
