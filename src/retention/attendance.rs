@@ -62,8 +62,7 @@ target! {
                and (m.last_contact_at is null or m.last_contact_at < last_visits.at or is_ahead(m.last_contact_at))
         )
         delete from visits v
-         using expired
-         where v.id = expired.id
+         where v.id = any (array(select id from expired))
            and v.checked_in_at < $3
            and not ($8::boolean
                     and v.member_id in (select id from last_visits)

@@ -23,8 +23,7 @@ target! {
          order by b.received_at, b.id
         )
         delete from kiosk_heartbeats b
-         using expired
-         where b.id = expired.id
+         where b.id = any (array(select id from expired))
            and b.received_at < $3",
     }
 }

@@ -44,8 +44,7 @@ target! {
          order by r.started_at, r.id
         )
         delete from job_runs r
-         using expired
-         where r.id = expired.id
+         where r.id = any (array(select id from expired))
            and r.started_at < $3",
     }
 }

@@ -129,6 +129,13 @@ async fn a_batch_is_a_span_of_the_index_at_every_size(
         assert!(plan.contains(index), "{plan}");
         assert!(!plan.contains("Seq Scan"), "{plan}");
         assert!(!plan.contains("Sort"), "{plan}");
+        // Neither a skip scan nor a whole index, to find what is deleted.
+        let own = format!(" on {rows_of_it}");
+        for line in plan.lines().filter(|line| line.contains(&own)) {
+            let is_other =
+                line.contains(" using ") && !line.contains(index) && !line.contains("_pkey");
+            assert!(!is_other, "{plan}");
+        }
     }
 }
 
