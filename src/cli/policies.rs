@@ -103,7 +103,7 @@ async fn list(db: &Pool, as_json: bool) -> anyhow::Result<ExitCode> {
         let policies = policies
             .iter()
             .map(|policy| in_json(policy, &survey, ahead));
-        println(format_args!("{:#}", Value::from_iter(policies)));
+        println(format_args!("{:#}", policies.collect::<Value>()));
     } else {
         println(printable(&in_a_table(&policies).to_string()));
         for line in in_lines(&survey) {

@@ -31,10 +31,10 @@ async fn dump_of(app: &App) -> String {
     let mut text = String::new();
     for table in tables.as_array().unwrap() {
         let table = table["tablename"].as_str().unwrap();
-        text.push_str(&format!("COPY public.{table} (\n"));
+        text = text + "COPY public." + table + " (\n";
         let rows = app.rows(&format!("select * from {table}")).await;
         for row in rows.as_array().unwrap() {
-            text.push_str(&format!("{row}\n"));
+            text = text + &row.to_string() + "\n";
         }
     }
     text
