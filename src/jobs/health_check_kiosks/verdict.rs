@@ -23,10 +23,12 @@ pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
 
 /// A statement over the kiosks of a batch of gyms: `head`, the judged kiosks,
 /// `tail`. Its parameters are `$1` now, `$2` to `$4` the gyms column by
-/// column, `$5` until when a heartbeat is believed, and then those given. What
-/// it may name:
+/// column, `$5` until when a heartbeat is believed, `$6` since when a silence is
+/// held to be the fleet's, and then those given. What it may name:
 ///
-/// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched.
+/// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched, and
+///   its status while it is `judged.is_held`: it would turn for the worse, and
+///   the fleet is silent.
 /// - `seen.heard_at`: its last sign on our clock; null = never seen. A
 ///   `last_heartbeat_at` that is not believed comes from a clock that runs
 ///   ahead, or is later than the moment that is replayed: then the newest
@@ -101,7 +103,19 @@ macro_rules! judging {
                            or heard.is_ahead
                              then 'degraded'
                          else 'online'
-                     end as verdict
+                     end as earned
+          ) ruled
+         cross join lateral (
+              select coalesce(
+                         (k.status, ruled.earned) in (
+                             ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
+                         ) and coalesce(seen.silent_since, k.created_at) >= $6,
+                         false
+                     ) as is_held
+          ) fleet
+         cross join lateral (
+              select fleet.is_held,
+                     case when fleet.is_held then k.status else ruled.earned end as verdict
           ) judged
             "# + $tail $(+ $end)*,
             $ctx.now,
@@ -109,6 +123,7 @@ macro_rules! judging {
             &$gyms.degraded_before as &[Option<chrono::DateTime<chrono::Utc>>],
             &$gyms.offline_before as &[Option<chrono::DateTime<chrono::Utc>>],
             $crate::jobs::health_check_kiosks::verdict::believed_until($ctx),
+            $gyms.held_since,
             $($($more)*)?
         )
     };
