@@ -59,22 +59,19 @@ join weekly_reports as report on report.id = delivery.report_id
 join gyms
     on gyms.id = report.gym_id
     and gyms.status = 'active'
-join (
+-- Looked up for each: how many mails are open is not known beforehand, not to statistics either.
+cross join lateral (
+    select listed.locale
+    from report_recipients as listed
+    where listed.gym_id = report.gym_id
+        and mailbox_of(listed.email) = mailbox_of(delivery.recipient)
     -- As plainly written as possible; then always the same one.
-    select distinct on (gym_id, mailbox_of(email))
-        gym_id,
-        mailbox_of(email) as mailbox,
-        locale
-    from report_recipients
     order by
-        gym_id,
-        mailbox_of(email),
-        email <> mailbox_of(email),
-        email collate "C",
-        locale collate "C"
+        listed.email <> mailbox_of(listed.email),
+        listed.email collate "C",
+        listed.locale collate "C"
+    limit 1
 ) as recipient
-    on recipient.gym_id = report.gym_id
-    and recipient.mailbox = mailbox_of(delivery.recipient)
 where delivery.sent_at is null
     and delivery.refusals < 5
     and not exists (

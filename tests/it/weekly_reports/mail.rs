@@ -69,7 +69,12 @@ impl Post {
             .execute(
                 "update weekly_reports
                     set period_start = period_start - interval '7 days',
-                        period_end = period_end - interval '7 days', iso_year = iso_year - 1;
+                        period_end = period_end - interval '7 days',
+                        -- Each its own, in whatever order they are changed.
+                        iso_year = case
+                            when iso_year < 2000 then iso_year
+                            else 1999 - (select count(*) from weekly_reports)
+                        end;
                  update report_deliveries
                     set unsure_since = unsure_since - interval '7 days',
                         attempted_at = attempted_at - interval '7 days'",
