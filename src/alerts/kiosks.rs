@@ -68,7 +68,7 @@ macro_rules! following {
                    subject.details, kind.recommended_actions, subject.gym_id, subject.kiosk_id,
                    subject.since, subject.is_clear, subject.is_superseded
               from subject
-              left join lateral jsonb_to_record($7 -> subject.wanted)
+              left join lateral jsonb_to_record($7::jsonb -> subject.wanted)
                    as kind (kind text, severity text, title text, recommended_actions jsonb)
                 on subject.wanted is not null
         ), known as (

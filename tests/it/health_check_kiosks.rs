@@ -10,11 +10,14 @@ mod dry_run;
 mod fleet;
 mod gyms;
 mod hours;
+mod maintenance;
+mod plans;
 mod races;
 mod seed;
 mod statements;
 mod statuses;
 mod timeline;
+mod too_long;
 mod trouble;
 mod uptime;
 

@@ -31,23 +31,27 @@ async fn follow(db: Unprepared<'_>, ctx: &JobContext, gyms: &[Uuid]) -> Result<(
         "
         with forgotten as (
             delete from kiosk_maintenances
-             where ends_at < $1 - interval '60 days'
+             where ends_at < $1::timestamptz - interval '60 days'
+        ), planned as (
+            select m.kiosk_id, m.starts_at,
+                   greatest(m.starts_at, case
+                       when k.status = 'maintenance' then coalesce(k.maintenance_until, 'infinity')
+                       when k.maintenance_until > m.starts_at then k.maintenance_until
+                       when k.status_since > m.starts_at then least(k.status_since, $1)
+                       else $1
+                   end) as ends_at
+              from kiosk_maintenances m
+              join kiosks k
+                on k.id = m.kiosk_id
+             where k.gym_id = any($2)
+               and m.ends_at > $1
         )
         update kiosk_maintenances m
-           set ends_at = greatest(m.starts_at, planned.ends_at)
-          from kiosks k
-         cross join lateral (
-               select case
-                          when k.status = 'maintenance' then coalesce(k.maintenance_until, 'infinity')
-                          when k.maintenance_until > m.starts_at then k.maintenance_until
-                          when k.status_since > m.starts_at then least(k.status_since, $1)
-                          else $1
-                      end as ends_at
-         ) planned
-         where k.id = m.kiosk_id
-           and k.gym_id = any($2)
-           and m.ends_at > $1
-           and m.ends_at <> greatest(m.starts_at, planned.ends_at)
+           set ends_at = planned.ends_at
+          from planned
+         where m.kiosk_id = planned.kiosk_id
+           and m.starts_at = planned.starts_at
+           and m.ends_at <> planned.ends_at
         ",
         ctx.now,
         gyms,

@@ -15,8 +15,6 @@ use crate::engine::{JobContext, JobError, context};
 use crate::reports::counts::{AtRisk, Levels, Sentiment, ThisAndLast, Topic, WeekCounts};
 use crate::reports::metrics::rounded;
 
-mod kiosks;
-
 /// All numbers of all gyms.
 type Counts = HashMap<Uuid, WeekCounts>;
 
@@ -83,6 +81,8 @@ macro_rules! over_weeks {
         .await?
     };
 }
+
+mod kiosks;
 
 async fn visits(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/visits.sql", weeks, db) {
