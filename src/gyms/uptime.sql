@@ -32,7 +32,8 @@ with kiosk as materialized (
     from unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[]) as span (gym_id, part, opens, closes)
     join kiosk on kiosk.gym_id = span.gym_id
     -- The slot of the oldest heartbeat that is still kept, of any kiosk, is the first that counts.
-    cross join (select min(received_at) as begins from kiosk_heartbeats) as history
+    join (select within_calendar(min(received_at)) as begins from kiosk_heartbeats) as history
+        on history.begins is not null
     cross join lateral (select greatest(span.opens, kiosk.created_at) as opens) as begun
     cross join lateral (
         select

@@ -12,7 +12,7 @@
 //!
 //! First the whole fleet is looked at. When most of it fell silent at once,
 //! one alert is raised, and nothing else is changed in that night; after it,
-//! all but the kiosks that are silent with the fleet are judged, and those too
+//! all but the kiosks that fell silent with the fleet are judged, and those too
 //! once they are silent through three nights.
 
 use std::sync::Arc;
@@ -72,10 +72,10 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
     } else {
         Some(Guard::NONE)
     };
-    let held_since = match &guard {
+    let held = match &guard {
         None => return Ok(Completion::WorkLeft),
         Some(Guard::Stop) => return Ok(Completion::Done),
-        Some(Guard::Hold(since)) => Some(*since),
+        Some(Guard::Hold(held)) => Some(*held),
         Some(Guard::Pass { .. }) => None,
     };
     let mut checkpoint: Checkpoint = ctx.checkpoint.resumed().unwrap_or_default();
@@ -88,7 +88,7 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         if !checkpoint.is_judged || phase == Phase::Measure {
             let work = Work {
                 phase,
-                held_since,
+                held,
                 checkpoint,
             };
             let completion = run_phase(ctx, work, &mut gyms, results).await?;

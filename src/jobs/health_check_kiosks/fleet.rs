@@ -3,17 +3,18 @@
 //!
 //! Owns the look at all gyms before anything is changed, when the one alert
 //! [`FLEET_SILENT`] is raised and resolved, and for how long it keeps kiosks from
-//! being judged: in its first night all of them; then those that would turn for
-//! the worse, until each has been silent through three nights. The moment at
-//! which the alert was opened tells which night it is, so runs that come twice,
-//! late or not at all change nothing about it.
+//! being judged: in its first night all of them; then those that fell silent
+//! before it was opened, until each has been silent through three nights. One
+//! that falls silent later is judged, unless most of those that were left do.
+//! The moment at which the alert was opened tells which night it is, so runs
+//! that come twice, late or not at all change nothing about it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::gyms::{Columns, Cursor, Gyms, Watch};
-use super::verdict::judging;
+use super::verdict::{Held, judging};
 use super::{BATCH, Results};
 use crate::alerts;
 use crate::alerts::kinds::FLEET_SILENT;
@@ -35,8 +36,8 @@ const REMEMBERED: TimeDelta = TimeDelta::hours(72);
 pub(super) enum Guard {
     /// Nothing: it is the first night.
     Stop,
-    /// Judge all but those that fell silent since, with the fleet.
-    Hold(DateTime<Utc>),
+    /// Judge all but those that fell silent with the fleet.
+    Hold(Held),
     /// Judge all, and then resolve the alert, where it is open.
     Pass { alert: Option<Uuid> },
 }
@@ -62,12 +63,15 @@ pub(super) async fn guard(
         return Ok(Some(pass));
     }
     let age = silence.began.map_or(TimeDelta::zero(), |at| ctx.now - at);
-    // Before the third night no silence is old enough to be given up.
-    let held_since = match age >= THREE_NIGHTS {
-        true => ctx.now - THREE_NIGHTS,
-        false => DateTime::UNIX_EPOCH,
+    let mut held = Held {
+        // Before the third night no silence is old enough to be given up.
+        since: match age >= THREE_NIGHTS {
+            true => ctx.now - THREE_NIGHTS,
+            false => DateTime::UNIX_EPOCH,
+        },
+        until: silence.began.filter(|_| age >= ONE_NIGHT),
     };
-    let survey = survey(ctx, gyms, held_since);
+    let survey = survey(ctx, gyms, held);
     let Some(fleet) = ctx.fence.with_heartbeat(survey).await?? else {
         return Ok(None);
     };
@@ -75,11 +79,12 @@ pub(super) async fn guard(
         return Ok(Some(pass));
     }
     alarm(ctx, &fleet, results).await?;
-    if age >= ONE_NIGHT {
-        return Ok(Some(Guard::Hold(held_since)));
+    if held.until.is_none() {
+        results.stand(&fleet);
+        return Ok(Some(Guard::Stop));
     }
-    results.stand(&fleet);
-    Ok(Some(Guard::Stop))
+    held.until = held.until.filter(|_| !fleet.is_the_rest_silent());
+    Ok(Some(Guard::Hold(held)))
 }
 
 /// What the alerts tell of a silence that is not over.
@@ -117,7 +122,9 @@ pub(super) struct Fleet {
     pub(super) offline: i64,
     pub(super) untouched: i64,
     worse: i64,
-    /// Of those that are not offline, the ones silent through three nights.
+    /// Of those, the ones that fell silent after what is held.
+    newer: i64,
+    /// Not among them: silent through three nights.
     given_up: i64,
 }
 
@@ -125,7 +132,13 @@ impl Fleet {
     /// More than half of the kiosks that were not offline would turn for the
     /// worse, and at least [`MANY`]. Those that are given up count no more.
     fn is_silent(&self) -> bool {
-        self.worse >= MANY && self.worse * 2 > self.online + self.degraded - self.given_up
+        is_most(self.worse, self.online + self.degraded - self.given_up)
+    }
+
+    /// The same of those that had not fallen silent with it.
+    fn is_the_rest_silent(&self) -> bool {
+        let not_offline = self.online + self.degraded - self.given_up;
+        is_most(self.newer, not_offline - (self.worse - self.newer))
     }
 
     fn add(&mut self, part: &Self) {
@@ -134,17 +147,18 @@ impl Fleet {
         self.offline += part.offline;
         self.untouched += part.untouched;
         self.worse += part.worse;
+        self.newer += part.newer;
         self.given_up += part.given_up;
     }
 }
 
+fn is_most(silent: i64, all: i64) -> bool {
+    silent >= MANY && silent * 2 > all
+}
+
 /// Looks at every gym and changes nothing; `None` when the budget was spent
 /// before the last. Gyms whose hours are unknown do not count.
-async fn survey(
-    ctx: &JobContext,
-    gyms: &mut Gyms,
-    held_since: DateTime<Utc>,
-) -> Result<Option<Fleet>, JobError> {
+async fn survey(ctx: &JobContext, gyms: &mut Gyms, held: Held) -> Result<Option<Fleet>, JobError> {
     let mut fleet = Fleet::default();
     let mut cursor = Cursor::default();
     while !ctx.budget.is_spent() {
@@ -159,9 +173,11 @@ async fn survey(
         fleet.untouched += unknown.map(|gym| gym.kiosks).sum::<i64>();
         let mut left = &batch[..];
         while !left.is_empty() && !ctx.budget.is_spent() {
-            let asked = ctx.part_size.of(i64::try_from(left.len()).unwrap_or(i64::MAX));
+            let asked = ctx
+                .part_size
+                .of(i64::try_from(left.len()).unwrap_or(i64::MAX));
             let (part, later) = left.split_at(usize::try_from(asked).unwrap_or(left.len()));
-            let counted = count_part(ctx, &Columns::of(part, Some(held_since))).await;
+            let counted = count_part(ctx, &Columns::of(part, Some(held))).await;
             if let Some(counted) = ctx.part_size.judge(asked, counted)? {
                 fleet.add(&counted);
                 left = later;
@@ -238,10 +254,9 @@ async fn count(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -> sqlx::Re
                    as "offline!",
                count(*) filter (where judged.verdict is null or k.status = 'maintenance')
                    as "untouched!",
-               count(*) filter (where judged.is_held) as "worse!",
-               count(*) filter (where not judged.is_held and (k.status, judged.verdict) in (
-                   ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
-               )) as "given_up!"
+               count(*) filter (where worse.is_so and worse.silent_since >= $6) as "worse!",
+               count(*) filter (where worse.is_so and worse.silent_since >= $7) as "newer!",
+               count(*) filter (where worse.is_so and worse.silent_since < $6) as "given_up!"
             "#,
         "",
         ctx,

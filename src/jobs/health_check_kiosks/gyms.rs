@@ -12,6 +12,7 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::uptime;
+use super::verdict::Held;
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
 use crate::gyms::opening_hours::{Hours, Span};
@@ -142,13 +143,12 @@ pub(super) struct Columns {
     pub(super) ids: Vec<Uuid>,
     pub(super) degraded_before: Vec<Option<DateTime<Utc>>>,
     pub(super) offline_before: Vec<Option<DateTime<Utc>>>,
-    /// Kiosks that fell silent since stay as they are; null = none.
-    pub(super) held_since: Option<DateTime<Utc>>,
+    pub(super) held: Option<Held>,
 }
 
 impl Columns {
     /// The gyms whose hours are known.
-    pub(super) fn of(gyms: &[Arc<Gym>], held_since: Option<DateTime<Utc>>) -> Self {
+    pub(super) fn of(gyms: &[Arc<Gym>], held: Option<Held>) -> Self {
         let known = gyms.iter().filter_map(|gym| match &gym.watch {
             Watch::Since(silence) => {
                 let (degraded, offline) = (silence.degraded_before, silence.offline_before);
@@ -162,7 +162,7 @@ impl Columns {
             ids,
             degraded_before,
             offline_before,
-            held_since,
+            held,
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::gyms::{Columns, Gym, Watch};
+use super::verdict::Held;
 use super::{Checkpoint, Phase, Results, alerts, maintenance, statuses, uptime};
 use crate::engine::batch::BatchWork;
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -14,8 +13,7 @@ use crate::engine::{Batch, JobContext, JobError, context};
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) phase: Phase,
-    /// Kiosks that fell silent since stay as they are.
-    pub(super) held_since: Option<DateTime<Utc>>,
+    pub(super) held: Option<Held>,
     pub(super) checkpoint: Checkpoint,
 }
 
@@ -30,7 +28,7 @@ impl BatchWork for Work {
         results: &mut Results,
     ) -> Result<(), JobError> {
         if self.phase == Phase::Judge {
-            let columns = Columns::of(gyms, self.held_since);
+            let columns = Columns::of(gyms, self.held);
             let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
                 apply_verdicts(ctx, batch, gyms, &columns, sum).await
             };

@@ -24,16 +24,30 @@ pub(super) async fn opening_time(
     counts: &mut Counts,
 ) -> sqlx::Result<OpeningTime> {
     let mut time = OpeningTime::default();
-    let weeks_of: HashMap<_, _> = candidates.iter().map(|gym| (gym.gym_id, gym.week)).collect();
+    let weeks_of: HashMap<_, _> = candidates
+        .iter()
+        .map(|gym| (gym.gym_id, gym.week))
+        .collect();
     for row in over_weeks!("src/jobs/weekly_reports/queries/kiosks.sql", weeks, db) {
         *counts.entry(row.gym_id).or_default().uptime.of(false) = row.last_share;
         let hours = Hours::of_text(row.opening_hours.as_deref(), &row.timezone);
-        let (Ok(hours), Some(week)) = (hours, weeks_of.get(&row.gym_id)) else {
+        let Some(week) = weeks_of.get(&row.gym_id) else {
             continue;
+        };
+        let hours = match hours {
+            Ok(hours) => hours,
+            Err(error) => {
+                tracing::warn!(gym_id = %row.gym_id, %error, "Skipping the uptime of a gym");
+                continue;
+            }
         };
         time.add(row.gym_id, THIS, &hours.spans(week.starts, week.ends));
         if row.last_share.is_none() {
-            time.add(row.gym_id, LAST, &hours.spans(week.last_starts, week.starts));
+            time.add(
+                row.gym_id,
+                LAST,
+                &hours.spans(week.last_starts, week.starts),
+            );
         }
     }
     Ok(time)
