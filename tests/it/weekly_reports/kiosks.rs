@@ -25,7 +25,7 @@ impl App {
 
     /// Heartbeats of the gym's kiosk: so many seconds apart, each up to half a
     /// minute late, where the condition on `beat` is met.
-    async fn beats(&self, gym: Uuid, days: (&str, &str), every: i32, when: &str) {
+    async fn beats_every(&self, gym: Uuid, days: (&str, &str), every: i32, when: &str) {
         self.execute(&format!(
             "insert into kiosk_heartbeats (kiosk_id, received_at)
              select '{gym}', beat
@@ -62,7 +62,7 @@ async fn a_kiosk_that_misses_no_beat_of_its_own_interval_was_always_up(
         "update kiosks set heartbeat_interval_seconds = {interval}"
     ))
     .await;
-    app.beats(gym, BOTH, interval, "true").await;
+    app.beats_every(gym, BOTH, interval, "true").await;
 
     let uptime = app.week_of_kiosks(gym, MONDAY).await;
 
@@ -79,7 +79,7 @@ async fn one_missed_slot_of_a_rare_beat_is_a_slot_of_its_length() {
     app.execute("update kiosks set heartbeat_interval_seconds = 900")
         .await;
     let heard = "beat not between '2025-01-27T08:00Z' and '2025-01-27T10:00Z'";
-    app.beats(gym, BOTH, 900, heard).await;
+    app.beats_every(gym, BOTH, 900, heard).await;
 
     let uptime = app.week_of_kiosks(gym, MONDAY).await;
 
@@ -93,10 +93,10 @@ async fn an_hour_that_is_in_two_spans_is_one_hour() {
     let hours = r#"{"mon": [["08:00", "12:00"], ["10:00", "14:00"], ["14:00", "16:00"], ["09:00", "11:00"]],
                     "sat": [["22:00", "03:00"]], "sun": [["00:00", "02:00"], ["01:00", "02:00"]]}"#;
     let gym = app.gym_with_kiosk(hours).await;
-    app.beats(gym, ("2025-01-01T00:00Z", "2025-01-02T00:00Z"), 300, "true")
+    app.beats_every(gym, ("2025-01-01T00:00Z", "2025-01-02T00:00Z"), 300, "true")
         .await;
     let morning = ("2025-01-27T07:00Z", "2025-01-27T11:00Z");
-    app.beats(gym, morning, 30, "beat < '2025-01-27T11:00Z'")
+    app.beats_every(gym, morning, 30, "beat < '2025-01-27T11:00Z'")
         .await;
 
     let uptime = app.week_of_kiosks(gym, MONDAY).await;
@@ -124,7 +124,7 @@ const AWAY: &str = "beat not between '2025-01-28T21:30Z' and '2025-01-30T02:30Z'
 async fn planned_maintenance_is_left_out_of_the_week(#[case] set: &str, #[case] expected: Value) {
     let app = App::new().await;
     let gym = app.gym_with_kiosk("null").await;
-    app.beats(gym, BOTH, 30, AWAY).await;
+    app.beats_every(gym, BOTH, 30, AWAY).await;
     app.execute(&format!("update kiosks set {set}")).await;
 
     let uptime = app.week_of_kiosks(gym, MONDAY).await;
@@ -136,7 +136,7 @@ async fn planned_maintenance_is_left_out_of_the_week(#[case] set: &str, #[case] 
 async fn a_maintenance_that_nights_have_seen_is_left_out_when_the_row_tells_of_it_no_more() {
     let app = App::new().await;
     let gym = app.gym_with_kiosk("null").await;
-    app.beats(gym, BOTH, 30, AWAY).await;
+    app.beats_every(gym, BOTH, 30, AWAY).await;
     app.execute(
         "update kiosks set status = 'maintenance', status_since = '2025-01-28T21:30Z',
                            maintenance_until = '2025-01-30T02:30Z'",
@@ -177,7 +177,7 @@ async fn a_kiosk_that_is_always_heard_was_up_in_every_week(
 ) {
     let app = App::new().await;
     let gym = app.gym_with_kiosk(hours).await;
-    app.beats(gym, ("2025-01-01T00:00Z", "2025-11-01T00:00Z"), 270, "true")
+    app.beats_every(gym, ("2025-01-01T00:00Z", "2025-11-01T00:00Z"), 270, "true")
         .await;
 
     let uptime = app
@@ -198,7 +198,8 @@ async fn a_kiosk_counts_from_when_it_was_made_and_only_when_it_was_ever_heard() 
          values ('{gym}', 'never', 'Never', 'offline', '2024-01-01')"
     ))
     .await;
-    app.beats(gym, BOTH, 30, "beat > '2025-01-30T10:00Z'").await;
+    app.beats_every(gym, BOTH, 30, "beat > '2025-01-30T10:00Z'")
+        .await;
 
     let uptime = app.week_of_kiosks(gym, MONDAY).await;
 
@@ -213,8 +214,8 @@ async fn unreadable_hours_are_their_own_gyms_trouble() {
     let app = App::new().await;
     let odd = app.gym_with_kiosk("null").await;
     let good = app.gym_with_kiosk("null").await;
-    app.beats(odd, BOTH, 30, "true").await;
-    app.beats(good, BOTH, 30, "true").await;
+    app.beats_every(odd, BOTH, 30, "true").await;
+    app.beats_every(good, BOTH, 30, "true").await;
     for hours in [
         "[]".to_owned(),
         r#"{"mon": "always"}"#.to_owned(),
@@ -246,7 +247,7 @@ async fn the_night_and_the_week_agree() {
         .await;
     let heard = "beat not between '2025-02-02T08:10Z' and '2025-02-02T10:00Z'
                  and beat not between '2025-02-02T15:03Z' and '2025-02-02T17:41Z'";
-    app.beats(gym, BOTH, 400, heard).await;
+    app.beats_every(gym, BOTH, 400, heard).await;
 
     let week = app.week_of_kiosks(gym, MONDAY).await;
     app.operate("health-check-kiosks", "as_of=2025-02-02T23:00:00Z")
