@@ -5,9 +5,10 @@
 //! heartbeats of the kiosk's own interval where those take longer, so that one
 //! that comes a little late is no miss. A slot counts as up when a heartbeat was
 //! received in it. What does not count: what is left of a stretch after its last
-//! whole slot; slots before the kiosk was made, or before the oldest heartbeat
-//! that is still kept; slots in which a planned maintenance was on. A kiosk that
-//! was never heard has no uptime, and neither has one that is not in service.
+//! whole slot; slots before the kiosk was made; slots before the oldest heartbeat
+//! that is still kept, unless of the last day, which always is; slots in which a
+//! planned maintenance was on. A kiosk of which no heartbeat is or was kept has
+//! no uptime, and neither has one that is not in service.
 //!
 //! Only reads. When a gym was open says [`super::opening_hours`].
 

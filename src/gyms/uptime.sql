@@ -1,6 +1,8 @@
 -- For the next $7 kiosks of the gyms $5 after $6, and each part of the opening time in $1 to $4: how many seconds of it were
 -- cut into slots that count, and in how many of those seconds' slots the kiosk was heard. Kiosks without any come too.
-with kiosk as materialized (
+with history as materialized (
+    select within_calendar(min(received_at)) as begins from kiosk_heartbeats
+), kiosk as materialized (
     select
         kiosks.id,
         kiosks.gym_id,
@@ -8,7 +10,7 @@ with kiosk as materialized (
         kiosks.uptime,
         kiosks.status not in ('provisioning', 'pending_approval', 'retired')
             and (
-                kiosks.last_heartbeat_at is not null
+                kiosks.last_heartbeat_at < (select begins from history)
                 or exists (select from kiosk_heartbeats where kiosk_heartbeats.kiosk_id = kiosks.id)
             ) as has_history,
         make_interval(secs => greatest(300, 2.0 * kiosks.heartbeat_interval_seconds)) as slot,
@@ -31,15 +33,15 @@ with kiosk as materialized (
         sum(beats.slots) * date_part('epoch', kiosk.slot) as heard
     from unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[]) as span (gym_id, part, opens, closes)
     join kiosk on kiosk.gym_id = span.gym_id
-    -- The slot of the oldest heartbeat that is still kept, of any kiosk, is the first that counts.
-    join (select within_calendar(min(received_at)) as begins from kiosk_heartbeats) as history
-        on history.begins is not null
+    -- The slot of the oldest heartbeat that is still kept, of any kiosk, is the first that counts; and none of the last day
+    -- can have been erased.
+    cross join (select least(begins, $8 - interval '1 day') as begins from history) as kept
     cross join lateral (select greatest(span.opens, kiosk.created_at) as opens) as begun
     cross join lateral (
         select
             floor(date_part('epoch', span.closes - begun.opens) / date_part('epoch', kiosk.slot)) as slots,
             greatest(
-                0, floor(date_part('epoch', history.begins - begun.opens) / date_part('epoch', kiosk.slot))
+                0, floor(date_part('epoch', kept.begins - begun.opens) / date_part('epoch', kiosk.slot))
             ) as before
     ) as cut
     cross join lateral (

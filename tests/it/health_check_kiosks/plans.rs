@@ -81,9 +81,9 @@ async fn a_night_takes_a_moment_at_every_size(
 }
 
 #[tokio::test]
-#[ignore = "takes minutes; prints a table"]
+#[ignore = "takes minutes; prints a table with --nocapture"]
 async fn a_night_takes_a_moment_at_all_sizes() {
-    for kiosks in (1_000..=20_000).step_by(1_000) {
+    for kiosks in [1_000, 2_000, 4_000, 8_000, 12_000, 16_000, 20_000] {
         for alerts in [0, 20_000] {
             for is_analysed in [true, false] {
                 a_night(kiosks, alerts, is_analysed).await;
