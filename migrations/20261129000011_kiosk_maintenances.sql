@@ -21,7 +21,7 @@ union all
 select k.id, begun.at, planned.until, false
   from kiosks k
  cross join lateral (
-       select coalesce(k.maintenance_until, 'infinity') as until
+       select coalesce(within_calendar(k.maintenance_until), 'infinity') as until
  ) planned
  cross join lateral (
        select case
@@ -38,14 +38,14 @@ select k.id, begun.at, planned.until, false
                              select beat.at as from_at,
                                     lead(beat.at, 1, planned.until) over (order by beat.at) as to_at
                                from (
-                                    select received_at as at
+                                    select within_calendar(received_at) as at
                                       from kiosk_heartbeats
                                      where kiosk_id = k.id
                                        and received_at > planned.until - interval '24 hours'
                                        and received_at <= planned.until
                                     union all
                                     (
-                                        select received_at
+                                        select within_calendar(received_at)
                                           from kiosk_heartbeats
                                          where kiosk_id = k.id
                                            and received_at <= planned.until - interval '24 hours'

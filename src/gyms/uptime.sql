@@ -15,7 +15,7 @@ with history as materialized (
             ) as has_history,
         make_interval(secs => greatest(300, 2.0 * kiosks.heartbeat_interval_seconds)) as slot,
         (
-            select range_agg(tstzrange(known.starts_at, known.ends_at))
+            select range_agg(tstzrange(known.starts_at, greatest(known.starts_at, known.ends_at)))
             from known_maintenances as known
             where known.kiosk_id = kiosks.id
         ) as maintained

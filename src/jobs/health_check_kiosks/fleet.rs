@@ -65,9 +65,10 @@ pub(super) async fn guard(
     let age = silence.began.map_or(TimeDelta::zero(), |at| ctx.now - at);
     let mut held = Held {
         // Before the third night no silence is old enough to be given up.
-        since: match age >= THREE_NIGHTS {
-            true => ctx.now - THREE_NIGHTS,
-            false => DateTime::UNIX_EPOCH,
+        since: if age >= THREE_NIGHTS {
+            ctx.now - THREE_NIGHTS
+        } else {
+            DateTime::UNIX_EPOCH
         },
         until: silence.began.filter(|_| age >= ONE_NIGHT),
     };
