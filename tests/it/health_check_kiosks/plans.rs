@@ -80,14 +80,14 @@ async fn a_night_takes_a_moment_at_every_size(
     a_night(kiosks, alerts, is_analysed).await;
 }
 
+/// With `--test-threads 1` and `--nocapture`, the table of all.
+#[rstest]
 #[tokio::test]
-#[ignore = "takes minutes; prints a table with --nocapture"]
-async fn a_night_takes_a_moment_at_all_sizes() {
-    for kiosks in [1_000, 2_000, 4_000, 8_000, 12_000, 16_000, 20_000] {
-        for alerts in [0, 20_000] {
-            for is_analysed in [true, false] {
-                a_night(kiosks, alerts, is_analysed).await;
-            }
-        }
-    }
+#[ignore = "takes minutes"]
+async fn a_night_takes_a_moment_at_all_sizes(
+    #[values(1_000, 2_000, 4_000, 8_000, 12_000, 16_000, 20_000)] kiosks: i32,
+    #[values(0, 20_000)] alerts: i32,
+    #[values(true, false)] is_analysed: bool,
+) {
+    a_night(kiosks, alerts, is_analysed).await;
 }
