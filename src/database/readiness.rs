@@ -139,7 +139,7 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 const RECORD: &str = "_sqlx_migrations";
 
 /// What the statements of this program do to each table and view.
-pub const RIGHTS: [(&str, &str); 39] = [
+pub const RIGHTS: [(&str, &str); 41] = [
     (RECORD, "select"),
     ("alerts", "select insert update delete"),
     ("audit_events", "select insert update delete"),
@@ -161,7 +161,9 @@ pub const RIGHTS: [(&str, &str); 39] = [
     ("job_runs", "select insert update delete"),
     ("job_totals", "select insert update"),
     ("kiosk_heartbeats", "select delete"),
+    ("kiosk_maintenances", "select insert update delete"),
     ("kiosks", "select update"),
+    ("known_maintenances", "select"),
     ("legal_holds", "select delete"),
     ("member_churn", "select insert update delete"),
     ("member_churn_history", "select insert update delete"),

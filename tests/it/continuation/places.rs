@@ -83,7 +83,9 @@ async fn kiosks_are_judged_and_measured_once_each() {
     gyms(app, 6).await;
     app.execute(
         "insert into kiosks (gym_id, slug, name, status, created_at, last_heartbeat_at)
-         select id, slug, name, 'online', '2020-01-01', now() from gyms",
+         select id, slug, name, 'online', '2020-01-01', now() from gyms;
+         insert into kiosk_heartbeats (kiosk_id, received_at)
+         select id, last_heartbeat_at from kiosks",
     )
     .await;
     slow(app, "update", "kiosks").await;
