@@ -73,10 +73,10 @@ async fn a_night(kiosks: i32, alerts: i32, is_analysed: bool) {
 #[rstest]
 #[tokio::test]
 async fn a_night_takes_a_moment_at_every_size(
-    #[values(1_000, 8_000)] kiosks: i32,
-    #[values(0, 20_000)] alerts: i32,
+    #[values((1_000, 0), (8_000, 20_000))] size: (i32, i32),
     #[values(true, false)] is_analysed: bool,
 ) {
+    let (kiosks, alerts) = size;
     a_night(kiosks, alerts, is_analysed).await;
 }
 
