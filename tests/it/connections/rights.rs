@@ -124,8 +124,8 @@ async fn a_rule_for_rows_that_the_role_cannot_see_is_refused() {
     ))
     .await;
     let file = std::env::temp_dir().join(format!("{role}.json"));
-    let rule = r#"{"erase": [{"table": "health", "column": "fact", "action": "set_null"}]}"#;
-    std::fs::write(&file, rule).unwrap();
+    let content = r#"{"erase": [{"table": "health", "column": "fact", "action": "set_null"}]}"#;
+    std::fs::write(&file, content).unwrap();
 
     let apply = ["policies", "apply", "--file", file.to_str().unwrap()];
     let done = cli::run(&app.settings, &apply).await;
