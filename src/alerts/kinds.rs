@@ -145,7 +145,8 @@ pub const FLEET_SILENT: Kind = Kind {
         &[
             "Check the service that takes in the kiosks' heartbeats, and its way to the database.",
             "Ask one gym whether its kiosks work.",
-            "No status was changed: when heartbeats come in again, the next run goes on by itself.",
+            "When heartbeats come in again, the next run goes on by itself.",
+            "Should the kiosks be gone, acknowledge this alert: the next run judges them one by one.",
         ],
     )
     .hourly()

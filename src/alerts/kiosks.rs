@@ -32,22 +32,26 @@ pub(crate) fn kinds() -> Json<Value> {
 
 /// Calls the caller's macro `statement!` with its head, with its `lead` and
 /// the writing of the alerts in one, and with its tail. The open alerts of the
-/// gyms and their kiosks become the `wanted` ones, in the same statement that
+/// gyms and their kiosks become the wanted ones, in the same statement that
 /// decides which these are. Only alerts that have to change are locked, by id.
 ///
-/// `statement!` must bind now as `$1`, the ids of the gyms as `$2`, and its
-/// last argument, which is added here, as `$6`. Its text up to `lead` has the
-/// CTEs
+/// `statement!` must bind now as `$1`, and its last argument, which is added
+/// here, as `$8`. Its text up to `lead` ends in the CTE
 ///
-/// - `judged (id, gym_id, is_clear)`: the kiosks; alerts of one that is not
-///   clear stay as they are;
-/// - `wanted (kind, gym_id, kiosk_id, since, words, details)`: the alerts that
-///   should be open, with the name of a kind in [`kinds`], the words of its
-///   title, and since when the kiosk or the gym has this status.
+/// - `subject (wanted, gym_id, kiosk_id, since, words, details, is_clear,
+///   is_superseded)`: every kiosk, and every gym as a whole without a kiosk;
+///   which alert should be open about it, as the name of a kind in [`kinds`],
+///   or null; the words of its title; since when it has this status. The open
+///   alerts of one that is not clear stay as they are; those of a superseded
+///   one are resolved for its gym's own.
 ///
 /// The tail selects; what changed is in the one row of `followed (opened,
 /// resolved, escalated)`, as arrays of keys. An alert that is opened again may
 /// be escalated as well.
+///
+/// Alerts are looked up subject by subject, each in a partial index: joined
+/// otherwise, thousands of kiosks and tens of thousands of alerts have been
+/// compared pair by pair, depending on what the statistics said.
 macro_rules! following {
     (
         $statement:ident!(
@@ -59,57 +63,68 @@ macro_rules! following {
             $head,
             $lead + r#"
         ), raised as materialized (
-            select kind.kind, kind.kind || ':' || coalesce(wanted.kiosk_id, wanted.gym_id) as dedup_key,
-                   kind.severity, format(kind.title, variadic wanted.words) as title,
-                   wanted.details, kind.recommended_actions, wanted.gym_id, wanted.kiosk_id,
-                   wanted.since
-              from jsonb_each($6) as named (name, alert)
-             cross join jsonb_to_record(named.alert)
+            select kind.kind, kind.kind || ':' || coalesce(subject.kiosk_id, subject.gym_id) as dedup_key,
+                   kind.severity, format(kind.title, variadic subject.words) as title,
+                   subject.details, kind.recommended_actions, subject.gym_id, subject.kiosk_id,
+                   subject.since, subject.is_clear, subject.is_superseded
+              from subject
+              left join lateral jsonb_to_record($8::jsonb -> subject.wanted)
                    as kind (kind text, severity text, title text, recommended_actions jsonb)
-              join wanted
-                on wanted.kind = named.name
-        ), present as (
-            select a.id, false as is_hidden, a.kind = 'kiosk_offline' and judged.gym_id in (
-                       select gym_id
-                         from raised
-                        where kind = 'gym_offline'
-                   ) as is_superseded
-              from judged
-              join alerts a
-                on a.kiosk_id = judged.id
-             where judged.is_clear
-               and a.kind in ('kiosk_offline', 'kiosk_degraded')
-               and a.status in ('open', 'acknowledged')
-            union all
-            select a.id, false, false
-              from unnest($2) as gym (id)
-              join alerts a
-                on a.dedup_key = 'gym_offline:' || gym.id
-             where a.status in ('open', 'acknowledged')
-        ), hidden as (
-            -- Resolved for the gym's own alert only: the kiosk has been down all along.
-            select distinct on (a.dedup_key) a.id, true, false
+                on subject.wanted is not null
+        ), known as (
+            select a.id, false as is_hidden, raised.kind, raised.details, raised.is_superseded
               from raised
-              join alerts a
-                on a.dedup_key = raised.dedup_key
-             where a.status = 'resolved'
-               and a.details ? 'superseded_by'
-               and a.opened_at between raised.since and $1
-               and not exists (
-                   select from alerts other
-                    where other.dedup_key = a.dedup_key
-                      and other.status in ('open', 'acknowledged')
-               )
-             order by a.dedup_key, a.opened_at desc
+             cross join lateral (
+                  select id
+                    from alerts
+                   where kiosk_id = raised.kiosk_id
+                     and kind in ('kiosk_offline', 'kiosk_degraded')
+                     and status in ('open', 'acknowledged')
+                  offset 0
+             ) a
+             where raised.is_clear
+               and raised.kiosk_id is not null
+            union all
+            select a.id, false, raised.kind, raised.details, false
+              from raised
+             cross join lateral (
+                  select id
+                    from alerts
+                   where dedup_key = 'gym_offline:' || raised.gym_id
+                     and status in ('open', 'acknowledged')
+                  offset 0
+             ) a
+             where raised.kiosk_id is null
+            union all
+            -- Resolved for the gym's own alert only: the kiosk has been down all along.
+            select a.id, true, raised.kind, raised.details, false
+              from raised
+             cross join lateral (
+                  select hidden.id
+                    from alerts hidden
+                   where hidden.dedup_key = raised.dedup_key
+                     and hidden.status = 'resolved'
+                     and hidden.details ? 'superseded_by'
+                     and hidden.opened_at between raised.since and $1
+                     and not exists (
+                         select from alerts other
+                          where other.dedup_key = raised.dedup_key
+                            and other.status in ('open', 'acknowledged')
+                     )
+                   order by hidden.opened_at desc
+                   limit 1
+             ) a
+             where raised.kind is not null
         ), due as materialized (
-            select a.id, known.is_hidden, known.is_superseded, raised.kind is null as is_over,
-                   raised.details, raised.kind is not null and seen.is_again as is_seen_again,
-                   case when raised.kind is not null then worse.severity end as worse
-              from (select * from present union all select * from hidden) as known
+            select a.id, known.is_hidden, known.is_superseded and a.kind = 'kiosk_offline' as is_superseded,
+                   now.is_over, known.details, not now.is_over and seen.is_again as is_seen_again,
+                   case when not now.is_over then worse.severity end as worse
+              from known
               join alerts a
                 on a.id = known.id
-              left join raised
-                on raised.dedup_key = a.dedup_key
+             cross join lateral (
+                  select known.kind is distinct from a.kind as is_over
+             ) now
              cross join lateral (
                   select known.is_hidden or a.last_seen_at <= $1 - interval '1 hour' as is_again
              ) seen
@@ -127,7 +142,7 @@ macro_rules! following {
                        else a.status in ('open', 'acknowledged')
                    end
                and a.opened_at <= $1
-               and (raised.kind is null or seen.is_again or worse.severity is not null)
+               and (now.is_over or seen.is_again or worse.severity is not null)
              order by a.id
                for update of a
         ), changed as (
@@ -161,17 +176,21 @@ macro_rules! following {
             select kind, severity, gym_id, kiosk_id, dedup_key, title, details,
                    recommended_actions, $1, $1
               from raised
-             where not exists (
-                 select from alerts a
-                  where a.dedup_key = raised.dedup_key
-                    and a.status in ('open', 'acknowledged')
-             )
-               and not exists (
-                 select from alerts a
-                  where a.dedup_key = raised.dedup_key
-                    and a.status = 'dismissed'
-                    and a.opened_at >= raised.since
-             )
+             cross join lateral (
+                  select exists (
+                             select from alerts a
+                              where a.dedup_key = raised.dedup_key
+                                and a.status in ('open', 'acknowledged')
+                         ) or exists (
+                             select from alerts a
+                              where a.dedup_key = raised.dedup_key
+                                and a.status = 'dismissed'
+                                and a.opened_at >= raised.since
+                         ) as already
+                  offset 0
+             ) told
+             where kind is not null
+               and not told.already
                and dedup_key not in (select dedup_key from changed where is_hidden)
             on conflict do nothing
             returning dedup_key

@@ -21,6 +21,7 @@ mod database;
 mod drift;
 mod finding;
 mod keys;
+mod retention;
 mod schedules;
 mod service;
 mod settings;
@@ -71,6 +72,7 @@ async fn findings(settings: &Settings) -> Vec<Finding> {
         with_limit("database", database::check(settings).boxed()),
         with_limit("clock", clocks::check(settings).boxed()),
         with_limit("database", drift::check(settings).boxed()),
+        with_limit("retention", retention::check(settings).boxed()),
         with_limit("qstash", keys::check(settings).boxed()),
         with_limit("schedules", schedules::check(settings).boxed()),
         with_limit("stripe", stripe::check(settings).boxed()),

@@ -48,7 +48,12 @@ pub fn fault(error: &Error) -> Fault {
         {
             Fault::Unreachable
         }
-        code if code.starts_with("22") || code.starts_with("23") || code == "P0001" => Fault::Data,
+        code if ["22", "23", "27", "44", "45", "P0"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Fault::Data
+        }
         _ => Fault::Other,
     }
 }

@@ -139,10 +139,10 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 const RECORD: &str = "_sqlx_migrations";
 
 /// What the statements of this program do to each table and view.
-pub const RIGHTS: [(&str, &str); 38] = [
+pub const RIGHTS: [(&str, &str); 41] = [
     (RECORD, "select"),
     ("alerts", "select insert update delete"),
-    ("audit_events", "select insert update"),
+    ("audit_events", "select insert update delete"),
     ("churn_accuracy", "select insert update"),
     ("churn_members", "select"),
     ("churn_models", "select insert"),
@@ -150,9 +150,10 @@ pub const RIGHTS: [(&str, &str); 38] = [
     ("conversation_sessions", "select update"),
     ("delivery_failures", "select insert update delete"),
     ("erasure_log", "select insert update"),
+    ("erasure_rules", "select insert delete"),
     ("gyms", "select"),
+    ("held_documents", "select"),
     ("held_members", "select"),
-    ("held_namings", "select"),
     ("held_sessions", "select"),
     ("job_leases", "select insert update"),
     ("job_pauses", "select insert update"),
@@ -160,7 +161,9 @@ pub const RIGHTS: [(&str, &str); 38] = [
     ("job_runs", "select insert update delete"),
     ("job_totals", "select insert update"),
     ("kiosk_heartbeats", "select delete"),
+    ("kiosk_maintenances", "select insert update delete"),
     ("kiosks", "select update"),
+    ("known_maintenances", "select"),
     ("legal_holds", "select delete"),
     ("member_churn", "select insert update delete"),
     ("member_churn_history", "select insert update delete"),
@@ -170,7 +173,7 @@ pub const RIGHTS: [(&str, &str); 38] = [
     ("open_deliveries", "select"),
     ("orders", "select update"),
     ("payment_intents", "select update"),
-    ("report_deliveries", "select insert update"),
+    ("report_deliveries", "select insert update delete"),
     ("report_recipients", "select"),
     ("retention_policies", "select update"),
     ("stock_levels", "select update"),

@@ -54,6 +54,9 @@ pub enum Unreadable {
     /// Not of the form that `gyms.opening_hours` asks for.
     #[error("the opening hours are unreadable at {0}")]
     Week(String),
+    /// Postgres keeps numbers that no number here can hold.
+    #[error("the opening hours hold a number too large to read")]
+    Number,
 }
 
 impl Hours {
@@ -76,6 +79,15 @@ impl Hours {
             days[day] = spans.iter().map(times).collect::<Result<_, _>>()?;
         }
         Ok(Self::Weekly(Week { zone, days }))
+    }
+
+    /// Reads them as text.
+    ///
+    /// # Errors
+    /// As [`Hours::read`], and when the text is no JSON to us.
+    pub fn of_text(hours: Option<&str>, zone: &str) -> Result<Self, Unreadable> {
+        let hours = hours.map(serde_json::from_str::<Value>).transpose();
+        Self::read(hours.map_err(|_| Unreadable::Number)?.as_ref(), zone)
     }
 
     /// The opening time in `[from, to)`.

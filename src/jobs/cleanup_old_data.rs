@@ -1,6 +1,6 @@
 //! Erases expired rows, as `retention_policies` says.
 //!
-//! - What: rows of ten tables, deleted, redacted or, members, anonymised;
+//! - What: rows of twelve tables, deleted, redacted or, members, anonymised;
 //!   each policy with its legal basis, its floor and its legal holds.
 //! - Which rows: those dated before the run's begin less `keep_days`, oldest
 //!   first, by keyset; a row that is locked or under a legal hold is passed

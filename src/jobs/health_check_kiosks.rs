@@ -11,7 +11,9 @@
 //! - When: every night.
 //!
 //! First the whole fleet is looked at. When most of it fell silent at once,
-//! one alert is raised, and nothing else is changed.
+//! one alert is raised, and nothing else is changed in that night; after it,
+//! all but the kiosks that fell silent with the fleet are judged, and those too
+//! once they are silent through three nights.
 
 use std::sync::Arc;
 
@@ -24,17 +26,17 @@ use crate::engine::{Completion, Job, JobContext, JobError, with_json_results};
 mod alerts;
 mod fleet;
 mod gyms;
+mod maintenance;
 mod results;
 mod settle;
 mod statuses;
 mod uptime;
 mod verdict;
 
-use results::Results;
-
+use fleet::Guard;
 use gyms::{Cursor, Gym, Gyms};
+use results::Results;
 use settle::Work;
-use uptime::Measured;
 
 /// The job, as [`super::ALL`] lists it.
 pub(super) const JOB: Job = Job {
@@ -65,17 +67,17 @@ const MEASURED_AT_ONCE: u32 = 1_000;
 /// A dry run measures first: its one transaction keeps every lock to the end.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
     let mut gyms = Gyms::default();
-    if ctx.options.gym_id.is_none() {
-        let survey = fleet::survey(ctx, &mut gyms);
-        let Some(fleet) = ctx.fence.with_heartbeat(survey).await?? else {
-            return Ok(Completion::WorkLeft);
-        };
-        if fleet.is_silent() {
-            fleet::alarm(ctx, &fleet, results).await?;
-            return Ok(Completion::Done);
-        }
-        fleet::calm(ctx, &fleet, results).await?;
-    }
+    let guard = if ctx.options.gym_id.is_none() {
+        fleet::guard(ctx, &mut gyms, results).await?
+    } else {
+        Some(Guard::NONE)
+    };
+    let held = match &guard {
+        None => return Ok(Completion::WorkLeft),
+        Some(Guard::Stop) => return Ok(Completion::Done),
+        Some(Guard::Hold(held)) => Some(*held),
+        Some(Guard::Pass { .. }) => None,
+    };
     let mut checkpoint: Checkpoint = ctx.checkpoint.resumed().unwrap_or_default();
     let phases = if ctx.options.dry_run {
         [Phase::Measure, Phase::Judge]
@@ -83,16 +85,24 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
         [Phase::Judge, Phase::Measure]
     };
     for phase in phases {
-        if checkpoint.is_judged && phase == Phase::Judge {
-            continue;
+        if !checkpoint.is_judged || phase == Phase::Measure {
+            let work = Work {
+                phase,
+                held,
+                checkpoint,
+            };
+            let completion = run_phase(ctx, work, &mut gyms, results).await?;
+            if completion == Completion::WorkLeft {
+                return Ok(completion);
+            }
         }
-        let completion = run_phase(ctx, phase, &mut gyms, results, checkpoint).await?;
-        if completion == Completion::WorkLeft {
-            return Ok(completion);
-        }
-        if phase == Phase::Judge && !ctx.options.dry_run {
-            checkpoint = Checkpoint::JUDGED;
-            ctx.checkpoint.save(&checkpoint);
+        if phase == Phase::Judge {
+            // Not before: judged by halves, the fleet would look silent anew.
+            fleet::calm(ctx, guard.as_ref(), results).await?;
+            if !ctx.options.dry_run && !checkpoint.is_judged {
+                checkpoint = Checkpoint::JUDGED;
+                ctx.checkpoint.save(&checkpoint);
+            }
         }
     }
     Ok(Completion::Done)
@@ -133,37 +143,24 @@ impl Checkpoint {
 /// One phase, batch by batch.
 async fn run_phase(
     ctx: &JobContext,
-    phase: Phase,
+    mut work: Work,
     gyms: &mut Gyms,
     results: &mut Results,
-    checkpoint: Checkpoint,
 ) -> Result<Completion, JobError> {
-    let (size, is_resumed) = match phase {
+    let (size, is_resumed) = match work.phase {
         Phase::Judge => (BATCH, true),
-        Phase::Measure => (MEASURED_AT_ONCE, checkpoint.is_judged),
+        Phase::Measure => (MEASURED_AT_ONCE, work.checkpoint.is_judged),
     };
     let size = ctx.options.batch_size_or(size);
-    let mut cursor = Cursor::after(checkpoint.after.filter(|_| is_resumed));
+    let mut cursor = Cursor::after(work.checkpoint.after.filter(|_| is_resumed));
     while !ctx.budget.is_spent() {
         let batch = gyms.next(&mut cursor, ctx, size).await?;
         if batch.is_empty() {
             return Ok(Completion::Done);
         }
-        let mut work = Work::Verdicts;
-        if phase == Phase::Measure {
-            let measuring = uptime::measure(ctx, &batch);
-            let measured = ctx.fence.with_heartbeat(measuring).await??;
-            if ctx.options.dry_run {
-                ctx.fence.renew().await?;
-                results.measured(measured.iter().filter_map(Measured::uptime));
-                continue;
-            }
-            work = Work::Uptime(measured);
-        }
         if commit_in_parts(ctx, &mut work, &batch, results).await? == Completion::WorkLeft {
             break;
         }
-        checkpoint.pass(ctx, &batch);
     }
     Ok(Completion::WorkLeft)
 }

@@ -12,18 +12,30 @@ target! {
         rows: "conversation_events e",
         key: ("e.occurred_at", "e.id", "bigint"),
         eligible: "e.occurred_at < $3",
+        ahead: "e.occurred_at > $1",
         held_by: ["held_sessions h where h.id = e.session_id"],
         erase: "delete from conversation_events e",
     }
 }
 
 target! {
-    /// A session is redacted once: `redacted_at` says so, whatever is in it.
+    /// A session is redacted once: `redacted_at` says so, whatever is in it. One
+    /// that broke off without an end counts from its last sign of life: its
+    /// begin, or what was said last.
     ConversationSessions {
         facts: { table: "conversation_sessions", action: "redact" },
         rows: "conversation_sessions s",
-        key: ("s.ended_at", "s.id", "uuid"),
-        eligible: "s.redacted_at is null and s.ended_at < $3",
+        key: ("coalesce(s.ended_at, s.started_at)", "s.id", "uuid"),
+        eligible: "s.redacted_at is null
+           and coalesce(s.ended_at, s.started_at) < $3
+           and (s.ended_at is not null
+                or not exists (
+                    select from conversation_events e
+                     where e.session_id = s.id
+                       and e.occurred_at >= $3
+                       and not is_ahead(e.occurred_at)
+                ))",
+        ahead: "s.redacted_at is null and coalesce(s.ended_at, s.started_at) > $1",
         held_by: ["held_sessions h where h.id = s.id"],
         erase: "
         update conversation_sessions s

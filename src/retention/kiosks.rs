@@ -9,11 +9,22 @@ target! {
         rows: "kiosk_heartbeats b",
         key: ("b.received_at", "b.id", "bigint"),
         eligible: "b.received_at < $3",
+        ahead: "b.received_at > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id = (select k.gym_id from kiosks k where k.id = b.kiosk_id)"
         ],
-        erase: "delete from kiosk_heartbeats b",
+        erase: "
+        with expired as materialized (
+        select b.id
+          from kiosk_heartbeats b",
+            // In the order of the walk, or a plan may go kiosk by kiosk.
+            "
+         order by b.received_at, b.id
+        )
+        delete from kiosk_heartbeats b
+         where b.id = any (array(select id from expired))
+           and b.received_at < $3",
     }
 }
 
@@ -26,6 +37,8 @@ target! {
         key: ("coalesce(a.resolved_at, a.last_seen_at)", "a.id", "uuid"),
         eligible: "a.status in ('resolved', 'dismissed')
            and coalesce(a.resolved_at, a.last_seen_at) < $3",
+        ahead: "a.status in ('resolved', 'dismissed')
+           and coalesce(a.resolved_at, a.last_seen_at) > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id in (

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+pub use super::members::with_moment_ahead;
 use super::target::{self, Target};
 use crate::database::{self, Pool, TxLimits, Unprepared};
 use crate::engine::{JobError, context};

@@ -1,13 +1,16 @@
 //! References to members in other tables, and how they are erased.
 //!
 //! Rows that figures are made of stay, without the person. A document that
-//! names the member is emptied, because it may say more than the key it was
-//! found by. Every statement finds its rows by an index.
+//! names a member is emptied, because it may say more than it was found by: it
+//! names them by their id, however that is written and wherever it stands, or
+//! by their address, their badge or both their names. Every statement finds
+//! its rows by an index, or in a table that stays small.
 
 use chrono::{DateTime, Utc};
 use sqlx::Result;
 use uuid::Uuid;
 
+use super::rules;
 use crate::database::{Transaction, Unprepared};
 
 /// Events of conversations that one batch may redact.
@@ -20,9 +23,36 @@ pub(super) enum Redaction {
     Partial,
 }
 
+/// The members that are anonymised, and how they are named.
+pub(super) struct Gone<'a> {
+    ids: &'a [Uuid],
+    /// A `tsquery`; `None` when they are named by their ids only.
+    words: Option<String>,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Gone<'a> {
+    /// Reads how they are named, while it is known.
+    pub(super) async fn read(
+        db: Unprepared<'_>,
+        ids: &'a [Uuid],
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        let words = sqlx::query_scalar!(
+            "select string_agg(words_of(first_name, last_name, email, badge_id)::text, ' | ')
+               from members
+              where id = any($1)",
+            ids,
+        )
+        .fetch_one(db)
+        .await?;
+        Ok(Self { ids, words, now })
+    }
+}
+
 /// Redacts what members said and what names them in conversations, as far as
 /// one batch may go.
-pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &[Uuid]) -> Result<Redaction> {
+pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &Gone<'_>) -> Result<Redaction> {
     let redacted = sqlx::query!(
         "update conversation_events
             set transcript = null,
@@ -33,15 +63,16 @@ pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &[Uuid]) -> Res
                  join conversation_events e on e.session_id = s.id
                 where s.member_id = any($1)
                   and (e.transcript is not null or e.payload <> '{}')
-                limit $2)
+                limit $3)
               union all
               (select e.id
-                 from unnest($1::uuid[]) as gone (id)
-                 join conversation_events e on e.payload ->> 'member_id' = gone.id::text
-                where e.payload ? 'member_id'
-                limit $2)
+                 from conversation_events e
+                where uuids_in(coalesce(e.transcript, '') || ' ' || e.payload::text) && $1
+                   or words_in(coalesce(e.transcript, '') || ' ' || e.payload::text) @@ $2::text::tsquery
+                limit $3)
           )",
-        gone,
+        gone.ids,
+        gone.words,
         MOST_EVENTS,
     )
     .execute(db)
@@ -55,35 +86,36 @@ pub(super) async fn redact_transcripts(db: Unprepared<'_>, gone: &[Uuid]) -> Res
 }
 
 /// Erases everything else that names these members, except their own rows.
-pub(super) async fn erase(db: &mut Transaction, gone: &[Uuid], now: DateTime<Utc>) -> Result<()> {
-    sessions(Unprepared(db), gone, now).await?;
-    alerts(Unprepared(db), gone, now).await?;
+pub(super) async fn erase(db: &mut Transaction, gone: &Gone<'_>) -> Result<()> {
+    rules::carry_out(db, gone.ids).await?;
+    sessions(Unprepared(db), gone).await?;
+    alerts(Unprepared(db), gone).await?;
     scores(Unprepared(db), gone).await?;
     reports(Unprepared(db), gone).await?;
     logs(Unprepared(db), gone).await?;
     audit_events(Unprepared(db), gone).await?;
-    ended_holds(Unprepared(db), gone, now).await
+    runs(Unprepared(db), gone).await?;
+    pauses(Unprepared(db), gone).await?;
+    delivery_failures(Unprepared(db), gone).await?;
+    report_deliveries(Unprepared(db), gone).await?;
+    ended_holds(Unprepared(db), gone).await
 }
 
-/// Declares statements about the members that are `gone`.
+/// Declares statements about the members that are gone.
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident(gone $(, $now:ident)?) $sql:literal)+) => {$(
+    ($($(#[$doc:meta])* $name:ident($($part:ident),+) $sql:literal)+) => {$(
         $(#[$doc])*
-        async fn $name(
-            db: Unprepared<'_>,
-            gone: &[Uuid],
-            $($now: DateTime<Utc>,)?
-        ) -> Result<()> {
-            sqlx::query!($sql, gone $(, $now)?).execute(db).await.map(drop)
+        async fn $name(db: Unprepared<'_>, gone: &Gone<'_>) -> Result<()> {
+            sqlx::query!($sql, $(gone.$part),+).execute(db).await.map(drop)
         }
     )+};
 }
 
 statements! {
-    sessions(gone, now)
+    sessions(ids, words, now)
         "update conversation_sessions
             set metadata = '{}',
-                redacted_at = coalesce(redacted_at, $2),
+                redacted_at = coalesce(redacted_at, $3),
                 member_id = case when member_id = any($1) then null else member_id end
           where id in (
               select s.id
@@ -91,21 +123,21 @@ statements! {
                where s.member_id = any($1)
               union all
               select s.id
-                from unnest($1::uuid[]) as gone (id)
-                join conversation_sessions s on s.metadata ->> 'member_id' = gone.id::text
-               where s.metadata ? 'member_id'
+                from conversation_sessions s
+               where uuids_in(s.metadata::text) && $1
+                  or words_in(s.metadata::text) @@ $2::text::tsquery
           )"
 
     /// An alert about the member is resolved, since there is no member left to
     /// call; one about something else that names them goes on, without the name.
-    alerts(gone, now)
+    alerts(ids, words, now)
         "update alerts a
             set title = 'About a member who was anonymised',
                 details = '{}',
                 recommended_actions = '[]',
                 dedup_key = case when found.own then 'anonymised:' || a.id else a.dedup_key end,
                 member_id = case when found.own then null else a.member_id end,
-                resolved_at = case when found.open then $2 else a.resolved_at end,
+                resolved_at = case when found.open then $3 else a.resolved_at end,
                 resolved_by = case when found.open then 'system' else a.resolved_by end,
                 status = case when found.open then 'resolved' else a.status end
            from (
@@ -114,25 +146,26 @@ statements! {
                 where member_id = any($1)
                union all
                select n.id, false, false
-                 from unnest($1::uuid[]) as gone (id)
-                 join alerts n on n.details ->> 'member_id' = gone.id::text
-                where n.details ? 'member_id'
+                 from alerts n
+                where (uuids_in(n.title || ' ' || n.details::text || ' ' || n.recommended_actions::text) && $1
+                       or words_in(n.title || ' ' || n.details::text || ' ' || n.recommended_actions::text)
+                          @@ $2::text::tsquery)
                   and (n.member_id is null or n.member_id <> all($1))
            ) found
           where found.id = a.id"
 
     /// The score of today; those of the past stay, for measuring the model.
-    scores(gone)
+    scores(ids)
         "delete from member_churn where member_id = any($1)"
 
     /// A report keeps how many members were at risk, and how much.
-    reports(gone)
+    reports(ids)
         r#"
         update weekly_reports w
            set metrics = jsonb_set(w.metrics, '{at_risk}', (
                    select jsonb_agg(
                               case
-                                  when entry ->> 'member_id' = any($1::uuid[]::text[])
+                                  when uuid_or_null(entry ->> 'member_id') = any($1)
                                   then jsonb_build_object('member_id', null,
                                                           'score', entry -> 'score',
                                                           'level', entry -> 'level')
@@ -151,37 +184,64 @@ statements! {
          )
         "#
 
-    logs(gone)
+    logs(ids, words)
         "update system_logs
             set message = 'about a member who was anonymised',
                 details = '{}'
-          where id in (
-              select g.id
-                from unnest($1::uuid[]) as gone (id)
-                join system_logs g on g.details ->> 'member_id' = gone.id::text
-               where g.details ? 'member_id'
-          )"
+          where uuids_in(message || ' ' || details::text) && $1
+             or words_in(message || ' ' || details::text) @@ $2::text::tsquery"
 
     /// That something happened stays on record, and when, and by whom.
-    audit_events(gone)
+    audit_events(ids, words)
         "update audit_events
             set payload = '{}'
-          where id in (
-              select v.id
-                from audit_events v
-               where v.entity_type = 'member'
-                 and v.entity_id = any($1::uuid[]::text[])
-              union all
-              select v.id
-                from unnest($1::uuid[]) as gone (id)
-                join audit_events v on v.payload ->> 'member_id' = gone.id::text
-               where v.payload ? 'member_id'
-          )"
+          where (uuids_in(entity_id || ' ' || payload::text) && $1
+                 or words_in(entity_id || ' ' || payload::text) @@ $2::text::tsquery)
+            and payload <> '{}'"
+
+    /// What an operator wrote when they asked for a run.
+    runs(ids, words)
+        "update job_runs
+            set reason = null,
+                error = null
+          where (reason is not null or error is not null)
+            and (uuids_in(concat_ws(' ', reason, error)) && $1
+                 or words_in(concat_ws(' ', reason, error)) @@ $2::text::tsquery)"
+
+    pauses(ids, words)
+        "update job_pauses
+            set reason = null
+          where uuids_in(reason) && $1
+             or words_in(reason) @@ $2::text::tsquery"
+
+    delivery_failures(ids, words)
+        "update delivery_failures
+            set response = null,
+                options = null
+          where uuids_in(concat_ws(' ', response, options)) && $1
+             or words_in(concat_ws(' ', response, options)) @@ $2::text::tsquery"
+
+    /// Reports that the member was mailed when they were on a list; they are so
+    /// old that none is mailed again.
+    report_deliveries(ids, now)
+        "delete from report_deliveries d
+          using weekly_reports w
+          where w.id = d.report_id
+            and w.period_end < $2::timestamptz - interval '60 days'
+            and mailbox_of(d.recipient) in (
+                select mailbox_of(email) from members where id = any($1)
+            )
+            and not exists (
+                select from report_recipients r
+                 where r.gym_id = w.gym_id
+                   and mailbox_of(r.email) = mailbox_of(d.recipient)
+            )"
 
     /// The reason of a hold that has ended may say who it was about.
-    ended_holds(gone, now)
+    ended_holds(ids, words, now)
         "delete from legal_holds
-          where subject_type = 'member'
-            and subject_id = any($1)
-            and until <= $2"
+          where until <= $3
+            and (subject_type = 'member' and subject_id = any($1)
+                 or uuids_in(reason) && $1
+                 or words_in(reason) @@ $2::text::tsquery)"
 }

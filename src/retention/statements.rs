@@ -9,12 +9,13 @@
 //! - `key`: what dates a row, its id and the id's type; an index has both.
 //!   A key of more columns is written out, see the churn history
 //! - `eligible`: which rows may go; `$3` is the cutoff
+//! - `ahead`: which rows only a moment in the future keeps: one after `$1`
 //! - `held_by`: where a legal hold on the row's subjects is found: a table or
 //!   view `h` with an `until`, and the join; empty when a row has no subject
 //! - `erase`: the statement up to its `where`, and what follows its
 //!   conditions; or `chosen`, for what takes more than one statement
 //!
-//! In every statement `$1` says whether any hold is active, and `$2` is now.
+//! In the others `$1` says whether any hold is active, and `$2` is now.
 //! `$4` and `$5` are the key before the range; in `erase`, `$6` and `$7` are
 //! its last key and `$8` whether to skip locked rows.
 
@@ -36,8 +37,8 @@ macro_rules! target {
                 rows: $rows,
                 key: {
                     columns: [$at ", " $id],
-                    after: ["$4::text::timestamptz, $5::text::" $id_type],
-                    upto: ["$6::text::timestamptz, $7::text::" $id_type],
+                    after: ["$4::timestamptz, $5::text::" $id_type],
+                    upto: ["$6::timestamptz, $7::text::" $id_type],
                     at: $at,
                     id: $id,
                     sample: "id",
@@ -55,6 +56,7 @@ macro_rules! target {
             rows: $rows:literal,
             key: $key:tt,
             eligible: $eligible:literal,
+            ahead: $ahead:literal,
             held_by: $held_by:tt,
             erase: $($erase:tt)+
         }
@@ -64,7 +66,7 @@ macro_rules! target {
 
         const _: () = {
             use $crate::database::Unprepared;
-            use $crate::retention::target::{Answer, BatchBounds, Facts, KeyRange, Target};
+            use $crate::retention::target::{Answer, BatchBounds, Erased, Facts, KeyRange, Target};
 
             impl Target for $name {
                 fn facts(&self) -> &'static Facts {
@@ -83,8 +85,25 @@ macro_rules! target {
                     &self,
                     db: Unprepared<'a>,
                     range: &'a KeyRange,
-                ) -> Answer<'a, Option<u64>> {
+                ) -> Answer<'a, Option<Erased>> {
                     target!(@erase db range $rows $key $eligible $held_by $($erase)+)
+                }
+
+                fn count_ahead<'a>(
+                    &self,
+                    db: Unprepared<'a>,
+                    ahead: chrono::DateTime<chrono::Utc>,
+                ) -> Answer<'a, i64> {
+                    Box::pin(async move {
+                        sqlx::query_scalar!(
+                            r#"select count(*) as "count!" from "# + $rows
+                                + " where $1::timestamptz is not null
+                                      and (" + $ahead + ")",
+                            ahead,
+                        )
+                        .fetch_one(db)
+                        .await
+                    })
                 }
             }
         };
@@ -100,8 +119,10 @@ macro_rules! target {
                     r#"
         select count(*) as "looked!",
                count(*) filter (where held) as "held!",
-               max(at)::text as at,
+               max(at) as "at: _",
                (array_agg(id))[count(*)]::text as id,
+               array_agg(at) filter (where $8) as "ats: _",
+               (array_agg(id) filter (where $8))::text[] as ids,
                (array_agg("# $sample r#") filter (where not held and $7 > 0))[1:$7]::text[] as samples
           from (
               select "# $id r#" as id,
@@ -118,7 +139,7 @@ macro_rules! target {
                limit $6
           ) looked"
                 ]
-                $range, $range.after.at, $range.after.id, $range.size, $range.samples
+                $range, $range.after.at as _, $range.after.id, $range.size, $range.samples, $range.each
             )
             .fetch_one($db)
             .await
@@ -130,7 +151,7 @@ macro_rules! target {
         at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
     } $eligible:literal $held_by:tt $head:literal, $($tail:literal,)?) => {
         Box::pin(async move {
-            let done = target!(@query query()
+            let query = target!(@query query()
                 [
                     $head "
          where " $eligible "
@@ -150,12 +171,17 @@ macro_rules! target {
                       for update skip locked
                ))" $($tail)?
                 ]
-                $range, $range.after.at, $range.after.id, $range.upto.at, $range.upto.id,
+                $range, $range.after.at as _, $range.after.id, $range.upto.at as _, $range.upto.id,
                 $range.locks == $crate::retention::target::LockPolicy::SkipLocked
-            )
-            .execute($db)
-            .await?;
-            Ok(Some(done.rows_affected()))
+            );
+            if $range.each {
+                let statement = sqlx::Execute::sql(query);
+                return $crate::retention::target::erase_each($db, statement.as_str(), $range)
+                    .await
+                    .map(Some);
+            }
+            let done = query.execute($db).await?;
+            Ok(Some(Erased::all(done.rows_affected())))
         })
     };
 

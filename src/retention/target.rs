@@ -1,10 +1,11 @@
 //! The targets: one per table that a policy may erase from, children before
 //! parents.
 //!
-//! A target has two statements. `bounds` says how far the next batch goes
+//! A target has three statements. `bounds` says how far the next batch goes
 //! along the index that its table is walked by, and changes nothing; `erase`
-//! erases that range, except what a legal hold covers. Which targets run, and
-//! how often, is the job's decision.
+//! erases that range, except what a legal hold covers; `count_ahead` counts
+//! what only a moment in the future keeps. Which targets run, and how often,
+//! is the job's decision.
 
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
 
-use super::{attendance, conversations, kiosks, logs, members};
+use super::moment::Moment;
+use super::{attendance, conversations, kiosks, logs, members, reports};
 use crate::database::Unprepared;
 
 /// Every target, in the order of the rotation.
-pub(crate) static ALL: [&dyn Target; 10] = [
+pub(crate) static ALL: [&dyn Target; 12] = [
     &conversations::ConversationEvents,
     &conversations::ConversationSessions,
     &kiosks::KioskHeartbeats,
@@ -28,6 +30,8 @@ pub(crate) static ALL: [&dyn Target; 10] = [
     &logs::SystemLogs,
     &logs::JobRuns,
     &logs::DeliveryFailures,
+    &reports::ReportDeliveries,
+    &logs::AuditEvents,
 ];
 
 /// What a policy means in statements. The macro
@@ -41,7 +45,30 @@ pub(crate) trait Target: Sync {
     /// Erases the range and answers how many rows; `None` when what refers to
     /// them is too much for one batch, and the same range must be erased once
     /// more.
-    fn erase<'a>(&self, db: Unprepared<'a>, range: &'a KeyRange) -> Answer<'a, Option<u64>>;
+    fn erase<'a>(&self, db: Unprepared<'a>, range: &'a KeyRange) -> Answer<'a, Option<Erased>>;
+
+    /// Counts rows that are kept because they are dated after `ahead`.
+    fn count_ahead<'a>(&self, db: Unprepared<'a>, ahead: DateTime<Utc>) -> Answer<'a, i64>;
+}
+
+/// What became of the rows of a range that no hold covers.
+#[derive(Debug, Default)]
+pub(crate) struct Erased {
+    pub(crate) rows: i64,
+    /// Rows that the database refused, and why it refused the first.
+    pub(crate) refused: i64,
+    pub(crate) first_error: Option<String>,
+    /// Rows erased that a moment in the future would have kept.
+    pub(crate) ahead: i64,
+}
+
+impl Erased {
+    pub(super) fn all(rows: u64) -> Self {
+        Self {
+            rows: rows.try_into().unwrap_or(i64::MAX),
+            ..Self::default()
+        }
+    }
 }
 
 /// What a statement of a target answers.
@@ -58,6 +85,8 @@ pub(crate) struct Facts {
     pub(crate) batch_size: u32,
     /// An id that sorts before all others.
     pub(crate) first_id: &'static str,
+    /// Whether one transaction can erase its rows one by one.
+    pub(crate) erases_each: bool,
 }
 
 impl Facts {
@@ -68,6 +97,7 @@ impl Facts {
         floor_days: 1,
         batch_size: 5_000,
         first_id: "00000000-0000-0000-0000-000000000000",
+        erases_each: true,
     };
 }
 
@@ -78,18 +108,27 @@ pub(crate) fn find(table: &str) -> Option<&'static dyn Target> {
 
 /// Begins a batch: limits how long its statements may wait for locks, and run
 /// where that is less than in any batch; says whether any legal hold is active.
-/// Compiling a statement that runs once takes longer than running it.
+/// Compiling a statement that runs once takes longer than running it. Every
+/// walk has an index in its order: a plan that sorts, or reads a table from end
+/// to end, has misjudged how much of it a batch is. What the customer has put
+/// off to the commit is checked with each statement, so that it costs the row
+/// and not the batch.
 pub(crate) async fn begin_batch(
-    db: Unprepared<'_>,
+    Unprepared(db): Unprepared<'_>,
     lock_timeout: Duration,
     statement_timeout: Option<Duration>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
+    sqlx::query!("set constraints all immediate")
+        .execute(Unprepared(db))
+        .await?;
     let begun = sqlx::query!(
         r#"
         select set_config('lock_timeout', $1, true) as locks,
                set_config('statement_timeout', coalesce($2, current_setting('statement_timeout')), true) as statements,
                set_config('jit', 'off', true) as jit,
+               set_config('enable_seqscan', 'off', true) as no_scan,
+               set_config('enable_sort', 'off', true) as no_sort,
                exists (
                    select from legal_holds
                     where until is null
@@ -100,9 +139,37 @@ pub(crate) async fn begin_batch(
         statement_timeout.map(|timeout| timeout.as_millis().to_string()),
         now,
     )
-    .fetch_one(db)
+    .fetch_one(Unprepared(db))
     .await?;
     Ok(begun.any_held)
+}
+
+/// Executes a target's statement for each row of the range, and passes what the
+/// data refuses.
+pub(super) async fn erase_each(
+    db: Unprepared<'_>,
+    statement: &str,
+    range: &KeyRange,
+) -> Result<Erased> {
+    sqlx::query_as!(
+        Erased,
+        r#"
+        select erased as "rows!",
+               refused as "refused!",
+               first_error,
+               0::bigint as "ahead!"
+          from erase_each($1, $2, $3, $4, $5, $6, $7)
+        "#,
+        statement,
+        range.any_held,
+        range.now,
+        range.cutoff,
+        &range.keys.ats as _,
+        &range.keys.ids,
+        range.locks == LockPolicy::SkipLocked,
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// A part of a table, along the index that it is walked by.
@@ -125,14 +192,36 @@ pub(crate) struct KeyRange {
     pub(crate) locks: LockPolicy,
     /// How many ids to bring back.
     pub(crate) samples: i32,
+    /// Whether to erase its rows one by one, so that those which the database
+    /// refuses cost no other.
+    pub(crate) each: bool,
+    /// The keys of its rows, where they are erased one by one; `bounds` finds
+    /// them.
+    pub(crate) keys: Keys,
 }
 
-/// A row's position in the walk, as text, which holds every date that Postgres
-/// has, the infinite ones too.
+/// A row's position in the walk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
-    pub(crate) at: String,
+    pub(crate) at: Moment,
     pub(crate) id: String,
+}
+
+/// Positions in the order of the walk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    pub(crate) ats: Vec<Moment>,
+    pub(crate) ids: Vec<String>,
+}
+
+impl Key {
+    /// Before every row.
+    pub(crate) fn first(facts: &Facts) -> Self {
+        Self {
+            at: Moment::FIRST,
+            id: facts.first_id.to_owned(),
+        }
+    }
 }
 
 /// What `erase` does about a row that another transaction holds.
@@ -149,8 +238,11 @@ pub(crate) enum LockPolicy {
 pub(crate) struct BatchBounds {
     pub(crate) looked: i64,
     pub(crate) held: i64,
-    pub(crate) at: Option<String>,
+    pub(crate) at: Option<Moment>,
     pub(crate) id: Option<String>,
+    /// The key of each row, if they were asked for.
+    pub(crate) ats: Option<Vec<Moment>>,
+    pub(crate) ids: Option<Vec<String>>,
     /// The first ids that are not held, if any were asked for.
     pub(crate) samples: Option<Vec<String>>,
 }
@@ -163,7 +255,17 @@ impl BatchBounds {
 
     /// The last row of the batch; `None` when it has none.
     pub(crate) fn upto(&self) -> Option<Key> {
-        let (at, id) = self.at.clone().zip(self.id.clone())?;
+        let (at, id) = self.at.zip(self.id.clone())?;
         Some(Key { at, id })
+    }
+
+    /// The position before its rows, and then theirs.
+    pub(crate) fn keys(&self, after: &Key) -> Keys {
+        let ats = self.ats.iter().flatten().copied();
+        let ids = self.ids.iter().flatten().cloned();
+        Keys {
+            ats: std::iter::once(after.at).chain(ats).collect(),
+            ids: std::iter::once(after.id.clone()).chain(ids).collect(),
+        }
     }
 }

@@ -6,21 +6,27 @@ use crate::app::{App, Reply};
 
 mod anonymised;
 mod broken_off;
+mod deliveries;
 mod dry_run;
 mod families;
+mod future;
 mod holds;
 mod last_contact;
 mod late_holds;
 mod locks;
 mod plans;
 mod refused;
+pub(crate) mod rules;
+mod session_settings;
+mod traces;
 mod trouble;
+mod undeletable;
 mod walks;
 
 const JOB: &str = "cleanup-old-data";
 
 /// The targets, in the order of the rotation.
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 12] = [
     "conversation_events",
     "conversation_sessions",
     "kiosk_heartbeats",
@@ -31,6 +37,8 @@ const TARGETS: [&str; 10] = [
     "system_logs",
     "job_runs",
     "delivery_failures",
+    "report_deliveries",
+    "audit_events",
 ];
 
 const GYM: &str = "00000000-0000-0000-0000-00000000000a";
@@ -98,9 +106,31 @@ fn rows_of(target: &str, at: &str, count: i64) -> String {
             "source_message_id, job, counts_for, failed_at, received_at",
             format!("gen_random_uuid()::text, 'x', 'x', {at}, {at}"),
         ),
+        "report_deliveries" => return deliveries_of(at, count),
+        // Kept for ten years.
+        "audit_events" => (
+            "event_type, entity_type, entity_id, occurred_at",
+            format!("'x', 'order', n::text, {at} - interval '9 years'"),
+        ),
         other => panic!("no rows of {other}"),
     };
     format!("insert into {target} ({columns}) select {values} from generate_series(1, {count}) n;")
+}
+
+/// What inserts `count` reports whose mail was sent when their week ended.
+fn deliveries_of(at: &str, count: i64) -> String {
+    format!(
+        "with reports as (
+             insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end,
+                                         timezone, content_hash)
+             select '{GYM}', (select coalesce(max(iso_year), 0) from weekly_reports) + n, 1,
+                    {at} - interval '7 days', {at}, 'Europe/Paris', 'x'
+               from generate_series(1, {count}) n
+             returning id, period_end
+         )
+         insert into report_deliveries (report_id, recipient, sent_at)
+         select id, 'ada@gym.test', period_end from reports;"
+    )
 }
 
 /// How many rows of `target` have not been erased.
@@ -110,6 +140,7 @@ async fn left(app: &App, target: &str) -> i64 {
         "members" => "first_name = 'Ada'",
         "system_logs" => "log_type = 'health'",
         "job_runs" => "job = 'x'",
+        "audit_events" => "event_type = 'x'",
         _ => "true",
     };
     app.count(&format!("select count(*) from {target} where {condition}"))
@@ -189,6 +220,8 @@ async fn a_conversation_that_goes_on_is_not_redacted_however_old() {
     let app = a_gym().await;
     app.execute("update conversation_sessions set started_at = now() - interval '1 year', metadata = '{\"a\": 1}'")
         .await;
+    app.execute(&rows_of("conversation_events", "now()", 1))
+        .await;
 
     app.deliver(JOB).await;
 
@@ -230,7 +263,8 @@ async fn a_disabled_policy_keeps_everything_and_is_listed_as_such() {
     assert_eq!(
         *of(&reply, "visits"),
         json!({ "target": "visits", "action": "delete", "keep_days": 1095, "cutoff": null,
-                "affected": 0, "remaining": null, "held": null, "disabled": true })
+                "affected": 0, "remaining": null, "locked": 0, "refused": 0, "held": null,
+                "held_by_future": null, "disabled": true })
     );
     assert_eq!(counts(&reply, "conversation_events"), json!([10, 0, 0]));
 }

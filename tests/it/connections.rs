@@ -29,7 +29,7 @@ const LIMITS: [(&str, &str); 3] = [
 ];
 
 /// A service, and its way to a database.
-async fn app_by_a_way() -> (App, Way) {
+pub(crate) async fn app_by_a_way() -> (App, Way) {
     let database = Database::new().await;
     let way = Way::to(&database.direct_url).await;
     let [acquire, statement, lock] = LIMITS;

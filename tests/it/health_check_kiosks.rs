@@ -10,11 +10,14 @@ mod dry_run;
 mod fleet;
 mod gyms;
 mod hours;
+mod maintenance;
+mod plans;
 mod races;
 mod seed;
 mod statements;
 mod statuses;
 mod timeline;
+mod too_long;
 mod trouble;
 mod uptime;
 
@@ -34,7 +37,7 @@ async fn a_silent_kiosk_goes_offline_and_an_alert_says_why_and_what_to_do() {
         *reply.results(),
         json!({ "total": 2, "online": 1, "degraded": 0, "offline": 1, "untouched": 0,
                 "status_changed": 1, "alerts_opened": 1, "alerts_resolved": 0,
-                "alerts_escalated": 0, "uptime": 0.0, "errors": [] })
+                "alerts_escalated": 0, "uptime": null, "errors": [] })
     );
     let alert = app
         .rows("select kind, severity, status, gym_id, kiosk_id, dedup_key, title, details, occurrences from alerts")

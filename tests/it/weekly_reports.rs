@@ -7,6 +7,7 @@ use crate::app::App;
 mod batches;
 mod dry_run;
 mod figures;
+mod kiosks;
 mod links;
 mod mail;
 mod pages;

@@ -6,13 +6,20 @@
 
 use std::time::Duration;
 
-use crate::database::Unprepared;
+use chrono::TimeDelta;
+
+use crate::database::{self, Unprepared};
 use crate::engine::{Batch, JobContext, JobError, context};
 use crate::retention::erasure_log;
-use crate::retention::target::{self, BatchBounds, KeyRange, LockPolicy, Target};
+use crate::retention::target::{self, BatchBounds, Erased, KeyRange, LockPolicy, Target};
 
+/// What is being done when a row is refused.
+pub(super) const ERASE: &str = "erase expired rows";
 /// How long a statement may run while it counts.
 const COUNTING: Duration = Duration::from_millis(400);
+/// What is dated so far ahead of the clock has not come; the database's function
+/// `is_ahead` says the same.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How long to wait for a row that another transaction holds.
 const ROW_LOCK: Duration = Duration::from_millis(100);
 
@@ -20,7 +27,7 @@ const ROW_LOCK: Duration = Duration::from_millis(100);
 pub(super) struct Step {
     pub(super) bounds: BatchBounds,
     /// `None` when the same range must be erased once more.
-    pub(super) erased: Option<i64>,
+    pub(super) erased: Option<Erased>,
 }
 
 /// Erases the first rows of `range`. `found` holds the bounds of the batch
@@ -46,42 +53,65 @@ pub(super) async fn erase(
         .await
         .map_err(context("find expired rows"))?;
     *found = Some(bounds.clone());
-    let mut erased = Some(0);
+    let mut erased = Some(Erased::default());
     if let Some(upto) = bounds.upto()
         && bounds.free() > 0
     {
         range.upto = upto;
+        range.keys = bounds.keys(&range.after);
         erased = target
             .erase(Unprepared(db), &range)
             .await
-            .map_err(context("erase expired rows"))?
-            .map(|rows| rows.try_into().unwrap_or(i64::MAX));
+            .map_err(context(ERASE))?;
     }
-    if let Some(rows @ 1..) = erased {
+    if let Some(erased) = erased.as_ref().filter(|erased| erased.rows > 0) {
         let run_id = ctx.fence.run_id();
-        erasure_log::log(Unprepared(db), run_id, target.facts(), &range, rows)
+        erasure_log::log(Unprepared(db), run_id, target.facts(), &range, erased.rows)
             .await
             .map_err(context("log the erasure"))?;
     }
     Ok(Step { bounds, erased })
 }
 
-/// Counts the rows after `range.after`; `None` when it takes too long, for it
-/// comes after the work and must not make the answer late.
+/// Counts the rows after `range.after`.
 pub(super) async fn count(
     ctx: &JobContext,
     target: &dyn Target,
     mut range: KeyRange,
 ) -> Result<Option<BatchBounds>, JobError> {
     range.size = i64::MAX;
-    let mut batch = ctx.fence.batch().await?;
-    let Unprepared(db) = batch.db()?;
-    let counted = async {
+    range.each = false;
+    counting(ctx, async |Unprepared(db)| {
         range.any_held =
             target::begin_batch(Unprepared(db), ROW_LOCK, Some(COUNTING), range.now).await?;
         target.bounds(Unprepared(db), &range).await
-    };
-    let counted = counted.await.map_err(context("count remaining rows"));
+    })
+    .await
+}
+
+/// Counts the rows that a moment in the future keeps.
+pub(super) async fn count_ahead(
+    ctx: &JobContext,
+    target: &dyn Target,
+) -> Result<Option<i64>, JobError> {
+    counting(ctx, async |Unprepared(db)| {
+        target::begin_batch(Unprepared(db), ROW_LOCK, Some(COUNTING), ctx.now).await?;
+        // Of a run as of another moment too: what came since has come.
+        let now = database::now(Unprepared(db)).await?;
+        target.count_ahead(Unprepared(db), now + AHEAD).await
+    })
+    .await
+}
+
+/// `None` when it takes too long, for it comes after the work and must not
+/// make the answer late.
+async fn counting<T>(
+    ctx: &JobContext,
+    count: impl AsyncFnOnce(Unprepared<'_>) -> sqlx::Result<T>,
+) -> Result<Option<T>, JobError> {
+    let mut batch = ctx.fence.batch().await?;
+    let counted = count(batch.db()?).await;
+    let counted = counted.map_err(context("count remaining rows"));
     batch.undo().await?;
     match counted {
         Err(error @ JobError::Unreachable(_)) if !error.took_too_long() => Err(error),

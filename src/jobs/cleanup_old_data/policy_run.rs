@@ -10,7 +10,7 @@ use super::Results;
 use super::batch::{self, Step};
 use crate::engine::{JobContext, JobError};
 use crate::retention::policies::Policy;
-use crate::retention::target::{BatchBounds, Key, KeyRange, LockPolicy, Target};
+use crate::retention::target::{BatchBounds, Key, KeyRange, Keys, LockPolicy, Target};
 
 mod on_failure;
 
@@ -29,10 +29,12 @@ pub(super) struct PolicyRun {
     /// The first row that another transaction holds ends the waiting, for the
     /// rest of the run.
     locks: LockPolicy,
+    /// Whether the rows of the next batch are erased one by one.
+    each: bool,
     /// Failures in a row.
     failures: u32,
     /// Rows in a row that could not be erased, each on its own.
-    stuck: u32,
+    stuck: i64,
     /// Whether it has tried a batch at all.
     pub(super) has_begun: bool,
 }
@@ -43,9 +45,15 @@ pub(super) struct Checkpoint {
     after: Key,
     /// Rows that may still be looked at.
     left: u64,
-    /// Rows that were passed and are still there.
+    /// Rows that others held, or that came meanwhile; they are still there.
     skipped: i64,
+    /// Rows that the database refused to erase.
+    #[serde(default)]
+    refused: i64,
     held: i64,
+    /// Rows per batch, once that many took too long.
+    #[serde(default)]
+    full_size: Option<i64>,
     /// What has kept the policy from erasing everything so far.
     #[serde(default)]
     error: Option<String>,
@@ -78,17 +86,17 @@ impl PolicyRun {
         let cutoff = TimeDelta::try_days(policy.keep_days.into())
             .and_then(|days| ctx.now.checked_sub_signed(days))
             .ok_or("keep_days leads past the beginning of time")?;
-        let size = ctx.options.batch_size_or(target.facts().batch_size);
         let progress = before.unwrap_or_else(|| Checkpoint {
-            after: Key {
-                at: "-infinity".to_owned(),
-                id: target.facts().first_id.to_owned(),
-            },
+            after: Key::first(target.facts()),
             left: ctx.options.row_limit(),
             skipped: 0,
+            refused: 0,
             held: 0,
+            full_size: None,
             error: None,
         });
+        let size = ctx.options.batch_size_or(target.facts().batch_size);
+        let size = progress.full_size.map_or(size, |full| full.min(size));
         Ok(Self {
             target,
             index,
@@ -102,6 +110,7 @@ impl PolicyRun {
             size,
             full_size: size,
             locks: LockPolicy::Wait,
+            each: false,
             failures: 0,
             stuck: 0,
             has_begun: false,
@@ -159,7 +168,7 @@ impl PolicyRun {
             return self.on_failure(error, found, results);
         }
         *results = sum;
-        self.advance(asked, &step);
+        self.advance(asked, &step, results);
         Ok(())
     }
 
@@ -175,26 +184,33 @@ impl PolicyRun {
             any_held: false,
             locks: self.locks,
             samples: 0,
+            each: self.each,
+            keys: Keys::default(),
         }
     }
 
     /// Goes past the rows of a batch that was kept.
-    fn advance(&mut self, asked: i64, step: &Step) {
+    fn advance(&mut self, asked: i64, step: &Step, results: &mut Results) {
         self.failures = 0;
-        self.stuck = 0;
-        let Some(erased) = step.erased else {
+        let Some(erased) = &step.erased else {
             return;
         };
         let free = step.bounds.free();
         self.progress.held += step.bounds.held;
+        self.progress.refused += erased.refused;
         // Rows may have come into the range since it was looked at.
-        self.progress.skipped += (free - erased).max(0);
-        // Held rows are no work, and must not use up what is allowed.
-        self.move_past(&step.bounds, free.try_into().unwrap_or_default());
+        self.progress.skipped += (free - erased.rows - erased.refused).max(0);
+        self.note_refused(erased, results);
+        // Held and refused rows must not use up what is allowed.
+        let used = free - erased.refused;
+        self.move_past(&step.bounds, used.try_into().unwrap_or_default());
         if step.bounds.looked < asked {
             self.stage = Stage::AtTheEnd;
         }
         self.size = (self.size * 2).min(self.full_size);
+        if self.each {
+            self.size = self.size.min(on_failure::MOST_EACH);
+        }
     }
 
     fn move_past(&mut self, bounds: &BatchBounds, rows: u64) {
@@ -208,7 +224,8 @@ impl PolicyRun {
     }
 
     /// Counts the rows past the cutoff that are left: those that were passed
-    /// are known, only those beyond the walk are counted.
+    /// are known, only those beyond the walk are counted; and those that a
+    /// moment in the future keeps.
     pub(super) async fn count_remaining(
         &self,
         ctx: &JobContext,
@@ -223,9 +240,16 @@ impl PolicyRun {
                 .await?
                 .map(|bounds| (bounds.free(), bounds.held))
         };
-        let outcome = &mut results.policies[self.index];
-        outcome.remaining = beyond.map(|(free, _)| self.progress.skipped + free);
-        outcome.held = beyond.map(|(_, held)| self.progress.held + held);
+        let ahead = if ctx.budget.is_past_grace() {
+            None
+        } else {
+            batch::count_ahead(ctx, self.target).await?
+        };
+        let (passed, outcome) = (&self.progress, &mut results.policies[self.index]);
+        outcome.remaining = beyond.map(|(free, _)| passed.skipped + passed.refused + free);
+        (outcome.locked, outcome.refused) = (passed.skipped, passed.refused);
+        outcome.held = beyond.map(|(_, held)| passed.held + held);
+        outcome.held_by_future = ahead.map(|kept| kept + outcome.freed);
         Ok(())
     }
 }

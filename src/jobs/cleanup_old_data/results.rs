@@ -39,8 +39,18 @@ pub(super) struct Outcome {
     /// Rows past the cutoff that are still there and not held: locked by
     /// others, or not reached. `None` when it took too long to count them.
     pub(super) remaining: Option<i64>,
+    /// Of `remaining`, rows that another transaction held.
+    pub(super) locked: i64,
+    /// Of `remaining`, rows that the database refused to erase.
+    pub(super) refused: i64,
     /// Rows past the cutoff that a legal hold keeps.
     pub(super) held: Option<i64>,
+    /// Rows that a moment in the future keeps, and members whom one would have
+    /// kept. `None` when it took too long to count them.
+    pub(super) held_by_future: Option<i64>,
+    /// Of `held_by_future`, those that were erased.
+    #[serde(skip)]
+    pub(super) freed: i64,
     /// Whether the policy is switched off; it is listed all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) disabled: bool,
@@ -77,8 +87,13 @@ impl Results {
     /// Notes what keeps the policy at `index` from erasing everything; what
     /// was first stays.
     pub(super) fn note(&mut self, index: usize, error: String) {
-        let noted = &mut self.policies[index].error;
+        let Outcome {
+            target,
+            error: noted,
+            ..
+        } = &mut self.policies[index];
         if noted.is_none() {
+            tracing::warn!(policy = target, %error, "Skipping what the database refuses to erase");
             self.policies_failed += 1;
             *noted = Some(error);
         }
@@ -86,11 +101,13 @@ impl Results {
 
     /// Counts a batch of the policy at `index`.
     pub(super) fn add(&mut self, ctx: &JobContext, index: usize, table: &'static str, step: &Step) {
-        let Some(affected) = step.erased else {
+        let Some(erased) = &step.erased else {
             return;
         };
+        let affected = erased.rows;
         let outcome = &mut self.policies[index];
         outcome.affected += affected;
+        outcome.freed += erased.ahead;
         self.rows_erased += affected;
         // Where a row was skipped, it is not known which.
         if affected == step.bounds.free() {

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use sqlx::Result;
 use uuid::Uuid;
 
 use super::uptime;
+use super::verdict::Held;
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
 use crate::gyms::opening_hours::{Hours, Span};
@@ -143,11 +143,12 @@ pub(super) struct Columns {
     pub(super) ids: Vec<Uuid>,
     pub(super) degraded_before: Vec<Option<DateTime<Utc>>>,
     pub(super) offline_before: Vec<Option<DateTime<Utc>>>,
+    pub(super) held: Option<Held>,
 }
 
 impl Columns {
     /// The gyms whose hours are known.
-    pub(super) fn of(gyms: &[Arc<Gym>]) -> Self {
+    pub(super) fn of(gyms: &[Arc<Gym>], held: Option<Held>) -> Self {
         let known = gyms.iter().filter_map(|gym| match &gym.watch {
             Watch::Since(silence) => {
                 let (degraded, offline) = (silence.degraded_before, silence.offline_before);
@@ -161,6 +162,7 @@ impl Columns {
             ids,
             degraded_before,
             offline_before,
+            held,
         }
     }
 }
@@ -200,16 +202,10 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
     .fetch_all(db)
     .await?;
     let gyms = rows.into_iter().map(|row| {
-        let hours = row.opening_hours.as_deref();
-        // Postgres keeps numbers that no number here can hold.
-        let hours = hours.map(serde_json::from_str::<Value>).transpose();
-        let watch = match hours.map(|hours| Hours::read(hours.as_ref(), &row.timezone)) {
+        let watch = match Hours::of_text(row.opening_hours.as_deref(), &row.timezone) {
             _ if row.is_out => Watch::Never,
-            Ok(Ok(hours)) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
-            Ok(Err(reason)) => Watch::Unknown(reason.to_string()),
-            Err(_) => {
-                Watch::Unknown("the opening hours hold a number too large to read".to_owned())
-            }
+            Ok(hours) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
+            Err(reason) => Watch::Unknown(reason.to_string()),
         };
         Arc::new(Gym {
             id: row.id,

@@ -4,10 +4,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::alerts::Counted;
+use super::fleet::Fleet;
 use super::gyms::Gym;
 use super::statuses::Turned;
+use super::uptime;
 use crate::engine::JobContext;
 use crate::engine::results::{self, Samples};
+use crate::gyms::uptime::Measured;
 
 /// What a run found and did, or in a dry run would do.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
@@ -33,7 +36,8 @@ pub(super) struct Results {
     pub(super) alerts_escalated: usize,
     /// The mean uptime of the kiosks that have one, from 0 to 1.
     pub(super) uptime: Option<f64>,
-    /// Most of the fleet fell silent at once, so nothing was changed.
+    /// Most of the fleet fell silent at once: in the first night nothing was
+    /// changed, later all but the kiosks that are silent with it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) fleet_silent: bool,
     /// What could not be done, and why; the first fifty.
@@ -73,14 +77,23 @@ impl Results {
     }
 
     /// Adds the uptimes of a batch to the mean.
-    pub(super) fn measured(&mut self, uptimes: impl Iterator<Item = f32>) {
-        for uptime in uptimes {
+    pub(super) fn measured(&mut self, measured: &[Measured]) {
+        for uptime in measured.iter().filter_map(uptime::of) {
             self.uptimes.0 += f64::from(uptime);
             self.uptimes.1 += 1;
         }
         let (sum, kiosks) = self.uptimes;
         let mean = sum / f64::from(kiosks);
         self.uptime = (kiosks > 0).then(|| (mean * 1e4).round() / 1e4);
+    }
+
+    /// The statuses stay as they are.
+    pub(super) fn stand(&mut self, fleet: &Fleet) {
+        self.total = fleet.online + fleet.degraded + fleet.offline + fleet.untouched;
+        self.online = fleet.online;
+        self.degraded = fleet.degraded;
+        self.offline = fleet.offline;
+        self.untouched = fleet.untouched;
     }
 
     /// Notes a gym that was left alone, with its kiosks.

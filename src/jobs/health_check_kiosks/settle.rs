@@ -1,24 +1,20 @@
 //! One transaction for a batch of gyms: the statuses of their kiosks and the
-//! alerts, or the uptime that was measured.
+//! alerts, or the uptime that was measured before, with no lock held.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::gyms::{Columns, Gym, Watch};
-use super::uptime::Measured;
-use super::{Results, alerts, statuses, uptime};
+use super::verdict::Held;
+use super::{Checkpoint, Phase, Results, alerts, maintenance, statuses, uptime};
 use crate::engine::batch::BatchWork;
 use crate::engine::{Batch, JobContext, JobError, context};
 
-/// What is to be written about a batch of gyms.
+/// What is done about a batch of gyms.
 #[derive(Debug)]
-pub(super) enum Work {
-    /// The statuses of their kiosks, and the alerts.
-    Verdicts,
-    /// What was measured of their kiosks.
-    Uptime(Vec<Measured>),
+pub(super) struct Work {
+    pub(super) phase: Phase,
+    pub(super) held: Option<Held>,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl BatchWork for Work {
@@ -31,9 +27,24 @@ impl BatchWork for Work {
         gyms: &[Arc<Gym>],
         results: &mut Results,
     ) -> Result<(), JobError> {
-        let write = async |batch: &mut Batch<'_>, sum: &mut Results| match self {
-            Self::Verdicts => apply_verdicts(ctx, batch, gyms, sum).await,
-            Self::Uptime(measured) => write_uptime(batch, gyms, measured, sum).await,
+        if self.phase == Phase::Judge {
+            let columns = Columns::of(gyms, self.held);
+            let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+                apply_verdicts(ctx, batch, gyms, &columns, sum).await
+            };
+            return ctx.fence.write(results, write).await;
+        }
+        let measuring = uptime::measure(ctx, gyms);
+        let measured = ctx.fence.with_heartbeat(measuring).await??;
+        if ctx.options.dry_run {
+            ctx.fence.renew().await?;
+            results.measured(&measured);
+            return Ok(());
+        }
+        let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
+            uptime::write(batch, &measured).await?;
+            sum.measured(&measured);
+            Ok(())
         };
         ctx.fence.write(results, write).await
     }
@@ -45,11 +56,15 @@ impl BatchWork for Work {
         error: JobError,
         results: &mut Results,
     ) -> Result<(), JobError> {
-        match self {
-            Self::Verdicts => results.leave(gym, error.to_string()),
-            Self::Uptime(_) => results.error(gym, error.to_string()),
+        match self.phase {
+            Phase::Judge => results.leave(gym, error.to_string()),
+            Phase::Measure => results.error(gym, error.to_string()),
         }
         Ok(())
+    }
+
+    fn passed(&mut self, ctx: &JobContext, gyms: &[Arc<Gym>]) {
+        self.checkpoint.pass(ctx, gyms);
     }
 }
 
@@ -57,13 +72,14 @@ async fn apply_verdicts(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
     gyms: &[Arc<Gym>],
+    columns: &Columns,
     sum: &mut Results,
 ) -> Result<(), JobError> {
-    let columns = Columns::of(gyms);
-    let turned = statuses::turn(batch.db()?, ctx, &columns)
+    maintenance::record(batch, ctx, &columns.ids).await?;
+    let turned = statuses::turn(batch.db()?, ctx, columns)
         .await
         .map_err(context("turn statuses"))?;
-    let counted = alerts::follow(batch.db()?, ctx, &columns)
+    let counted = alerts::follow(batch.db()?, ctx, columns)
         .await
         .map_err(context("write alerts"))?;
     sum.add(ctx, &turned, &counted);
@@ -72,23 +88,5 @@ async fn apply_verdicts(
             sum.leave(gym, reason.clone());
         }
     }
-    Ok(())
-}
-
-async fn write_uptime(
-    batch: &mut Batch<'_>,
-    gyms: &[Arc<Gym>],
-    measured: &[Measured],
-    sum: &mut Results,
-) -> Result<(), JobError> {
-    let gyms: HashSet<Uuid> = gyms.iter().map(|gym| gym.id).collect();
-    let measured = || measured.iter().filter(|kiosk| gyms.contains(&kiosk.gym_id));
-    let news: Vec<&Measured> = measured().filter(|kiosk| kiosk.is_news()).collect();
-    if !news.is_empty() {
-        uptime::write(batch.db()?, &news)
-            .await
-            .map_err(context("write uptime"))?;
-    }
-    sum.measured(measured().filter_map(Measured::uptime));
     Ok(())
 }

@@ -12,6 +12,14 @@ use crate::engine::JobContext;
 /// than the moment a run judges by, because it came in while it was running.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
+/// Silences that began in this time are held to be the fleet's, not a kiosk's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) since: DateTime<Utc>,
+    /// None = all that began since.
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
 /// Until when a `last_heartbeat_at` is believed. A replay sees nothing that
 /// came after its moment.
 pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
@@ -23,10 +31,13 @@ pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
 
 /// A statement over the kiosks of a batch of gyms: `head`, the judged kiosks,
 /// `tail`. Its parameters are `$1` now, `$2` to `$4` the gyms column by
-/// column, `$5` until when a heartbeat is believed, and then those given. What
-/// it may name:
+/// column, `$5` until when a heartbeat is believed, `$6` and `$7` what is
+/// [`Held`], and then those given. What it may name:
 ///
-/// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched.
+/// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched, and
+///   its status when its silence is held to be the fleet's.
+/// - `worse.is_so`: its silence would turn it for the worse; `worse.silent_since`:
+///   since when, also of one that was never seen.
 /// - `seen.heard_at`: its last sign on our clock; null = never seen. A
 ///   `last_heartbeat_at` that is not believed comes from a clock that runs
 ///   ahead, or is later than the moment that is replayed: then the newest
@@ -101,6 +112,21 @@ macro_rules! judging {
                            or heard.is_ahead
                              then 'degraded'
                          else 'online'
+                     end as earned
+          ) ruled
+         cross join lateral (
+              select (k.status, ruled.earned) in (
+                         ('online', 'degraded'), ('online', 'offline'), ('degraded', 'offline')
+                     ) as is_so,
+                     coalesce(seen.silent_since, k.created_at) as silent_since
+          ) worse
+         cross join lateral (
+              select case
+                         when worse.is_so
+                          and worse.silent_since >= $6
+                          and ($7::timestamptz is null or worse.silent_since < $7)
+                             then k.status
+                         else ruled.earned
                      end as verdict
           ) judged
             "# + $tail $(+ $end)*,
@@ -109,6 +135,8 @@ macro_rules! judging {
             &$gyms.degraded_before as &[Option<chrono::DateTime<chrono::Utc>>],
             &$gyms.offline_before as &[Option<chrono::DateTime<chrono::Utc>>],
             $crate::jobs::health_check_kiosks::verdict::believed_until($ctx),
+            $gyms.held.map(|held| held.since),
+            $gyms.held.and_then(|held| held.until),
             $($($more)*)?
         )
     };

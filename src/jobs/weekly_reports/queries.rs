@@ -18,7 +18,8 @@ use crate::reports::metrics::rounded;
 /// All numbers of all gyms.
 type Counts = HashMap<Uuid, WeekCounts>;
 
-/// Counts for all of `candidates`, in ten statements.
+/// Counts for all of `candidates`, in eleven statements or more where there are
+/// many kiosks.
 pub(super) async fn count(ctx: &JobContext, candidates: &[Candidate]) -> Result<Counts, JobError> {
     let mut counts: Counts = candidates
         .iter()
@@ -31,9 +32,12 @@ pub(super) async fn count(ctx: &JobContext, candidates: &[Candidate]) -> Result<
         members(&mut tx, &weeks, &mut counts).await?;
         churn(&mut tx, &weeks, ctx.now, &mut counts).await?;
         conversations(&mut tx, &weeks, &mut counts).await?;
-        kiosks(&mut tx, &weeks, &mut counts).await
+        alerts(&mut tx, &weeks, &mut counts).await?;
+        kiosks::opening_time(&mut tx, &weeks, candidates, &mut counts).await
     };
-    all.await.map_err(context("count the weeks"))?;
+    let time = all.await.map_err(context("count the weeks"))?;
+    drop(tx);
+    kiosks::uptime(ctx, &weeks, &time, &mut counts).await?;
     Ok(counts)
 }
 
@@ -77,6 +81,8 @@ macro_rules! over_weeks {
         .await?
     };
 }
+
+mod kiosks;
 
 async fn visits(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/visits.sql", weeks, db) {
@@ -174,11 +180,7 @@ async fn conversations(
     Ok(())
 }
 
-async fn kiosks(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
-    for row in over_weeks!("src/jobs/weekly_reports/queries/kiosks.sql", weeks, db) {
-        let gym = counts.entry(row.gym_id).or_default();
-        *gym.uptime.of(row.is_this) = Some(row.share);
-    }
+async fn alerts(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sqlx::Result<()> {
     for row in over_weeks!("src/jobs/weekly_reports/queries/alerts.sql", weeks, db) {
         counts.entry(row.gym_id).or_default().alerts = ThisAndLast::new(row.this, row.last);
     }

@@ -5,7 +5,8 @@ use crate::app::App;
 /// The ids of `text`, replaced by those of one more member, with gyms, kiosk and session.
 pub(super) fn family(number: u32, text: &str) -> String {
     let text = text.replace("{n}", &number.to_string());
-    text.replace("00000000-0000", &format!("{number:08}-0000"))
+    let text = text.replace("00000000-0000", &format!("{number:08}-0000"));
+    text.replace("{00000000", &format!("{{{number:08}"))
 }
 
 /// Five-year-old rows: one per target, and two more log lines.
@@ -49,10 +50,19 @@ pub(super) const ROWS: &str = r#"
     values (gen_random_uuid(), 'x', 'cli', 'succeeded', now() - interval '5 years');
     insert into delivery_failures (source_message_id, job, counts_for, failed_at, received_at)
     values ('msg_{n}', 'x', 'x', now() - interval '5 years', now() - interval '5 years');
+    insert into weekly_reports (id, gym_id, iso_year, iso_week, period_start, period_end, timezone,
+                                content_hash)
+    values ('00000000-0000-0000-0000-0000000000ba', '00000000-0000-0000-0000-00000000000b', 2020, 5,
+            now() - interval '261 weeks', now() - interval '260 weeks', 'Europe/Paris', 'x');
+    insert into report_deliveries (report_id, recipient, sent_at)
+    values ('00000000-0000-0000-0000-0000000000ba', 'ada@gym.test', now() - interval '260 weeks');
+    insert into audit_events (event_type, entity_type, entity_id, occurred_at, payload)
+    values ('x{n}', 'member', '00000000-0000-0000-0000-0000000000AA', now() - interval '15 years',
+            '{"gym": "{0000000000000000000000000000000B}"}');
 "#;
 
 /// What finds the rows of a family that are still as they were.
-const WHOLE: [(&str, &str); 8] = [
+const WHOLE: [(&str, &str); 10] = [
     (
         "conversation_events",
         "session_id = '00000000-0000-0000-0000-0000000000ea'",
@@ -82,6 +92,11 @@ const WHOLE: [(&str, &str); 8] = [
         "id = '00000000-0000-0000-0000-0000000000aa' and status = 'cancelled'",
     ),
     ("system_logs", "log_type = 'x{n}' and details <> '{}'"),
+    (
+        "report_deliveries",
+        "report_id = '00000000-0000-0000-0000-0000000000ba'",
+    ),
+    ("audit_events", "event_type = 'x{n}'"),
 ];
 
 /// The targets in which a row of the family is still as it was.

@@ -44,15 +44,15 @@ fn sum(reply: &Reply, field: &str) -> i64 {
 #[rstest]
 #[case::on_the_member("member", MEMBER, &[
     "conversation_events", "conversation_sessions", "alerts", "visits", "member_churn_history",
-    "members", "system_logs",
+    "members", "system_logs", "audit_events",
 ])]
 #[case::on_the_gym_of_the_member("gym", A, &[
     "conversation_events", "conversation_sessions", "alerts", "visits", "member_churn_history",
-    "members", "system_logs",
+    "members", "system_logs", "audit_events",
 ])]
 #[case::on_the_gym_they_came_to("gym", B, &[
     "conversation_events", "conversation_sessions", "alerts", "visits", "member_churn_history",
-    "members", "system_logs",
+    "members", "system_logs", "report_deliveries", "audit_events",
 ])]
 #[case::on_the_gym_of_the_kiosk("gym", C, &[
     "conversation_events", "conversation_sessions", "kiosk_heartbeats", "alerts", "members",
@@ -87,9 +87,9 @@ async fn a_hold_covers_every_row_that_belongs_to_its_subject(
     }
     assert_eq!(whole(&app, 0).await, covered);
     assert_eq!(whole(&app, 1).await, Vec::<&str>::new());
-    // Ten targets, and two log lines more, twice.
+    // Twelve targets, and two log lines more, twice.
     let covered = i64::try_from(covered.len()).unwrap();
-    assert_eq!(reply.results()["rows_erased"], 24 - covered);
+    assert_eq!(reply.results()["rows_erased"], 28 - covered);
     assert_eq!(held(&plan), held(&reply));
     let again = app.deliver(JOB).await;
     assert_eq!((held(&again), sum(&again, "affected")), (held(&reply), 0));
@@ -111,7 +111,7 @@ async fn a_hold_covers_nothing_when_it_is_one(
     let reply = app.deliver(JOB).await;
 
     assert_eq!(held(&reply), Vec::<&str>::new());
-    assert_eq!(sum(&reply, "affected"), 12);
+    assert_eq!(sum(&reply, "affected"), 14);
 }
 
 #[tokio::test]

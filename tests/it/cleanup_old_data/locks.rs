@@ -33,6 +33,8 @@ async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run(
         ("system_logs", "\"timestamp\""),
         ("job_runs", "started_at"),
         ("delivery_failures", "received_at"),
+        ("report_deliveries", "sent_at"),
+        ("audit_events", "occurred_at"),
     ] {
         let sql = format!("select from {target} order by {oldest} limit 3 for update");
         sqlx::raw_sql(AssertSqlSafe(sql))

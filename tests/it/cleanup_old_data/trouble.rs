@@ -207,9 +207,9 @@ async fn when_no_policy_can_be_carried_out_the_run_has_failed() {
     let reply = app.operate(JOB, "").await;
 
     assert_eq!(reply.outcome(), (500, "failed"), "{reply:?}");
-    assert_eq!(reply.results()["policies_failed"], 10);
+    assert_eq!(reply.results()["policies_failed"], 12);
     let alerts = "select count(*) from alerts where kind = 'retention_policy_failing'";
-    assert_eq!(app.count(alerts).await, 10);
+    assert_eq!(app.count(alerts).await, 12);
 }
 
 #[tokio::test]

@@ -2,6 +2,9 @@
 
 use super::*;
 
+mod files;
+mod unfit;
+
 /// Nothing but the database is needed.
 fn database_of(app: &App) -> Settings {
     let url = app.settings["DATABASE_URL"].clone();
@@ -48,7 +51,7 @@ async fn every_policy_is_listed_with_its_floor_and_its_legal_basis() {
         .iter()
         .map(|policy| policy["target"].as_str().unwrap())
         .collect();
-    assert_eq!(targets.len(), 10);
+    assert_eq!(targets.len(), 12);
     assert_eq!(targets[0], "conversation_events");
     let logs = &listed[7];
     assert!(logs["updated_at"].is_string());
@@ -169,8 +172,8 @@ async fn the_fewest_and_the_most_days_are_accepted(#[case] target: &str, #[case]
 #[case::for_less_than_no_time(&["visits", "--keep-days", "-5"], "visits must be kept for at least 1 days, not -5")]
 #[case::for_ages(&["visits", "--keep-days", "36501"], "visits can be kept for 36500 days at the most; to keep it for ever, disable the policy")]
 #[case::without_a_basis(&["visits", "--legal-basis", " "], "a policy needs its legal basis")]
-#[case::of_the_books(&["orders", "--keep-days", "30"], "there is no policy for \"orders\"; there are: conversation_events, conversation_sessions, kiosk_heartbeats, alerts, visits, member_churn_history, members, system_logs, job_runs, delivery_failures")]
-#[case::of_nothing(&["x'; drop table members", "--keep-days", "30"], "there is no policy for \"x'; drop table members\"; there are: conversation_events, conversation_sessions, kiosk_heartbeats, alerts, visits, member_churn_history, members, system_logs, job_runs, delivery_failures")]
+#[case::of_the_books(&["orders", "--keep-days", "30"], "there is no policy for \"orders\"; there are: conversation_events, conversation_sessions, kiosk_heartbeats, alerts, visits, member_churn_history, members, system_logs, job_runs, delivery_failures, report_deliveries, audit_events")]
+#[case::of_nothing(&["x'; drop table members", "--keep-days", "30"], "there is no policy for \"x'; drop table members\"; there are: conversation_events, conversation_sessions, kiosk_heartbeats, alerts, visits, member_churn_history, members, system_logs, job_runs, delivery_failures, report_deliveries, audit_events")]
 #[case::without_a_change(&["visits"], "say what to change: --keep-days, --legal-basis, --enable or --disable")]
 #[tokio::test]
 async fn a_change_that_cannot_be_meant_is_one_line_and_exit_2(

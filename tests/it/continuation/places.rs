@@ -21,9 +21,8 @@ async fn deliver(connected: &Connected, job: &str, body: &str) -> Vec<Reply> {
     }
     assert_eq!(first.outcome(), (200, "partial"), "{first:?}");
     let replies = connected.follow(first).await;
-    assert!(replies.len() > 1, "{replies:#?}");
-    let last = replies.last().unwrap();
-    assert_eq!(last.outcome(), (200, "succeeded"), "{replies:#?}");
+    let end = replies.last().map(Reply::outcome);
+    assert_eq!(end, Some((200, "succeeded")), "{replies:#?}");
     replies
 }
 
@@ -83,7 +82,9 @@ async fn kiosks_are_judged_and_measured_once_each() {
     gyms(app, 6).await;
     app.execute(
         "insert into kiosks (gym_id, slug, name, status, created_at, last_heartbeat_at)
-         select id, slug, name, 'online', '2020-01-01', now() from gyms",
+         select id, slug, name, 'online', '2020-01-01', now() from gyms;
+         insert into kiosk_heartbeats (kiosk_id, received_at)
+         select id, last_heartbeat_at from kiosks",
     )
     .await;
     slow(app, "update", "kiosks").await;
