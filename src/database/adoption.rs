@@ -1,0 +1,106 @@
+//! Another program's database as ours: its tables stand for ours as views.
+//!
+//! Owns `adoptions` and the contract of the ports. A file of the host's makes
+//! the views; promises that it is applied whole or not at all, that what was
+//! applied keeps the contract, and that dropping it leaves of it nothing but
+//! what it wrote down. Knows no word of any host.
+
+use sqlx::Result;
+
+use super::{Schema, Transaction, Unprepared};
+
+mod apply;
+pub mod contract;
+mod drop;
+mod record;
+mod rows;
+mod shape;
+mod snapshot;
+mod trial;
+mod trials;
+
+pub use apply::{File, Refusal, apply};
+pub use drop::{Dropped, drop};
+pub use record::{Adoption, adoptions};
+pub(super) use shape::lacking;
+
+use contract::Port;
+
+/// What is wrong with a port.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// The table, or the table and its column.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+    /// Whether a job would fail or do wrong; otherwise rows are passed.
+    pub is_failure: bool,
+}
+
+impl Finding {
+    fn failure(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            what: what.into(),
+            fix: fix.into(),
+            is_failure: true,
+        }
+    }
+
+    fn warning(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            is_failure: false,
+            ..Self::failure(place, what, fix)
+        }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            place, what, fix, ..
+        } = self;
+        write!(f, "{place}: {what}; {fix}")
+    }
+}
+
+/// Tries the contract on every port that is a view; changes nothing.
+///
+/// # Errors
+/// When the database is gone, or refuses to say what it has.
+pub async fn check(db: &mut Transaction, schema: &Schema) -> Result<Vec<Finding>> {
+    let mut findings = shape::check(Unprepared(db)).await?;
+    for port in adopted(db).await? {
+        if findings.iter().any(|it| it.is_failure && it.is_of(port)) {
+            continue;
+        }
+        findings.extend(rows::check(db, port, schema).await?);
+        findings.extend(trial::check(db, port).await?);
+    }
+    Ok(findings)
+}
+
+impl Finding {
+    fn is_of(&self, port: &Port) -> bool {
+        self.place.split('.').next() == Some(port.name)
+    }
+}
+
+/// The ports that are no tables.
+async fn adopted(db: &mut Transaction) -> Result<Vec<&'static Port>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "select relname::text
+           from pg_class
+          where oid in (select to_regclass(name) from unnest($1::text[]) as port (name))
+            and relkind <> 'r'",
+    )
+    .bind(contract::names())
+    .fetch_all(Unprepared(db))
+    .await?;
+    let ports = contract::PORTS.iter();
+    Ok(ports
+        .filter(|port| names.iter().any(|name| name == port.name))
+        .collect())
+}

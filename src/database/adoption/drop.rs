@@ -1,0 +1,197 @@
+//! Drops what a file created, and lets our own tables stand again.
+//!
+//! A table of the file in which rows are stays: it holds what the host has no
+//! column for, and the next file of the same ports finds it. Our own rows about
+//! the host's (alerts, scores, reports) stay too.
+//!
+//! All in the caller's transaction, which commits or undoes it.
+
+use sqlx::{AssertSqlSafe, Error, Executor};
+
+use super::apply::{Refusal, hanging, take_turn};
+use super::record::{self, Adoption, Created};
+use crate::database::{Schema, Transaction, Unprepared};
+
+/// What was dropped, and what was not.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    /// The tables that are ours again.
+    pub ports: Vec<String>,
+    /// What the file had created and is gone now, as Postgres names it.
+    pub gone: Vec<String>,
+    /// Tables of the file that stay, because rows are in them.
+    pub kept: Vec<String>,
+    /// Foreign keys that rows of ours do not fit any more: they hold for new rows.
+    pub unchecked: usize,
+}
+
+/// Drops an adoption; also the rows that the file wrote down, if `with_rows`.
+///
+/// # Errors
+/// [`Refusal`]; the transaction is of no more use then.
+pub async fn drop(
+    db: &mut Transaction,
+    schema: &Schema,
+    adoption: &Adoption,
+    with_rows: bool,
+    actor: Option<&str>,
+) -> Result<Dropped, Refusal> {
+    take_turn(Unprepared(db)).await?;
+    let ports = &adoption.ports;
+    let created = found(Unprepared(db), &adoption.created).await?;
+    let names: Vec<String> = created.iter().map(|it| it.identity.clone()).collect();
+    let hanging = hanging(Unprepared(db), ports).await?;
+    let aside = record::aside(schema);
+    for port in ports {
+        let swap = format!(
+            "alter view if exists {port} rename to \"{port} of the host\";
+             alter table \"{aside}\".{port} set schema \"{}\"",
+            schema.name()
+        );
+        Unprepared(db).execute(AssertSqlSafe(swap)).await?;
+    }
+    for statement in hanging {
+        // One of the file's own goes anyway.
+        let is_theirs = |name: &String| statement.contains(&format!("create or replace view {name} as"));
+        if !names.iter().any(is_theirs) {
+            Unprepared(db).execute(AssertSqlSafe(statement)).await?;
+        }
+    }
+    let mut kept = Vec::new();
+    let mut due = Vec::new();
+    for it in created {
+        if it.kind == "table" && !with_rows && has_rows(Unprepared(db), &it).await? {
+            kept.push(it);
+        } else {
+            due.push(it);
+        }
+    }
+    let gone = due.iter().map(|it| format!("{} {}", it.kind, it.identity)).collect();
+    drop_all(db, due).await?;
+    let unchecked = restore(db, &adoption.foreign_keys).await?;
+    let leave = format!("drop schema if exists \"{aside}\" restrict");
+    let others = "select exists (select from adoptions where dropped_at is null and id <> $1)";
+    let has_others: bool =
+        sqlx::query_scalar(others).bind(adoption.id).fetch_one(Unprepared(db)).await?;
+    if !has_others {
+        Unprepared(db).execute(AssertSqlSafe(leave)).await?;
+    }
+    record::end(Unprepared(db), adoption.id, &kept, actor).await?;
+    Ok(Dropped {
+        ports: ports.clone(),
+        gone,
+        kept: kept.into_iter().map(|it| it.identity).collect(),
+        unchecked,
+    })
+}
+
+/// What of it is still there, the newest first. It is found by its number, as
+/// long as that has its name; by its name in full, after a restore; a trigger by
+/// what it calls. The host may have renamed its tables, or dropped an index.
+async fn found(db: Unprepared<'_>, created: &[Created]) -> sqlx::Result<Vec<Created>> {
+    let rows: Vec<(String, i64, String, String, String, Option<String>)> = sqlx::query_as(
+        "select c.class, there.oid::bigint, c.kind, called.identity, c.name, c.calls
+           from jsonb_to_recordset($1) with ordinality
+                as c (class text, oid bigint, kind text, identity text, name text, calls text, place bigint)
+          cross join lateral (
+              select coalesce(
+                         (select c.oid::oid
+                            from pg_identify_object_as_address(c.class::regclass, c.oid::oid, 0) a
+                           where a.type = c.kind
+                             and a.object_names[cardinality(a.object_names)] = c.name),
+                         case c.class
+                             when 'pg_class' then to_regclass(c.identity)::oid
+                             when 'pg_proc' then to_regprocedure(c.identity)::oid
+                             when 'pg_trigger' then (
+                                 select t.oid
+                                   from pg_trigger t
+                                  where t.tgname = c.name
+                                    and t.tgfoid = to_regprocedure(c.calls)
+                                  limit 1
+                             )
+                         end) as oid
+          ) there
+          cross join lateral pg_identify_object(c.class::regclass, there.oid, 0) called
+          where there.oid is not null
+            and called.identity is not null
+          order by c.place desc",
+    )
+    .bind(sqlx::types::Json(created))
+    .fetch_all(db)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(class, oid, kind, identity, name, calls)| Created {
+            class,
+            oid,
+            kind,
+            identity,
+            name,
+            calls,
+        })
+        .collect())
+}
+
+async fn has_rows(db: Unprepared<'_>, table: &Created) -> sqlx::Result<bool> {
+    let ask = format!("select exists (select from {})", table.identity);
+    sqlx::query_scalar(AssertSqlSafe(ask)).fetch_one(db).await
+}
+
+/// Drops them in whatever order Postgres takes.
+async fn drop_all(db: &mut Transaction, mut due: Vec<Created>) -> Result<(), Refusal> {
+    while !due.is_empty() {
+        let mut left = Vec::new();
+        let mut first_refusal = None;
+        let before = due.len();
+        for it in due {
+            let Created { class, oid, kind, .. } = &it;
+            // Its name may have changed with the table's.
+            let ask = "select identity from pg_identify_object($1::regclass, $2::oid, 0)";
+            let ask = sqlx::query_scalar(ask).bind(class).bind(sqlx::postgres::types::Oid(u32::try_from(*oid).unwrap_or_default()));
+            let identity: Option<String> = ask.fetch_one(Unprepared(db)).await?;
+            let Some(identity) = identity else { continue };
+            let kind = kind.strip_suffix(" object").unwrap_or(kind);
+            let statement = format!("drop {kind} {identity}");
+            Unprepared(db).execute("savepoint part").await?;
+            match Unprepared(db).execute(AssertSqlSafe(statement)).await {
+                Ok(_) => Unprepared(db).execute("release savepoint part").await?,
+                Err(Error::Database(refusal)) if refusal.code().as_deref() == Some("2BP01") => {
+                    first_refusal.get_or_insert_with(|| format!("{}: {}", refusal.message(), refusal_detail(&*refusal)));
+                    left.push(it);
+                    Unprepared(db).execute("rollback to savepoint part").await?
+                }
+                Err(error) => return Err(error.into()),
+            };
+        }
+        if let Some(why) = first_refusal.filter(|_| left.len() == before) {
+            return Err(format!("{why}; drop what the host has made of it before").into());
+        }
+        due = left;
+    }
+    Ok(())
+}
+
+fn refusal_detail(refusal: &dyn sqlx::error::DatabaseError) -> String {
+    let refusal = refusal.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    refusal.and_then(|it| it.detail()).unwrap_or_default().replace('\n', "; ")
+}
+
+/// Adds the foreign keys again; answers how many hold for new rows only.
+async fn restore(db: &mut Transaction, keys: &[String]) -> sqlx::Result<usize> {
+    let mut unchecked = 0;
+    for key in keys {
+        Unprepared(db).execute("savepoint part").await?;
+        match Unprepared(db).execute(AssertSqlSafe(key.as_str())).await {
+            Ok(_) => Unprepared(db).execute("release savepoint part").await?,
+            Err(Error::Database(refusal)) if refusal.code().as_deref() == Some("23503") => {
+                unchecked += 1;
+                let undo = "rollback to savepoint part; release savepoint part";
+                Unprepared(db).execute(undo).await?;
+                let for_new_rows = format!("{key} not valid");
+                Unprepared(db).execute(AssertSqlSafe(for_new_rows)).await?
+            }
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(unchecked)
+}
