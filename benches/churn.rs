@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -44,7 +45,9 @@ async fn main() {
         .await
         .unwrap();
     let database = postgres.url("postgres");
-    migrate::apply(database.parse().unwrap()).await.unwrap();
+    migrate::apply(database.parse().unwrap(), &Schema::default())
+        .await
+        .unwrap();
     let mut db = PgConnection::connect(&database).await.unwrap();
     seed(&mut db, members, visits).await;
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
-use jarvis_cron::database::{Patience, Pool, TxLimits, begin, begin_alone};
+use jarvis_cron::database::{Patience, Pool, Schema, Terms, TxLimits, begin, begin_alone};
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::process::Command;
@@ -44,7 +44,13 @@ async fn main() {
         .await
         .unwrap();
     let near = postgres.url("postgres");
-    migrate::apply(near.parse().unwrap()).await.unwrap();
+    let terms = Terms {
+        schema: Schema::default(),
+        patience: PATIENCE,
+    };
+    migrate::apply(near.parse().unwrap(), &terms.schema)
+        .await
+        .unwrap();
     switch_tls_on(&near).await;
     let port = away(postgres.port());
     let url = near.replace(&postgres.port().to_string(), &port.to_string());
@@ -53,10 +59,10 @@ async fn main() {
     for mode in ["disable", "require", "verify-full"] {
         let url = format!("{url}?sslmode={mode}&sslrootcert={AUTHORITY}");
         let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
-        let alone = median(async || drop(begin_alone(options.clone(), PATIENCE).await.unwrap()));
+        let alone = median(async || drop(begin_alone(options.clone(), &terms).await.unwrap()));
         let alone = alone.await;
         let pooled = median(async || {
-            let pool = Pool::new(options.clone(), None, 1, PATIENCE);
+            let pool = Pool::new(options.clone(), None, 1, terms.clone());
             drop(begin(&pool, TxLimits::READ).await.unwrap());
         });
         let pooled = pooled.await;

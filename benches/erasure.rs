@@ -22,6 +22,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use jarvis_cron::cli::migrate;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::process::Command;
@@ -95,7 +96,9 @@ async fn main() {
 /// Makes the database `seeded`, from which each round's is copied.
 async fn seed(postgres: &PrivatePostgres, case: &Case, rows: u32) {
     let database = fresh(postgres, "seeded", "template1").await;
-    migrate::apply(database.parse().unwrap()).await.unwrap();
+    migrate::apply(database.parse().unwrap(), &Schema::default())
+        .await
+        .unwrap();
     let mut db = PgConnection::connect(&database).await.unwrap();
     let dated = |keep: &str| {
         format!(

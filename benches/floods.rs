@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -158,7 +159,9 @@ impl Service {
             .await
             .unwrap();
         let database = postgres.url("postgres");
-        migrate::apply(database.parse().unwrap()).await.unwrap();
+        migrate::apply(database.parse().unwrap(), &Schema::default())
+            .await
+            .unwrap();
         let log = home.join("floods.log");
         let address = program::free_address();
         let mut command = Command::new("sh");

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -46,7 +47,9 @@ async fn main() {
         .await
         .unwrap();
     let database = postgres.url("postgres");
-    migrate::apply(database.parse().unwrap()).await.unwrap();
+    migrate::apply(database.parse().unwrap(), &Schema::default())
+        .await
+        .unwrap();
     let mut db = PgConnection::connect(&database).await.unwrap();
 
     continuations(&database, &mut db, orders).await;

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
-use jarvis_cron::database::MIGRATOR;
 use jarvis_cron::database::migrating::{Patience, Step};
+use jarvis_cron::database::{MIGRATOR, Schema};
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -108,7 +108,7 @@ async fn main() {
         ),
     };
     let options = database.parse().unwrap();
-    let migrated = migrate::run(options, &Patience::default(), tell)
+    let migrated = migrate::run(options, &Schema::default(), &Patience::default(), tell)
         .await
         .unwrap();
     println!(

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use jarvis_cron::cli::call::{Delivery, new_message_id};
 use jarvis_cron::cli::{migrate, serve};
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use jarvis_cron::{http, jobs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -40,7 +41,9 @@ async fn main() {
         .await
         .unwrap();
     let database = postgres.url("postgres");
-    migrate::apply(database.parse().unwrap()).await.unwrap();
+    migrate::apply(database.parse().unwrap(), &Schema::default())
+        .await
+        .unwrap();
     let mut db = PgConnection::connect(&database).await.unwrap();
     seed(&mut db, gyms).await;
     let service = Service::start(&database).await;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jarvis_cron::cli::call::{Delivery, new_message_id};
 use jarvis_cron::cli::{migrate, serve};
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::{PrivatePostgres, Programs};
 use jarvis_cron::{http, jobs};
 use serde_json::Value;
@@ -25,7 +26,9 @@ impl Side {
     pub(crate) async fn start() -> Self {
         let (programs, postgres) = durable_postgres().await;
         let database = postgres.url("postgres");
-        migrate::apply(database.parse().unwrap()).await.unwrap();
+        migrate::apply(database.parse().unwrap(), &Schema::default())
+            .await
+            .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let settings = Settings::none().with([

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::Read;
 use super::variables::wrong;
+use crate::database::Schema;
 
 /// Parameters of other clients that change nothing here: what they ask for
 /// holds anyway, or has a setting of its own.
@@ -149,6 +150,13 @@ pub(super) fn parse(text: &str) -> Asking<Url> {
     Url::parse(&url).map_err(|_| hint.into())
 }
 
+/// The schema that the address names, as Prisma's do.
+pub(super) fn schema(text: &str) -> Option<Schema> {
+    let url = parse(text).ok()?;
+    let named = url.query_pairs().find(|(key, _)| key == "schema");
+    named.and_then(|(_, name)| Schema::named(&name))
+}
+
 fn is_percent_encoded(text: &str) -> bool {
     let is_hex = |part: &str| {
         let digits = part.get(..2);
@@ -188,8 +196,8 @@ impl Asked {
                 | ("channel_binding", "require") => asked.verifies = true,
                 ("channel_binding", "prefer" | "disable")
                 | ("target_session_attrs", "any" | "read-write" | "primary")
-                | ("sslnegotiation", "postgres")
-                | ("schema", "public") => {}
+                | ("sslnegotiation", "postgres") => {}
+                ("schema", name) if Schema::named(name).is_some() => {}
                 ("sslrootcert" | "ssl-root-cert" | "ssl-ca", _) => {
                     asked.root_cert = Some(value.clone());
                 }
@@ -234,7 +242,8 @@ fn parse_mode(mode: &str) -> Asking<PgSslMode> {
 fn refused(parameter: &str) -> Cow<'static, str> {
     match parameter {
         "schema" => {
-            "has the parameter schema: the tables are in the schema public; remove it".into()
+            "has a parameter schema that is no name of a schema: lower-case letters, digits and _"
+                .into()
         }
         "password" => {
             "has the parameter password: write it before the host, as user:password@".into()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::address::{certificates, connect_options};
+use super::address::{certificates, connect_options, schema};
 use super::variables::wrong;
 use super::{Read, Settings};
 use crate::database::{PasswordFile, Patience, Pool, Schema, Terms};
@@ -85,13 +85,30 @@ impl Settings {
         })
     }
 
-    /// Where our tables are.
-    fn schema(&self) -> Read<Schema> {
-        let Some(name) = self.text(SCHEMA)? else {
-            return Ok(Schema::default());
+    /// Where our tables are: what `DATABASE_SCHEMA` says, or an address.
+    ///
+    /// # Errors
+    /// When it is no name of a schema, or they disagree.
+    pub fn schema(&self) -> Read<Schema> {
+        const NAME: &str =
+            "must be the name of a schema: lower-case letters, digits and _, such as jarvis";
+        const OTHER: &str = "is another schema than the parameter schema of an address names: \
+                             leave one of them out";
+        let set = match self.text(SCHEMA)? {
+            Some(name) => Some(Schema::named(name).ok_or_else(|| wrong(SCHEMA, NAME))?),
+            None => None,
         };
-        let hint = "must be the name of a schema: lower-case letters, digits and _, such as jarvis";
-        Schema::named(name).ok_or_else(|| wrong(SCHEMA, hint))
+        let mut named = set.clone();
+        for address in ["DATABASE_URL", "DATABASE_DIRECT_URL"] {
+            let Some(of_address) = self.text(address)?.and_then(schema) else {
+                continue;
+            };
+            if *named.get_or_insert_with(|| of_address.clone()) != of_address {
+                let variable = if set.is_some() { SCHEMA } else { address };
+                return Err(wrong(variable, OTHER));
+            }
+        }
+        Ok(named.unwrap_or_default())
     }
 
     /// The certificates that the database's is checked with, as PEM.

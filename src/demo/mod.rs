@@ -18,7 +18,6 @@ use tokio::net::TcpListener;
 use crate::cli::call::{Delivery, new_message_id};
 use crate::cli::{self, migrate, progress, serve};
 use crate::config::Settings;
-use crate::database::Schema;
 use crate::{http, jobs, telemetry};
 
 mod double;
@@ -79,8 +78,14 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let programs = Programs::find(settings)?;
     let postgres = PrivatePostgres::start(&programs, Path::new(HOME), Auth::Password).await?;
     spinner.set_message("applying migrations");
-    let database = postgres.url("postgres");
-    migrate::apply(database.parse()?, &Schema::default()).await?;
+    let schema = settings.schema()?;
+    // So that psql finds the tables too.
+    let database = format!(
+        "{}?options=-csearch_path%3D{}",
+        postgres.url("postgres"),
+        schema.name()
+    );
+    migrate::apply(database.parse()?, &schema).await?;
     spinner.set_message("making sample data");
     let stripe = StripeDouble::start().await?;
     stripe.add_all(sample::load(&database, scale).await?);
@@ -88,7 +93,8 @@ async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Result<ExitCo
     let qstash = QstashDouble::start().await?;
     spinner.finish_and_clear();
 
-    let settings = demo_settings(port, &database, &stripe.url(), &resend.url(), &qstash.url());
+    let mut settings = demo_settings(port, &database, &stripe.url(), &resend.url(), &qstash.url());
+    settings.push(("DATABASE_SCHEMA", schema.name().to_owned()));
     write_env(&settings)?;
     let settings = Settings::none().with(settings);
     let runner = serve::runner(&settings)?;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
 use tower::ServiceExt;
 
-use crate::database::Database;
+use crate::database::{Database, schema};
 
 pub(crate) const CRON_SECRET: &str = "cron-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b";
 pub(crate) const OPERATOR_SECRET: &str = "oper-0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d";
@@ -157,7 +157,7 @@ impl App {
     pub(crate) async fn checksums(&self) -> BTreeMap<String, String> {
         let tables: Vec<String> = sqlx::query_scalar(
             "select tablename::text from pg_tables
-              where schemaname = 'public'
+              where schemaname = current_schema()
                 and tablename not in ('_sqlx_migrations', 'job_runs', 'job_leases', 'job_totals',
                                         'job_run_totals')",
         )
@@ -185,6 +185,7 @@ impl App {
 fn settings(database: &str, stripe: &str) -> BTreeMap<String, String> {
     [
         ("DATABASE_URL", database),
+        ("DATABASE_SCHEMA", schema().name()),
         ("PUBLIC_URL", PUBLIC_URL),
         ("CRON_SECRET", CRON_SECRET),
         ("OPERATOR_SECRET", OPERATOR_SECRET),

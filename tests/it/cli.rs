@@ -70,6 +70,16 @@ async fn run_with(settings: &Settings, arguments: &[&str], input: &str) -> Done 
     }
 }
 
+/// What a command that needs the database only is given.
+pub(crate) fn reaching(database: &str) -> Settings {
+    let schema = crate::database::schema();
+    let settings = [
+        ("DATABASE_URL", database),
+        ("DATABASE_SCHEMA", schema.name()),
+    ];
+    with(&Settings::new(), &settings)
+}
+
 fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
     let mut settings = settings.clone();
     let changes = changes.iter();

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
+use jarvis_cron::database::Schema;
 use jarvis_cron::demo::postgres::account::Account;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
-use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio::sync::oneshot;
 
 /// A database of its own for one test.
@@ -51,10 +52,10 @@ impl Database {
 
     /// One on a server of the test's own, which goes with that server.
     pub(crate) fn elsewhere(direct_url: String, url: String) -> Self {
+        let options: PgConnectOptions = direct_url.parse().unwrap();
         let direct = PgPoolOptions::new()
             .max_connections(4)
-            .connect_lazy(&direct_url)
-            .unwrap();
+            .connect_lazy_with(options.options([("search_path", schema().name())]));
         Self {
             direct,
             direct_url,
@@ -75,6 +76,17 @@ impl Drop for Database {
             drop(server().dropper.ask(statement));
         }
     }
+}
+
+/// Where the tables of the service are: `TEST_DATABASE_SCHEMA`.
+pub(crate) fn schema() -> Schema {
+    let name = std::env::var_os("TEST_DATABASE_SCHEMA").map(|it| it.into_string().unwrap());
+    name.map_or_else(Schema::default, |name| Schema::named(&name).unwrap())
+}
+
+/// The same for a statement of the test's own, and for what the service says.
+pub(crate) fn of_schema(text: &str) -> String {
+    text.replace("public", schema().name())
 }
 
 const PREFIX: &str = "jarvis_cron_test_";
@@ -215,9 +227,16 @@ async fn make_template(admin: &str, template: &str) -> i32 {
         .execute(&mut connection)
         .await
         .unwrap();
-    migrate::apply(at(admin, template).parse().unwrap())
+    let url = at(admin, template);
+    migrate::apply(url.parse().unwrap(), &schema())
         .await
         .unwrap();
+    if schema() != Schema::default() {
+        // What looks for a table in it finds none.
+        let mut template = PgConnection::connect(&url).await.unwrap();
+        template.execute("drop schema public").await.unwrap();
+        template.close().await.unwrap();
+    }
     sqlx::query_scalar("select current_setting('server_version_num')::int")
         .fetch_one(&mut connection)
         .await

@@ -64,7 +64,7 @@ async fn columns(app: &App, kind: &str) -> BTreeMap<String, Vec<String>> {
             "select c.relname, a.attname
                from pg_attribute a
                join pg_class c on c.oid = a.attrelid
-              where c.relnamespace = 'public'::regnamespace
+              where c.relnamespace = current_schema()::regnamespace
                 and c.relkind = 'r'
                 and a.attnum > 0
                 and not a.attisdropped
@@ -251,7 +251,7 @@ async fn there_is_a_value_for_every_type_of_a_column() {
             "select distinct format_type(a.atttypid, null) as type
                from pg_attribute a
                join pg_class c on c.oid = a.attrelid
-              where c.relnamespace = 'public'::regnamespace
+              where c.relnamespace = current_schema()::regnamespace
                 and c.relkind in ('r', 'p')
                 and a.attnum > 0
                 and not a.attisdropped",

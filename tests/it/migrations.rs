@@ -105,7 +105,8 @@ async fn the_walk_over_stale_intents_uses_its_partial_index() {
 #[tokio::test]
 async fn every_table_of_the_contract_is_there() {
     let app = App::new().await;
-    let sql = "select count(*) from pg_tables where schemaname = 'public' and tablename in (
+    let sql =
+        "select count(*) from pg_tables where schemaname = current_schema() and tablename in (
         'orders', 'order_items', 'stock_levels', 'stock_reservations', 'payment_intents',
         'order_expirations', 'audit_events', 'gyms', 'members', 'visits', 'conversation_sessions',
         'conversation_events', 'member_churn', 'member_churn_history', 'kiosks',

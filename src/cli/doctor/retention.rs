@@ -12,7 +12,7 @@ const CHECK: &str = "retention";
 /// lacks our tables, is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
-    let begun = begin_alone(database.options.clone(), database.patience).await;
+    let begun = begin_alone(database.options.clone(), &database.terms).await;
     let survey = rules::survey(&mut begun.ok()?).await.ok()?;
     let mut findings: Vec<Finding> = survey.broken.iter().map(broken).collect();
     findings.extend(unknown(&survey));

@@ -105,7 +105,7 @@ async fn found_of_her(app: &App) -> Vec<String> {
         "select table_name::text, column_name::text
            from information_schema.columns
            join information_schema.tables using (table_schema, table_name)
-          where table_schema = 'public'
+          where table_schema = current_schema()
             and table_type = 'BASE TABLE'
             and data_type in ('text', 'character varying', 'jsonb', 'json', 'ARRAY')",
     )

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{GYM, JOB, a_gym, counts, of};
 use crate::app::App;
+use crate::database::of_schema;
 
 const GONE: &str = "00000000-0000-0000-0000-0000000000dd";
 
@@ -39,6 +40,7 @@ pub(crate) async fn a_gym_of_its_own() -> App {
 /// Rules for all of it, as the table has them.
 async fn add(app: &App, rules: &[[&str; 5]]) {
     for (position, [schema, table, column, key, action]) in rules.iter().enumerate() {
+        let schema = of_schema(schema);
         app.execute(&format!(
             "insert into erasure_rules (schema_name, table_name, column_name, key_name, action, position)
              values ('{schema}', '{table}', '{column}', '{key}', '{action}', {position})"
@@ -47,6 +49,7 @@ async fn add(app: &App, rules: &[[&str; 5]]) {
     }
 }
 
+/// `public` stands for the schema of the service.
 const RULES: [[&str; 5]; 6] = [
     ["public", "members", "phone", "id", "set_null"],
     ["public", "members", "Birth Date", "id", "set_null"],

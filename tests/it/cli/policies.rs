@@ -7,8 +7,7 @@ mod unfit;
 
 /// Nothing but the database is needed.
 fn database_of(app: &App) -> Settings {
-    let url = app.settings["DATABASE_URL"].clone();
-    Settings::from([("DATABASE_URL".to_owned(), url)])
+    reaching(&app.settings["DATABASE_URL"])
 }
 
 async fn set(app: &App, arguments: &[&str]) -> Done {

@@ -1,6 +1,7 @@
 //! `migrate` and `run`.
 
 use super::*;
+use crate::database::of_schema;
 use crate::messages::Connected;
 
 #[tokio::test]
@@ -18,8 +19,10 @@ async fn a_future_moment_exits_2() {
 #[tokio::test]
 async fn migrating_twice_applies_everything_once() {
     let app = App::new().await;
-    app.execute("drop schema public cascade; create schema public")
-        .await;
+    app.execute(&of_schema(
+        "drop schema public cascade; create schema public",
+    ))
+    .await;
     let settings = with(
         &app.settings,
         &[("DATABASE_DIRECT_URL", &app.database.direct_url)],
@@ -44,8 +47,10 @@ async fn migrating_twice_applies_everything_once() {
 #[tokio::test]
 async fn migrating_at_the_same_time_harms_nobody() {
     let app = App::new().await;
-    app.execute("drop schema public cascade; create schema public")
-        .await;
+    app.execute(&of_schema(
+        "drop schema public cascade; create schema public",
+    ))
+    .await;
     let settings = with(
         &app.settings,
         &[("DATABASE_DIRECT_URL", &app.database.direct_url)],

@@ -18,7 +18,8 @@ pub(crate) async fn server() -> (PrivatePostgres, Database) {
         .await
         .unwrap();
     let url = server.url("postgres");
-    migrate::apply(url.parse().unwrap()).await.unwrap();
+    let options = url.parse().unwrap();
+    migrate::apply(options, &database::schema()).await.unwrap();
     (server, Database::elsewhere(url.clone(), url))
 }
 

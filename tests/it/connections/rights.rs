@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::ready;
 use crate::app::App;
 use crate::cli;
-use crate::database::Database;
+use crate::database::{Database, schema};
 
 /// A service whose role may do what is asked for, and no more.
 async fn app_with_those_rights() -> (App, String) {
@@ -21,7 +21,12 @@ async fn app_with_those_rights() -> (App, String) {
         .direct_url
         .replace("//postgres", &format!("//{role}"));
     let app = App::with_database(database, &[("DATABASE_URL", &url)]).await;
-    app.execute(&format!("create role {role} login")).await;
+    let schema = schema();
+    let schema = schema.name();
+    app.execute(&format!(
+        "create role {role} login; grant usage on schema {schema} to {role}"
+    ))
+    .await;
     for (table, rights) in RIGHTS {
         let rights = rights.replace(' ', ", ");
         app.execute(&format!("grant {rights} on {table} to {role}"))

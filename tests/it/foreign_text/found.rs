@@ -13,7 +13,7 @@ use crate::app::{App, CRON_SECRET, CURRENT_KEY, OPERATOR_SECRET};
 /// Every text in every row of the database.
 pub(super) async fn texts_of_rows(app: &App) -> Vec<String> {
     let tables = app
-        .rows("select tablename from pg_tables where schemaname = 'public'")
+        .rows("select tablename from pg_tables where schemaname = current_schema()")
         .await;
     let mut texts = Vec::new();
     for table in tables.as_array().unwrap() {

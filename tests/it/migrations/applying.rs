@@ -8,6 +8,7 @@ use jarvis_cron::database::migrating::{Patience, Step};
 
 use crate::app::App;
 use crate::cli;
+use crate::database::schema;
 
 /// As before the last migrations: applied up to where tokens were spent by
 /// their first run, and an index of a broken-off try in the way of the next.
@@ -29,7 +30,8 @@ async fn a_migrate_that_broke_off_is_done_by_the_next_and_two_at_once_do_not_dis
     let app = App::new().await;
     broken_off(&app).await;
     let url = &app.database.direct_url;
-    let migrate = || jarvis_cron::cli::migrate::apply(url.parse().unwrap());
+    let schema = schema();
+    let migrate = || jarvis_cron::cli::migrate::apply(url.parse().unwrap(), &schema);
 
     let (one, two) = tokio::join!(migrate(), migrate());
 
@@ -79,9 +81,9 @@ async fn a_migration_lets_those_pass_who_hold_or_want_its_table_and_comes_again(
             tries.store(number, Ordering::Relaxed);
         }
     };
-    let options = app.database.direct_url.parse().unwrap();
+    let (options, schema) = (app.database.direct_url.parse().unwrap(), schema());
     let patience = hasty(Duration::from_mins(1));
-    let migrate = jarvis_cron::cli::migrate::run(options, &patience, tell);
+    let migrate = jarvis_cron::cli::migrate::run(options, &schema, &patience, tell);
     // Others wait for the migration no longer than it waits itself.
     let others = async {
         let mut longest = Duration::ZERO;
@@ -111,10 +113,10 @@ async fn a_migration_whose_table_is_held_for_too_long_fails_and_changes_nothing(
         .execute(&mut *holder)
         .await
         .unwrap();
-    let options = app.database.direct_url.parse().unwrap();
+    let (options, schema) = (app.database.direct_url.parse().unwrap(), schema());
     let patience = hasty(Duration::from_millis(300));
 
-    let failed = jarvis_cron::cli::migrate::run(options, &patience, |_| {}).await;
+    let failed = jarvis_cron::cli::migrate::run(options, &schema, &patience, |_| {}).await;
 
     let error = format!("{:#}", failed.unwrap_err());
     assert!(error.contains("20261128000009"), "{error}");
@@ -133,8 +135,7 @@ async fn a_database_that_is_ahead_of_the_program_is_left_as_it_is() {
     )
     .await;
 
-    let url = app.database.direct_url.clone();
-    let settings = cli::Settings::from([("DATABASE_URL".to_owned(), url)]);
+    let settings = cli::reaching(&app.database.direct_url);
 
     let done = cli::run(&settings, &["migrate"]).await;
 
@@ -157,7 +158,7 @@ async fn a_migration_that_was_changed_after_it_was_applied_is_refused() {
         .await;
 
     let options = app.database.direct_url.parse().unwrap();
-    let failed = jarvis_cron::cli::migrate::apply(options).await;
+    let failed = jarvis_cron::cli::migrate::apply(options, &schema()).await;
 
     let error = format!("{:#}", failed.unwrap_err());
     assert!(error.contains("20261101000001"), "{error}");

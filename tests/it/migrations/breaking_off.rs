@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::cli;
 use crate::connections::password;
 use crate::crashes::exactly::WAITING;
+use crate::database::schema;
 use crate::processes::until;
 
 /// As before an index was built.
@@ -42,7 +43,7 @@ async fn a_migrate_that_is_killed_while_it_builds_an_index_is_done_by_the_next()
     without_an_index(&app).await;
     let holder = hold_the_runs(&app).await;
     let url = app.database.direct_url.clone();
-    let settings = cli::Settings::from([("DATABASE_URL".to_owned(), url.clone())]);
+    let settings = cli::reaching(&url);
     let mut process = cli::command(&settings, &["migrate"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -53,7 +54,9 @@ async fn a_migrate_that_is_killed_while_it_builds_an_index_is_done_by_the_next()
     process.kill().await.unwrap();
     holder.rollback().await.unwrap();
 
-    let applied = migrate::apply(url.parse().unwrap()).await.unwrap();
+    let applied = migrate::apply(url.parse().unwrap(), &schema())
+        .await
+        .unwrap();
     assert_eq!(applied, 1);
     let valid = "select count(*) from pg_index
                   where indisvalid and indexrelid = 'job_runs_of_token'::regclass";
@@ -81,8 +84,8 @@ async fn what_an_index_waits_for_is_said() {
         holder.rollback().await.unwrap();
     };
 
-    let url = app.database.direct_url.parse().unwrap();
-    let (migrated, ()) = tokio::join!(migrate::run(url, &patience, tell), let_go);
+    let (url, schema) = (app.database.direct_url.parse().unwrap(), schema());
+    let (migrated, ()) = tokio::join!(migrate::run(url, &schema, &patience, tell), let_go);
 
     assert_eq!(migrated.unwrap().applied, 1);
     let said = &said.lock()[0];
@@ -107,8 +110,8 @@ async fn a_limit_of_the_role_does_not_break_off_an_index() {
         holder.rollback().await.unwrap();
     };
 
-    let url = app.database.direct_url.parse().unwrap();
-    let (applied, ()) = tokio::join!(migrate::apply(url), let_go);
+    let (url, schema) = (app.database.direct_url.parse().unwrap(), schema());
+    let (applied, ()) = tokio::join!(migrate::apply(url, &schema), let_go);
 
     assert_eq!(applied.unwrap(), 1);
 }
@@ -125,7 +128,7 @@ async fn an_index_of_others_that_is_not_valid_is_left_alone() {
     .await;
 
     let url = app.database.direct_url.parse().unwrap();
-    assert_eq!(migrate::apply(url).await.unwrap(), 1);
+    assert_eq!(migrate::apply(url, &schema()).await.unwrap(), 1);
 
     let theirs = "select count(*) from pg_class where relname = 'signature_jti'";
     assert_eq!(app.count(theirs).await, 1);
@@ -141,7 +144,13 @@ async fn another_migrate_is_not_waited_for_for_ever() {
         .unwrap();
 
     let options = app.database.direct_url.parse().unwrap();
-    let failed = migrate::run(options, &hasty(Duration::from_millis(300)), |_| {}).await;
+    let failed = migrate::run(
+        options,
+        &schema(),
+        &hasty(Duration::from_millis(300)),
+        |_| {},
+    )
+    .await;
 
     let error = format!("{:#}", failed.unwrap_err());
     assert!(error.contains("another migrate is at work"), "{error}");
@@ -190,7 +199,7 @@ async fn a_vacuum_of_the_server_gives_way() {
     until("it vacuums", async || app.count(vacuums).await == 1).await;
 
     let options = app.database.direct_url.parse().unwrap();
-    let migrated = migrate::run(options, &hasty(Duration::from_secs(3)), |_| {}).await;
+    let migrated = migrate::run(options, &schema(), &hasty(Duration::from_secs(3)), |_| {}).await;
 
     assert_eq!(migrated.unwrap().applied, 1);
 }

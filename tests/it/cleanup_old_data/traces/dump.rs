@@ -7,6 +7,7 @@ use jarvis_cron::config::Settings;
 use jarvis_cron::demo::postgres::Programs;
 
 use crate::app::App;
+use crate::database::schema;
 
 /// The rows of every table, as `pg_dump` has them; or alike, where the server
 /// came without it.
@@ -26,12 +27,12 @@ async fn dump_of(app: &App) -> String {
         return String::from_utf8(dumped.stdout).unwrap();
     }
     let tables = app
-        .rows("select tablename from pg_tables where schemaname = 'public' order by 1")
+        .rows("select tablename from pg_tables where schemaname = current_schema() order by 1")
         .await;
     let mut text = String::new();
     for table in tables.as_array().unwrap() {
         let table = table["tablename"].as_str().unwrap();
-        text = text + "COPY public." + table + " (\n";
+        text = text + "COPY " + schema().name() + "." + table + " (\n";
         let rows = app.rows(&format!("select * from {table}")).await;
         for row in rows.as_array().unwrap() {
             text = text + &row.to_string() + "\n";
@@ -45,9 +46,10 @@ async fn dump_of(app: &App) -> String {
 pub(super) async fn dump(app: &App, words: &[&str]) -> BTreeMap<String, usize> {
     let text = dump_of(app).await;
     let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let copy = format!("COPY {}.", schema().name());
     let (mut table, mut tables, mut hits) = ("", 0, BTreeMap::new());
     for line in text.lines() {
-        if let Some(copied) = line.strip_prefix("COPY public.") {
+        if let Some(copied) = line.strip_prefix(&*copy) {
             table = copied.split(' ').next().unwrap();
             tables += 1;
         }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use jarvis_cron::database::Patience;
 use jarvis_cron::database::drift::drift;
+use jarvis_cron::database::{Patience, Terms};
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::*;
+use crate::database::schema;
 
 const PATIENCE: Patience = Patience {
     acquire: Duration::from_secs(5),
@@ -74,12 +75,18 @@ async fn an_identity_that_the_role_may_not_read_is_neither_behind_nor_in_order()
     let role = format!("reader_{}", Uuid::new_v4().simple());
     app.execute(&format!(
         "create role {role};
-         grant select on all tables in schema public to {role}"
+         grant usage on schema {schema} to {role};
+         grant select on all tables in schema {schema} to {role}",
+        schema = schema().name(),
     ))
     .await;
     let options: PgConnectOptions = app.database.direct_url.parse().unwrap();
 
-    let found = drift(options.options([("role", &role)]), PATIENCE).await;
+    let terms = Terms {
+        schema: schema(),
+        patience: PATIENCE,
+    };
+    let found = drift(options.options([("role", &role)]), &terms).await;
 
     app.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::http::StatusCode;
 
 use super::*;
+use crate::database::of_schema;
 
 /// A server that answers everything alike.
 async fn answering(status: u16, date: &'static str) -> String {
@@ -83,7 +84,9 @@ async fn plain_http_to_another_machine_is_a_failure() {
 async fn an_empty_database_lacks_every_migration() {
     let all = Surroundings::new().await;
     all.app
-        .execute("drop schema public cascade; create schema public")
+        .execute(&of_schema(
+            "drop schema public cascade; create schema public",
+        ))
         .await;
     let found = doctor(&all.settings(&[])).await;
     let count = jarvis_cron::database::MIGRATOR.iter().count();

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::cleanup_old_data::rules::a_gym_of_its_own;
+use crate::database::of_schema;
 
 /// A policy file, in a folder of its own.
 struct File(std::path::PathBuf);
@@ -74,7 +75,7 @@ async fn what_was_added_is_named_until_a_policy_file_says_what_becomes_of_it() {
         "members.Birth Date",
         "members.health",
         "members.phone",
-        "public.body_facts.member_id (refers to members)",
+        of_schema("public.body_facts.member_id (refers to members)"),
         "shop.Lockers.memberId (refers to members)",
         "visits.note",
     ]);
@@ -98,7 +99,7 @@ async fn what_was_added_is_named_until_a_policy_file_says_what_becomes_of_it() {
         &json!([
             { "table": "members", "column": "phone", "action": "set_null" },
             { "table": "members", "column": "Birth Date", "action": "set_null" },
-            { "table": "public.members", "column": "health", "action": "empty" },
+            { "table": of_schema("public.members"), "column": "health", "action": "empty" },
             { "table": "visits", "column": "note", "action": "empty" },
             { "table": "shop.Lockers", "column": "code", "action": "set_null" },
             { "table": "body_facts", "column": "member_id", "action": "delete" },
@@ -144,7 +145,7 @@ async fn a_reference_that_was_added_to_a_table_of_ours_is_named_and_can_be_empti
     .await;
     let named = not_erased(&app).await.to_string();
     for name in [
-        "public.orders.buyer (refers to members)",
+        &*of_schema("public.orders.buyer (refers to members)"),
         "shop.visits.member_id (refers to members)",
         "visits.guest_of",
     ] {
@@ -198,7 +199,7 @@ async fn every_column_of_ours_that_leads_to_a_member_is_one_that_erasing_knows()
                    select c.table_name || '.' || c.column_name as name
                      from information_schema.columns c
                      join information_schema.tables t using (table_schema, table_name)
-                    where table_schema = 'public'
+                    where table_schema = current_schema()
                       and t.table_type = 'BASE TABLE'
                       and c.column_name like '%member%id'
                    union all
@@ -246,7 +247,7 @@ async fn a_rule_whose_column_went_is_a_failure_that_doctor_names() {
 
     let found = findings(&app).await;
     assert!(
-        found.contains("failure: \"no member can be anonymised: public.members.phone: there is no such column\""),
+        found.contains(&of_schema("failure: \"no member can be anonymised: public.members.phone: there is no such column\"")),
         "{found}"
     );
 }

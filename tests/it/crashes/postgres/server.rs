@@ -175,7 +175,8 @@ async fn make_template() -> Keeper {
         .unwrap();
     assert!(made.status.success(), "initdb: {made:?}");
     server.come_back().await;
-    migrate::apply(server.url().parse().unwrap()).await.unwrap();
+    let url = server.url().parse().unwrap();
+    migrate::apply(url, &database::schema()).await.unwrap();
     server.keeper.order("INT");
     server.keeper
 }
