@@ -21,6 +21,7 @@ mod database;
 mod drift;
 mod finding;
 mod keys;
+mod ports;
 mod retention;
 mod schedules;
 mod service;
@@ -72,6 +73,7 @@ async fn findings(settings: &Settings) -> Vec<Finding> {
         with_limit("database", database::check(settings).boxed()),
         with_limit("clock", clocks::check(settings).boxed()),
         with_limit("database", drift::check(settings).boxed()),
+        with_limit("ports", ports::check(settings).boxed()),
         with_limit("retention", retention::check(settings).boxed()),
         with_limit("qstash", keys::check(settings).boxed()),
         with_limit("schedules", schedules::check(settings).boxed()),

@@ -15,6 +15,7 @@ use crate::config::{Settings, Wrong};
 use crate::foreign_text::printable;
 use crate::telemetry;
 
+mod adopt;
 pub mod call;
 mod churn;
 mod doctor;
@@ -59,6 +60,13 @@ enum Command {
     /// session lock that a transaction-mode pooler cannot keep. Safe to run
     /// twice, and at the same time.
     Migrate,
+    /// Let the tables of another program's database stand for ours.
+    ///
+    /// A file of the host's makes views of the names of ours, over its own
+    /// tables; see docs/adopting.md. Uses DATABASE_DIRECT_URL where it is set,
+    /// with a role that may create on the host's tables.
+    #[command(subcommand)]
+    Adopt(adopt::Command),
     /// Run a job here and now, without HTTP.
     ///
     /// Takes the same lease and writes the same ledger as a delivery. Prints
@@ -138,6 +146,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             serve::serve(&settings, dev).await
         }
         Command::Migrate => migrate::migrate(&settings).await,
+        Command::Adopt(command) => adopt::adopt(&settings, command).await,
         Command::Run(typed) => run::run(&settings, typed).await,
         Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger(typed) => trigger::trigger(&settings, typed).await,

@@ -88,6 +88,22 @@ impl Finding {
     }
 }
 
+/// The ports that have no row; those of the jobs have nothing to do then.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn empty(db: &mut Transaction) -> Result<Vec<&'static Port>> {
+    let mut empty = Vec::new();
+    for port in &contract::PORTS {
+        let ask = format!("select exists (select from {})", port.name);
+        let has_rows = sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(ask));
+        if !has_rows.fetch_one(Unprepared(db)).await? {
+            empty.push(port);
+        }
+    }
+    Ok(empty)
+}
+
 /// The ports that are no tables.
 async fn adopted(db: &mut Transaction) -> Result<Vec<&'static Port>> {
     let names: Vec<String> = sqlx::query_scalar(

@@ -9,6 +9,7 @@ use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
 
+pub mod adoption;
 pub mod checkup;
 mod connection;
 pub mod drift;
@@ -26,7 +27,7 @@ pub use fault::{Fault, fault, took_too_long};
 pub use pool::{PasswordFile, Patience, Pool, Terms};
 pub use savepoint::{begin_part, end_part};
 pub use schema::Schema;
-pub use transaction::{Transaction, TxLimits, begin, begin_alone};
+pub use transaction::{Transaction, TxLimits, begin, begin_alone, begin_alone_within};
 pub use unprepared::Unprepared;
 
 /// Every table of this service, embedded; applied by `migrate`.

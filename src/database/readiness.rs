@@ -9,7 +9,7 @@ use sqlx::Result;
 
 use super::checkup::applied;
 use super::fault::words;
-use super::{MIGRATOR, Pool, TxLimits, Unprepared, begin};
+use super::{MIGRATOR, Pool, TxLimits, Unprepared, adoption, begin};
 
 /// How long the database may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,6 +23,8 @@ pub struct Readiness {
     /// with each row, because of row level security: it would hide rows
     /// without a word.
     pub rights_missing: Vec<String>,
+    /// What the host's views lack, where they stand for our tables.
+    pub ports_lacking: Vec<String>,
     /// How many of our migrations it lacks; `None` when we may not read that.
     pub migrations_missing: Option<usize>,
 }
@@ -31,7 +33,10 @@ impl Readiness {
     /// Whether runs could begin.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.is_read_only && self.rights_missing.is_empty() && self.migrations_missing == Some(0)
+        !self.is_read_only
+            && self.rights_missing.is_empty()
+            && self.ports_lacking.is_empty()
+            && self.migrations_missing == Some(0)
     }
 }
 
@@ -51,9 +56,15 @@ async fn ask(db: &Pool) -> Result<Readiness> {
     } else {
         None
     };
+    let is_migrated = migrations_missing == Some(0);
     Ok(Readiness {
         is_read_only: found.is_read_only,
         rights_missing: found.rights_missing,
+        ports_lacking: if is_migrated {
+            adoption::lacking(Unprepared(&mut tx)).await?
+        } else {
+            Vec::new()
+        },
         migrations_missing,
     })
 }
@@ -139,8 +150,9 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 const RECORD: &str = "_sqlx_migrations";
 
 /// What the statements of this program do to each table and view.
-pub const RIGHTS: [(&str, &str); 41] = [
+pub const RIGHTS: [(&str, &str); 42] = [
     (RECORD, "select"),
+    ("adoptions", "select"),
     ("alerts", "select insert update delete"),
     ("audit_events", "select insert update delete"),
     ("churn_accuracy", "select insert update"),

@@ -47,6 +47,17 @@ impl TxLimits {
         ),
     };
 
+    /// For the adoption of a database: indexes are built in it, but no lock of
+    /// the host's tables is waited for long.
+    pub const ADOPTION: Self = Self {
+        statement: 600,
+        settings: Cow::Borrowed(
+            "set local lock_timeout = '3s';
+             set local client_min_messages = warning;
+             set local jit = off;",
+        ),
+    };
+
     /// For a batch. Its commit does not wait for the disk: a crash of Postgres
     /// may undo the last batches, whole and in order; their run sees it by the
     /// count in its lease, and they are redone. Its settlement waits for the
@@ -142,12 +153,24 @@ async fn begin_once(pool: &Pool, limits: &TxLimits) -> Result<(Transaction, bool
 /// # Errors
 /// What the database, or the way to it, answered instead.
 pub async fn begin_alone(options: PgConnectOptions, terms: &Terms) -> Result<Transaction> {
+    begin_alone_within(options, terms, &TxLimits::READ).await
+}
+
+/// The same within these limits.
+///
+/// # Errors
+/// What the database, or the way to it, answered instead.
+pub async fn begin_alone_within(
+    options: PgConnectOptions,
+    terms: &Terms,
+    limits: &TxLimits,
+) -> Result<Transaction> {
     let options = pooler_safe(options);
     let Terms { schema, patience } = terms;
     let raw = timeout(patience.acquire, options.connect())
         .await
         .unwrap_or_else(|_| Err(no_answer()))?;
-    let begun = Transaction::begin(Connection::Own(raw), *patience, schema, &TxLimits::READ).await;
+    let begun = Transaction::begin(Connection::Own(raw), *patience, schema, limits).await;
     begun.map(|(tx, _)| tx.kept())
 }
 

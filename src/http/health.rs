@@ -41,6 +41,7 @@ pub(super) struct Live {
     "database": "reached",
     "migrations": "applied",
     "rights": "granted",
+    "ports": "complete",
 }))]
 pub(super) struct Ready {
     /// `ready` or `not_ready`.
@@ -51,6 +52,9 @@ pub(super) struct Ready {
     migrations: String,
     /// `granted`, `unknown`, or what the role of DATABASE_URL may not do.
     rights: String,
+    /// `complete`, `unknown`, or what the host's views lack where they stand
+    /// for our tables.
+    ports: String,
 }
 
 /// Whether the scheduler calls every job at its times.
@@ -104,7 +108,7 @@ pub(super) async fn live() -> Json<Live> {
     operation_id = "get_health_ready",
     responses(
         (status = 200, body = Ready, description = "It is well."),
-        (status = 503, body = Ready, description = "The database is away, is read-only, or lacks migrations or rights."),
+        (status = 503, body = Ready, description = "The database is away, is read-only, or lacks migrations, rights or what the host's views must have."),
     ),
     security(()),
 )]
@@ -133,6 +137,7 @@ async fn asked(app: &App) -> (StatusCode, Json<Ready>) {
         database: database(found.as_ref()),
         migrations: migrations(found.as_ref()),
         rights: rights(found.as_ref()),
+        ports: ports(found.as_ref()),
     };
     (code, Json(ready))
 }
@@ -209,5 +214,13 @@ fn rights(found: Option<&Readiness>) -> String {
         None => "unknown".to_owned(),
         Some([]) => "granted".to_owned(),
         Some(missing) => format!("lacks {}", missing.join("; ")),
+    }
+}
+
+fn ports(found: Option<&Readiness>) -> String {
+    match found.map(|found| &*found.ports_lacking) {
+        None => "unknown".to_owned(),
+        Some([]) => "complete".to_owned(),
+        Some(lacking) => lacking.join("; "),
     }
 }

@@ -31,13 +31,35 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn new() -> Self {
+        Self::copied(&server().template, &schema()).await
+    }
+
+    /// One in which another program has `public` for itself, and our tables are
+    /// in the schema `jarvis`.
+    pub(crate) async fn of_a_host() -> Self {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let ours = Schema::named("jarvis").unwrap();
+        let (schema, server) = (ours.clone(), server());
+        let template = TEMPLATE.get_or_init(|| {
+            let template = format!("{PREFIX}host_template_{}", std::process::id());
+            let name = template.clone();
+            // A runtime of its own, because this test's is busy waiting.
+            let made = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                runtime.block_on(make_template(&server.admin, &name, &schema))
+            });
+            made.join().unwrap();
+            template
+        });
+        Self::copied(template, &ours).await
+    }
+
+    async fn copied(template: &str, schema: &Schema) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let server = server();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}_{number}", std::process::id());
-        let Server {
-            template, strategy, ..
-        } = server;
+        let strategy = server.strategy;
         let create = format!("create database {name} template {template} {strategy}");
         server.maker.ask(create).await.unwrap().unwrap();
         let direct_url = at(&server.admin, &name);
@@ -45,17 +67,21 @@ impl Database {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
-        let mut made = Self::elsewhere(direct_url, url);
+        let mut made = Self::in_schema(schema, direct_url, url);
         made.name = Some(name);
         made
     }
 
     /// One on a server of the test's own, which goes with that server.
     pub(crate) fn elsewhere(direct_url: String, url: String) -> Self {
+        Self::in_schema(&schema(), direct_url, url)
+    }
+
+    fn in_schema(schema: &Schema, direct_url: String, url: String) -> Self {
         let options: PgConnectOptions = direct_url.parse().unwrap();
         let direct = PgPoolOptions::new()
             .max_connections(4)
-            .connect_lazy_with(options.options([("search_path", schema().name())]));
+            .connect_lazy_with(options.options([("search_path", schema.name())]));
         Self {
             direct,
             direct_url,
@@ -147,7 +173,7 @@ impl Server {
             (Some(postgres), url)
         };
         let template = format!("{PREFIX}template_{}", std::process::id());
-        let version = make_template(&admin, &template).await;
+        let version = make_template(&admin, &template, &schema()).await;
         // Before version 15 there is no other way, and no word for it.
         let strategy = match &postgres {
             Some(_) if version >= 150_000 => "strategy file_copy",
@@ -200,7 +226,7 @@ impl Clerk {
 
 /// Leftovers of earlier processes go, and a migrated database comes; tells the
 /// server's version.
-async fn make_template(admin: &str, template: &str) -> i32 {
+async fn make_template(admin: &str, template: &str, schema: &Schema) -> i32 {
     let mut connection = PgConnection::connect(admin).await.unwrap();
     let old: Vec<String> = sqlx::query_scalar(
         "select datname from pg_database
@@ -228,10 +254,8 @@ async fn make_template(admin: &str, template: &str) -> i32 {
         .await
         .unwrap();
     let url = at(admin, template);
-    migrate::apply(url.parse().unwrap(), &schema())
-        .await
-        .unwrap();
-    if schema() != Schema::default() {
+    migrate::apply(url.parse().unwrap(), schema).await.unwrap();
+    if *schema != Schema::default() && *schema == self::schema() {
         // What looks for a table in it finds none.
         let mut template = PgConnection::connect(&url).await.unwrap();
         template.execute("drop schema public").await.unwrap();

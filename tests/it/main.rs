@@ -8,6 +8,7 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod adoption;
 mod app;
 mod cleanup_old_data;
 mod cleanup_stale_payment_intents;

@@ -38,7 +38,11 @@ pub enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        match error.as_database_error().and_then(|it| it.code()).as_deref() {
+        match error
+            .as_database_error()
+            .and_then(|it| it.code())
+            .as_deref()
+        {
             Some("55P03" | "40P01") => Self::InUse,
             _ => Self::Failed(error),
         }
@@ -81,7 +85,11 @@ pub async fn apply(
     let adopted = step_back(db, schema, &names).await?;
     let foreign_keys = put_back(db, foreign_keys).await?;
     if adopted.is_empty() {
-        let why = format!("{} makes none of the ports: {}", file.name, names.join(", "));
+        let why = format!(
+            "{} makes none of the ports: {}",
+            file.name,
+            names.join(", ")
+        );
         return Err(why.into());
     }
     let mut findings = shape::check(Unprepared(db)).await?;
@@ -89,21 +97,30 @@ pub async fn apply(
         return Err(Refusal::Broken(findings));
     }
     for statement in &hanging {
-        let put = Unprepared(db).execute(AssertSqlSafe(statement.as_str())).await;
-        put.map_err(|error| not_put(&error, statement).map_or_else(|| error.into(), Refusal::from))?;
+        let put = Unprepared(db)
+            .execute(AssertSqlSafe(statement.as_str()))
+            .await;
+        put.map_err(|error| {
+            not_put(&error, statement).map_or_else(|| error.into(), Refusal::from)
+        })?;
     }
-    for port in ports.iter().filter(|port| adopted.iter().any(|name| name == port.name)) {
+    for port in ports
+        .iter()
+        .filter(|port| adopted.iter().any(|name| name == port.name))
+    {
         findings.extend(rows::check(db, port, schema).await?);
         findings.extend(trial::check(db, port).await?);
     }
     if findings.iter().any(|it| it.is_failure) {
         return Err(Refusal::Broken(findings));
     }
-    let sha256 = Sha256::digest(&file.text).iter().fold(String::new(), |mut text, byte| {
-        // A String takes what is written.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let sha256 = Sha256::digest(&file.text)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // A String takes what is written.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
     created.extend(record::left(Unprepared(db), &adopted).await?);
     let new = New {
         ports: &adopted,
@@ -121,8 +138,15 @@ async fn is_migrated(db: Unprepared<'_>) -> Result<(), Refusal> {
     let ask = "select array(select version from _sqlx_migrations where success)";
     let applied = sqlx::query_scalar::<_, Vec<i64>>(ask).fetch_one(db).await;
     let applied = applied.unwrap_or_default();
-    match MIGRATOR.iter().find(|ours| !applied.contains(&ours.version)) {
-        Some(missing) => Err(format!("migration {} is not applied: run jarvis-cron migrate", missing.version).into()),
+    match MIGRATOR
+        .iter()
+        .find(|ours| !applied.contains(&ours.version))
+    {
+        Some(missing) => Err(format!(
+            "migration {} is not applied: run jarvis-cron migrate",
+            missing.version
+        )
+        .into()),
         None => Ok(()),
     }
 }
@@ -138,7 +162,10 @@ async fn is_free(db: &mut Transaction, ports: &[String]) -> Result<(), Refusal> 
     .fetch_all(Unprepared(db))
     .await?;
     if !views.is_empty() {
-        let why = format!("{} are adopted already: run jarvis-cron adopt drop before", views.join(", "));
+        let why = format!(
+            "{} are adopted already: run jarvis-cron adopt drop before",
+            views.join(", ")
+        );
         return Err(why.into());
     }
     let list = ports.join(", ");
@@ -147,13 +174,20 @@ async fn is_free(db: &mut Transaction, ports: &[String]) -> Result<(), Refusal> 
     let mut filled = Vec::new();
     for port in ports {
         let ask = format!("select exists (select from {port})");
-        if sqlx::query_scalar(AssertSqlSafe(ask)).fetch_one(Unprepared(db)).await? {
+        if sqlx::query_scalar(AssertSqlSafe(ask))
+            .fetch_one(Unprepared(db))
+            .await?
+        {
             filled.push(format!(
                 "{port} has rows of its own, which would be out of sight: delete them, or leave {port} out of --ports"
             ));
         }
     }
-    if filled.is_empty() { Ok(()) } else { Err(Refusal::Unfit(filled)) }
+    if filled.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Unfit(filled))
+    }
 }
 
 /// Our views and functions that look at these tables, as statements that put
@@ -179,8 +213,15 @@ pub(super) async fn hanging(db: Unprepared<'_>, ports: &[String]) -> sqlx::Resul
 
 fn not_put(error: &Error, statement: &str) -> Option<String> {
     let message = error.as_database_error()?.message();
-    let what = statement.split_whitespace().skip(3).take(2).collect::<Vec<_>>().join(" ");
-    Some(format!("{what} of ours does not stand on the views: {message}"))
+    let what = statement
+        .split_whitespace()
+        .skip(3)
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ");
+    Some(format!(
+        "{what} of ours does not stand on the views: {message}"
+    ))
 }
 
 /// Lets the tables stand in a schema of their own, and answers the foreign keys
@@ -222,10 +263,16 @@ async fn execute(
 ) -> Result<Vec<Created>, Refusal> {
     let name = &file.name;
     if let Some(line) = file.text.lines().position(ends_transaction) {
-        return Err(format!("{name}, line {}: the file runs in one transaction, and may not end it", line + 1).into());
+        return Err(format!(
+            "{name}, line {}: the file runs in one transaction, and may not end it",
+            line + 1
+        )
+        .into());
     }
     let before = snapshot::take(Unprepared(db)).await?;
-    let ran = Unprepared(db).execute(AssertSqlSafe(file.text.as_str())).await;
+    let ran = Unprepared(db)
+        .execute(AssertSqlSafe(file.text.as_str()))
+        .await;
     ran.map_err(|error| file_error(&error, file).map_or_else(|| error.into(), Refusal::from))?;
     // Whatever the file has set.
     let reset = format!("set local search_path = {}", schema.search_path());
@@ -233,7 +280,9 @@ async fn execute(
     let found = before.compare(db).await?;
     if !found.changed.is_empty() {
         let changed = found.changed.join(", ");
-        let why = format!("{name} may only create tables, views, functions, triggers and indexes, for no drop could undo the rest; it changes, or creates, {changed}");
+        let why = format!(
+            "{name} may only create tables, views, functions, triggers and indexes, for no drop could undo the rest; it changes, or creates, {changed}"
+        );
         return Err(why.into());
     }
     Ok(found.created)
@@ -242,7 +291,8 @@ async fn execute(
 fn ends_transaction(line: &str) -> bool {
     let line = line.trim().to_lowercase();
     let words = ["begin", "start transaction", "commit", "rollback", "abort"];
-    line.strip_suffix(';').is_some_and(|rest| words.contains(&rest.trim_end()))
+    line.strip_suffix(';')
+        .is_some_and(|rest| words.contains(&rest.trim_end()))
 }
 
 /// What is wrong with the file, and where.
@@ -261,7 +311,10 @@ fn file_error(error: &Error, file: &File) -> Option<String> {
     };
     let (name, message) = (&file.name, error.message());
     let hint = error.hint().or(error.detail()).map(|it| format!(" ({it})"));
-    Some(format!("{name}{line}: {message}{}", hint.unwrap_or_default()))
+    Some(format!(
+        "{name}{line}: {message}{}",
+        hint.unwrap_or_default()
+    ))
 }
 
 /// Lets those of which the file made no view come back, and gives the rights on
@@ -275,10 +328,17 @@ async fn step_back(
     let mut adopted = Vec::new();
     for port in ports {
         let ask = "select to_regclass($1) is not null";
-        if sqlx::query_scalar(ask).bind(port).fetch_one(Unprepared(db)).await? {
+        if sqlx::query_scalar(ask)
+            .bind(port)
+            .fetch_one(Unprepared(db))
+            .await?
+        {
             adopted.push(port.clone());
         } else {
-            let back = format!("alter table \"{aside}\".{port} set schema \"{}\"", schema.name());
+            let back = format!(
+                "alter table \"{aside}\".{port} set schema \"{}\"",
+                schema.name()
+            );
             Unprepared(db).execute(AssertSqlSafe(back)).await?;
         }
     }

@@ -86,7 +86,11 @@ pub fn table() -> String {
     );
     for port in &PORTS {
         let columns = port.columns.iter().map(|column| {
-            let may_lack = if column.null == Null::Allowed { "?" } else { "" };
+            let may_lack = if column.null == Null::Allowed {
+                "?"
+            } else {
+                ""
+            };
             format!("`{}` {}{may_lack}", column.name, column.kind)
         });
         let columns = columns.collect::<Vec<_>>().join(", ");

@@ -52,7 +52,8 @@ pub async fn drop(
     }
     for statement in hanging {
         // One of the file's own goes anyway.
-        let is_theirs = |name: &String| statement.contains(&format!("create or replace view {name} as"));
+        let is_theirs =
+            |name: &String| statement.contains(&format!("create or replace view {name} as"));
         if !names.iter().any(is_theirs) {
             Unprepared(db).execute(AssertSqlSafe(statement)).await?;
         }
@@ -66,13 +67,18 @@ pub async fn drop(
             due.push(it);
         }
     }
-    let gone = due.iter().map(|it| format!("{} {}", it.kind, it.identity)).collect();
+    let gone = due
+        .iter()
+        .map(|it| format!("{} {}", it.kind, it.identity))
+        .collect();
     drop_all(db, due).await?;
     let unchecked = restore(db, &adoption.foreign_keys).await?;
     let leave = format!("drop schema if exists \"{aside}\" restrict");
     let others = "select exists (select from adoptions where dropped_at is null and id <> $1)";
-    let has_others: bool =
-        sqlx::query_scalar(others).bind(adoption.id).fetch_one(Unprepared(db)).await?;
+    let has_others: bool = sqlx::query_scalar(others)
+        .bind(adoption.id)
+        .fetch_one(Unprepared(db))
+        .await?;
     if !has_others {
         Unprepared(db).execute(AssertSqlSafe(leave)).await?;
     }
@@ -144,10 +150,16 @@ async fn drop_all(db: &mut Transaction, mut due: Vec<Created>) -> Result<(), Ref
         let mut first_refusal = None;
         let before = due.len();
         for it in due {
-            let Created { class, oid, kind, .. } = &it;
+            let Created {
+                class, oid, kind, ..
+            } = &it;
             // Its name may have changed with the table's.
             let ask = "select identity from pg_identify_object($1::regclass, $2::oid, 0)";
-            let ask = sqlx::query_scalar(ask).bind(class).bind(sqlx::postgres::types::Oid(u32::try_from(*oid).unwrap_or_default()));
+            let ask = sqlx::query_scalar(ask)
+                .bind(class)
+                .bind(sqlx::postgres::types::Oid(
+                    u32::try_from(*oid).unwrap_or_default(),
+                ));
             let identity: Option<String> = ask.fetch_one(Unprepared(db)).await?;
             let Some(identity) = identity else { continue };
             let kind = kind.strip_suffix(" object").unwrap_or(kind);
@@ -156,7 +168,9 @@ async fn drop_all(db: &mut Transaction, mut due: Vec<Created>) -> Result<(), Ref
             match Unprepared(db).execute(AssertSqlSafe(statement)).await {
                 Ok(_) => Unprepared(db).execute("release savepoint part").await?,
                 Err(Error::Database(refusal)) if refusal.code().as_deref() == Some("2BP01") => {
-                    first_refusal.get_or_insert_with(|| format!("{}: {}", refusal.message(), refusal_detail(&*refusal)));
+                    first_refusal.get_or_insert_with(|| {
+                        format!("{}: {}", refusal.message(), refusal_detail(&*refusal))
+                    });
                     left.push(it);
                     Unprepared(db).execute("rollback to savepoint part").await?
                 }
@@ -173,7 +187,10 @@ async fn drop_all(db: &mut Transaction, mut due: Vec<Created>) -> Result<(), Ref
 
 fn refusal_detail(refusal: &dyn sqlx::error::DatabaseError) -> String {
     let refusal = refusal.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-    refusal.and_then(|it| it.detail()).unwrap_or_default().replace('\n', "; ")
+    refusal
+        .and_then(|it| it.detail())
+        .unwrap_or_default()
+        .replace('\n', "; ")
 }
 
 /// Adds the foreign keys again; answers how many hold for new rows only.

@@ -68,7 +68,9 @@ pub async fn adoptions(db: Unprepared<'_>) -> Result<Vec<Adoption>> {
           where dropped_at is null
           order by applied_at"
     );
-    sqlx::query_as(sqlx::AssertSqlSafe(read)).fetch_all(db).await
+    sqlx::query_as(sqlx::AssertSqlSafe(read))
+        .fetch_all(db)
+        .await
 }
 
 /// Of the views that stand for `ports`.

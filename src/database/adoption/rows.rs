@@ -21,7 +21,9 @@ pub(super) async fn check(
     let name = port.name;
     let counted = count(port);
     let counts: Result<Vec<i64>, _> = undone(db, async |db| {
-        sqlx::query_scalar(AssertSqlSafe(counted)).fetch_one(Unprepared(db)).await
+        sqlx::query_scalar(AssertSqlSafe(counted))
+            .fetch_one(Unprepared(db))
+            .await
     })
     .await?;
     let counts = match counts {
@@ -60,7 +62,11 @@ fn without(port: &Port, (column, null): (&str, Null), rows: i64) -> Finding {
             let fix = "the jobs pass them for ever: mend the host's text, which is no moment";
             Finding::warning(place, what, fix)
         }
-        _ => Finding::failure(place, what, "let the view say what stands for null: coalesce(…)"),
+        _ => Finding::failure(
+            place,
+            what,
+            "let the view say what stands for null: coalesce(…)",
+        ),
     }
 }
 
@@ -80,7 +86,10 @@ fn count(port: &Port) -> String {
     let lacking = required(port)
         .map(|(column, _)| format!(", count(*) filter (where \"{column}\" is null)"))
         .collect::<String>();
-    format!("select array[count(*), {twice}{lacking}] from {}", port.name)
+    format!(
+        "select array[count(*), {twice}{lacking}] from {}",
+        port.name
+    )
 }
 
 /// Rows that break a check of our own table.
@@ -111,9 +120,14 @@ async fn refused(db: &mut Transaction, port: &Port, schema: &Schema) -> Result<V
     .await?;
     let mut findings = Vec::new();
     for (name, expression) in checks {
-        let counted = format!("select count(*) from {} where not ({expression})", port.name);
+        let counted = format!(
+            "select count(*) from {} where not ({expression})",
+            port.name
+        );
         let rows: Result<i64, _> = undone(db, async |db| {
-            sqlx::query_scalar(AssertSqlSafe(counted)).fetch_one(Unprepared(db)).await
+            sqlx::query_scalar(AssertSqlSafe(counted))
+                .fetch_one(Unprepared(db))
+                .await
         })
         .await?;
         let fix = "let the view say it in the words of ours: see docs/adopting.md";

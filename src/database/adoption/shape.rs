@@ -56,13 +56,19 @@ fn of_a_view(port: &Port, found: &Found) -> Vec<Finding> {
         };
         if found.takes & (1 << command) == 0 {
             let what = format!("cannot be written ({}): it takes no {name}", trial.name);
-            let fix = format!("add to the file: create trigger … instead of {name} on {}", port.name);
+            let fix = format!(
+                "add to the file: create trigger … instead of {name} on {}",
+                port.name
+            );
             findings.push(Finding::failure(port.name, what, fix));
         } else if let Does::Set(kept, told) = trial.does {
             findings.extend(kept.iter().chain(told).filter_map(|(name, _)| {
                 let (_, is_writable) = found.columns.get(*name)?;
                 let what = "is computed, and cannot be written";
-                let fix = format!("add to the file: create trigger … instead of update on {}", port.name);
+                let fix = format!(
+                    "add to the file: create trigger … instead of update on {}",
+                    port.name
+                );
                 (!is_writable).then(|| Finding::failure(place(port, name), what, fix))
             }));
         }
@@ -92,13 +98,25 @@ pub(super) fn place(port: &Port, column: &str) -> String {
     format!("{}.{column}", port.name)
 }
 
-type Row = (String, String, i32, Option<String>, Option<String>, Option<bool>);
+type Row = (
+    String,
+    String,
+    i32,
+    Option<String>,
+    Option<String>,
+    Option<bool>,
+);
 
 async fn ask(db: Unprepared<'_>) -> Result<BTreeMap<String, Found>> {
     let rows: Vec<Row> = sqlx::query_as(
         "select name, c.relkind::text, pg_relation_is_updatable(c.oid, true),
                 a.attname::text, format_type(a.atttypid, a.atttypmod),
-                pg_column_is_updatable(c.oid, a.attnum, true)
+                pg_column_is_updatable(c.oid, a.attnum, false)
+                or exists (
+                    select from pg_trigger t
+                     where t.tgrelid = c.oid
+                       and t.tgtype & 80 = 80 -- instead of update
+                )
            from unnest($1::text[]) as port (name)
            join pg_class c
              on c.oid = to_regclass(name)

@@ -36,9 +36,12 @@ pub(super) struct Difference {
 }
 
 pub(super) async fn take(db: Unprepared<'_>) -> Result<Snapshot> {
-    let rows: Vec<(String, i64, String, String)> =
-        sqlx::query_as(include_str!("snapshot.sql")).fetch_all(db).await?;
-    let objects = rows.into_iter().map(|(class, oid, what, looks)| ((class, oid), (what, looks)));
+    let rows: Vec<(String, i64, String, String)> = sqlx::query_as(include_str!("snapshot.sql"))
+        .fetch_all(db)
+        .await?;
+    let objects = rows
+        .into_iter()
+        .map(|(class, oid, what, looks)| ((class, oid), (what, looks)));
     Ok(Snapshot(objects.collect()))
 }
 
@@ -47,19 +50,24 @@ impl Snapshot {
     pub(super) async fn compare(&self, db: &mut Transaction) -> Result<Difference> {
         let Snapshot(before) = self;
         let Snapshot(after) = take(Unprepared(db)).await?;
-        let changed = before.iter().filter(|(key, (_, looks))| {
-            after.get(key).is_none_or(|(_, look)| look != looks)
-        });
+        let changed = before
+            .iter()
+            .filter(|(key, (_, looks))| after.get(key).is_none_or(|(_, look)| look != looks));
         let mut found = Difference {
             changed: changed.map(|(_, (what, _))| what.clone()).collect(),
             ..Difference::default()
         };
-        let new: Vec<&(String, i64)> = after.keys().filter(|key| !before.contains_key(key)).collect();
+        let new: Vec<&(String, i64)> = after
+            .keys()
+            .filter(|key| !before.contains_key(key))
+            .collect();
         for created in described(Unprepared(db), &new).await? {
             if KINDS.contains(&created.kind.as_str()) {
                 found.created.push(created);
             } else {
-                found.changed.push(format!("{} {}", created.kind, created.identity));
+                found
+                    .changed
+                    .push(format!("{} {}", created.kind, created.identity));
             }
         }
         Ok(found)
@@ -68,8 +76,10 @@ impl Snapshot {
 
 /// Without what goes with another that is new, such as the index of a key.
 async fn described(db: Unprepared<'_>, new: &[&(String, i64)]) -> Result<Vec<Created>> {
-    let (classes, oids): (Vec<&str>, Vec<i64>) =
-        new.iter().map(|(class, oid)| (class.as_str(), *oid)).unzip();
+    let (classes, oids): (Vec<&str>, Vec<i64>) = new
+        .iter()
+        .map(|(class, oid)| (class.as_str(), *oid))
+        .unzip();
     let rows: Vec<(String, i64, String, String, String, Option<String>)> = sqlx::query_as(
         "with new as (
              select class::regclass::oid as class, oid::oid as oid

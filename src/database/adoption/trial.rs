@@ -19,7 +19,11 @@ pub(super) async fn check(db: &mut Transaction, port: &Port) -> Result<Vec<Findi
     for trial in trials::of(port) {
         let tried = undone(db, async |db| attempt(db, port, trial).await).await?;
         findings.extend(tried.unwrap_or_else(|refusal| {
-            let what = format!("does not take a write ({}): {}", trial.name, refusal.message());
+            let what = format!(
+                "does not take a write ({}): {}",
+                trial.name,
+                refusal.message()
+            );
             let fix = "let the trigger of the file take it; try again: jarvis-cron adopt check";
             vec![Finding::failure(port.name, what, fix)]
         }));
@@ -48,7 +52,10 @@ async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec
     let name = port.name;
     let mut row = None;
     if !matches!(trial.does, Does::Insert(..)) {
-        let pick = format!("select {}::text from {name} where {} limit 1", port.key, trial.on);
+        let pick = format!(
+            "select {}::text from {name} where {} limit 1",
+            port.key, trial.on
+        );
         row = sqlx::query_scalar::<_, String>(AssertSqlSafe(pick))
             .fetch_optional(Unprepared(db))
             .await?;
@@ -58,7 +65,10 @@ async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec
     }
     let row = row.unwrap_or_default();
     let write = AssertSqlSafe(statement(port, trial));
-    let written = sqlx::query(write).bind(&row).execute(Unprepared(db)).await?;
+    let written = sqlx::query(write)
+        .bind(&row)
+        .execute(Unprepared(db))
+        .await?;
     if written.rows_affected() == 0 {
         let what = format!("a write reached no row ({})", trial.name);
         let fix = "let the trigger of the file return new (old, for a delete) where it wrote";
@@ -67,7 +77,10 @@ async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec
     let (read, columns) = read_again(port, trial);
     let read = sqlx::query_scalar::<_, Vec<Option<bool>>>(AssertSqlSafe(read));
     let kept = read.bind(&row).fetch_one(Unprepared(db)).await?;
-    let lost = columns.iter().zip(kept).filter(|(_, kept)| *kept != Some(true));
+    let lost = columns
+        .iter()
+        .zip(kept)
+        .filter(|(_, kept)| *kept != Some(true));
     Ok(lost
         .map(|(column, _)| {
             let what = format!("reads otherwise than it was written ({})", trial.name);
@@ -79,7 +92,9 @@ async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec
 
 fn is_the_row(port: &Port) -> String {
     let columns = port.columns.iter();
-    let kind = columns.filter(|column| column.name == port.key).map(|column| column.kind);
+    let kind = columns
+        .filter(|column| column.name == port.key)
+        .map(|column| column.kind);
     let kind = kind.collect::<String>();
     format!("{} = $1::text::{kind}", port.key)
 }
@@ -105,7 +120,8 @@ fn statement(port: &Port, trial: &Trial) -> String {
 /// Asks which of those columns are as they were written.
 fn read_again(port: &Port, trial: &Trial) -> (String, Vec<&'static str>) {
     let (name, row) = (port.name, is_the_row(port));
-    let is_so = |(column, value): &(&str, &str)| format!("\"{column}\" is not distinct from {value}");
+    let is_so =
+        |(column, value): &(&str, &str)| format!("\"{column}\" is not distinct from {value}");
     match trial.does {
         Does::Set(kept, _) => {
             let are_so = joined(kept.iter().map(|it| format!("bool_or({})", is_so(it))));
@@ -118,7 +134,9 @@ fn read_again(port: &Port, trial: &Trial) -> (String, Vec<&'static str>) {
         }
         Does::Insert(kept, _) => {
             let (run, _) = (kept.iter().map(is_so).collect::<Vec<_>>().join(" and "), ());
-            let read = format!("select array[count(*) = 1] from {name} where {run} and $1::text is not null");
+            let read = format!(
+                "select array[count(*) = 1] from {name} where {run} and $1::text is not null"
+            );
             (read, vec![port.key])
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::files;
 
 mod judged;
+mod ports;
 mod statements;
 
 use statements::{first_word, parts, statements};

@@ -1,0 +1,529 @@
+-- A gym SaaS on Supabase, adopted: its gyms, members, visits, conversations, kiosks and logs stand for ours.
+--
+--   jarvis-cron adopt check --file gym-supabase.sql --ports gym      tries it and changes nothing
+--   jarvis-cron adopt apply --file gym-supabase.sql --ports gym
+--   jarvis-cron adopt drop                                           gives the SaaS its database back
+--
+-- Set DATABASE_SCHEMA to a schema that PostgREST does not expose, such as jarvis; never public.
+--
+-- How to read it, and how to write one for another SaaS (docs/adopting.md has the contract):
+--
+-- * A name without a schema is in our schema, where our own tables have stepped aside. The SaaS' own are written with theirs:
+--   public.gyms. The file runs in one transaction, and may only create.
+-- * Each view has the columns that the contract names. What the SaaS has no column for is kept in a table `host_…` of this
+--   file, made with `if not exists`: it outlives `adopt drop` while rows are in it.
+-- * The triggers run with the rights of whoever applies the file, which also read past row level security. So the service's
+--   own role needs no right on the SaaS' tables.
+-- * A view that is locked selects from one table. What it needs of another comes by a subquery, or by a join to a
+--   `with … as not materialized`, which is not locked and still finds its index.
+-- * kiosk_heartbeats stays our own table: the SaaS keeps one row for each gym, and no history. A trigger fills it from now on.
+
+-- 1. Numbers. Visits, events and logs have a uuid, and ours a number, which only tells rows of one moment apart: the first
+--    60 bits of the uuid do. ---------------------------------------------------------------------------------------------------
+
+create function walk_id(id uuid)
+returns bigint
+language sql immutable parallel safe
+as $$ select ('x' || left(replace(id::text, '-', ''), 15))::bit(60)::bigint $$;
+
+-- 2. Gyms, and who gets their reports. What the SaaS does not know of a gym can be filled in here:
+--    insert into jarvis.host_gyms (gym_id, slug, timezone) values ('…', 'lyon-7', 'Europe/Paris'). -------------------------------
+
+create table if not exists host_gyms (
+    gym_id uuid primary key,
+    slug text unique,
+    timezone text not null default 'Europe/Paris',
+    locale text not null default 'fr'
+);
+
+-- {"monday": {"open": "06:00", "close": "22:00"}} is our {"mon": [["06:00", "22:00"]]}; what is written otherwise is closed,
+-- and no hours at all is always open.
+create function hours(theirs jsonb)
+returns jsonb
+language sql immutable parallel safe
+as $$
+    select jsonb_object_agg(left(day, 3), jsonb_build_array(jsonb_build_array(h ->> 'open', h ->> 'close')))
+    from jsonb_each(case when jsonb_typeof(theirs) = 'object' then theirs else '{}' end) as days (day, h)
+    where day in ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')
+        and h ->> 'open' ~ '^([01]\d|2[0-3]):[0-5]\d$'
+        and h ->> 'close' ~ '^([01]\d|2[0-3]):[0-5]\d$'
+        and coalesce(h ->> 'is_closed', 'false') <> 'true'
+$$;
+
+create view gyms as
+select
+    g.id,
+    g.name::text as name,
+    coalesce((select h.slug from host_gyms h where h.gym_id = g.id), g.id::text) as slug,
+    g.status::text as status,
+    coalesce((select h.timezone from host_gyms h where h.gym_id = g.id), 'Europe/Paris') as timezone,
+    coalesce((select h.locale from host_gyms h where h.gym_id = g.id), 'fr') as locale,
+    hours(g.opening_hours) as opening_hours,
+    g.created_at
+from public.gyms g;
+
+create view report_recipients as
+select u.gym_id, u.email::text as email, 'fr'::text as locale
+from public.users u
+where u.role = 'gym_manager'
+    and u.is_active
+    and u.gym_id is not null
+    and u.email is not null;
+
+-- 3. Kiosks. `degraded` is no status of the SaaS': there the kiosk is online, and host_kiosks says that it was silent since. ---
+
+create table if not exists host_kiosks (
+    kiosk_id uuid primary key,
+    status text, -- as we wrote it
+    host_status text, -- and what that was made
+    status_since timestamptz,
+    uptime real,
+    maintenance_until timestamptz -- may be filled in: a kiosk in maintenance until then
+);
+
+create view kiosks as
+select
+    k.id,
+    k.gym_id,
+    k.slug::text as slug,
+    k.name::text as name,
+    case
+        when k.device_revoked_at is not null then 'retired'
+        when k.status = 'error' then 'offline'
+        else coalesce((select h.status from host_kiosks h where h.kiosk_id = k.id and h.host_status = k.status), k.status::text)
+    end as status,
+    k.last_heartbeat as last_heartbeat_at,
+    coalesce(
+        (select h.status_since from host_kiosks h where h.kiosk_id = k.id and h.host_status = k.status),
+        k.updated_at,
+        k.created_at
+    ) as status_since,
+    30 as heartbeat_interval_seconds,
+    (select h.maintenance_until from host_kiosks h where h.kiosk_id = k.id) as maintenance_until,
+    k.created_at,
+    coalesce(k.updated_at, k.created_at) as updated_at,
+    (select h.uptime from host_kiosks h where h.kiosk_id = k.id) as uptime
+from public.kiosks k;
+
+create function write_kiosk()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+declare
+    made text;
+begin
+    if new.status is distinct from old.status then
+        update public.kiosks
+           set status = case new.status when 'degraded' then 'online' else new.status end,
+               updated_at = new.updated_at
+         where id = old.id
+        returning status into made;
+        if not found then
+            return null;
+        end if;
+    else
+        select status into made from public.kiosks where id = old.id;
+    end if;
+    insert into host_kiosks (kiosk_id, status, host_status, status_since, uptime)
+    values (old.id, new.status, made, new.status_since, new.uptime)
+    on conflict (kiosk_id) do update
+    set (status, host_status, status_since, uptime)
+        = (excluded.status, excluded.host_status, excluded.status_since, excluded.uptime);
+    return new;
+end $$;
+
+create trigger write_kiosk
+instead of update on kiosks
+for each row execute function write_kiosk();
+
+-- Each sign of life leaves a row of history, from which uptime is measured.
+create function keep_heartbeat()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    insert into kiosk_heartbeats (kiosk_id, received_at, sent_at)
+    values (new.id, clock_timestamp(), new.last_heartbeat);
+    return null;
+end $$;
+
+create trigger jarvis_keep_heartbeat
+after update of last_heartbeat on public.kiosks
+for each row when (new.last_heartbeat is distinct from old.last_heartbeat)
+execute function keep_heartbeat();
+
+-- 4. Members. Whether one left the SaaS says by is_active alone; when, and who pauses or objects to being scored, can be filled
+--    in: update jarvis.host_members set frozen_until = '2027-03-01' where member_id = '…'. ------------------------------------
+
+create table if not exists host_members (
+    member_id uuid primary key,
+    cancelled_at timestamptz,
+    frozen_until date,
+    churn_opt_out boolean not null default false,
+    anonymised_at timestamptz
+);
+
+create view members as
+select
+    m.id,
+    m.gym_id,
+    case when (select h.anonymised_at from host_members h where h.member_id = m.id) is null then m.badge_id::text end as badge_id,
+    case when (select h.anonymised_at from host_members h where h.member_id = m.id) is null then m.first_name::text end
+        as first_name,
+    case when (select h.anonymised_at from host_members h where h.member_id = m.id) is null then m.last_name::text end
+        as last_name,
+    m.email::text as email,
+    case
+        when (select h.anonymised_at from host_members h where h.member_id = m.id) is not null then 'anonymised'
+        when m.is_active is not true then 'cancelled'
+        when m.membership_expires < current_date then 'expired'
+        else 'active'
+    end as status,
+    coalesce(m.member_since, m.created_at::date) as joined_on,
+    m.membership_expires as membership_ends_on,
+    (select h.cancelled_at from host_members h where h.member_id = m.id) as cancelled_at,
+    (select h.frozen_until from host_members h where h.member_id = m.id) as frozen_until,
+    m.last_visit as last_contact_at,
+    coalesce((select h.churn_opt_out from host_members h where h.member_id = m.id), false) as churn_opt_out,
+    (select h.anonymised_at from host_members h where h.member_id = m.id) as anonymised_at,
+    m.created_at
+from public.gym_members_v2 m;
+
+-- Anonymising empties what the SaaS holds of the member in its other tables too. First name, last name and badge may not be
+-- null there.
+create function write_member()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if new.status = 'anonymised' and old.status <> 'anonymised' then
+        update public.gym_members_v2
+           set first_name = 'anonyme',
+               last_name = 'anonyme',
+               badge_id = 'anonyme-' || id,
+               email = null,
+               phone = null,
+               date_of_birth = null,
+               gender = null,
+               profile_photo_url = null,
+               member_preferences = '{}',
+               member_notes = null
+         where id = old.id;
+        if not found then
+            return null;
+        end if;
+        delete from public.member_facts where member_id = old.id;
+        delete from public.conversation_summaries where member_id = old.id;
+        delete from public.member_analytics where member_id = old.id;
+        update public.member_visits set badge_scanned = null where member_id = old.id;
+        insert into host_members (member_id, anonymised_at)
+        values (old.id, new.anonymised_at)
+        on conflict (member_id) do update set anonymised_at = excluded.anonymised_at;
+    else
+        update public.gym_members_v2 set last_visit = new.last_contact_at where id = old.id;
+    end if;
+    return case when found then new end;
+end $$;
+
+create trigger write_member
+instead of update on members
+for each row execute function write_member();
+
+-- A member that the SaaS deletes is forgotten here too.
+create function forget_member()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    delete from member_churn where member_id in (select id from gone);
+    delete from member_churn_history where member_id in (select id from gone);
+    update alerts set member_id = null where member_id in (select id from gone);
+    delete from host_members where member_id in (select id from gone);
+    return null;
+end $$;
+
+create trigger jarvis_forget_member
+after delete on public.gym_members_v2
+referencing old table as gone
+for each statement execute function forget_member();
+
+-- 5. Visits. A plain view: Postgres deletes through it by itself. --------------------------------------------------------------
+
+create view visits as
+select walk_id(v.id) as id, v.gym_id, v.member_id, v.created_at as checked_in_at
+from public.member_visits v;
+
+create index jarvis_visits_walk on public.member_visits (created_at, walk_id(id));
+create index jarvis_visits_member on public.member_visits (member_id, created_at);
+create index jarvis_visits_gym on public.member_visits (gym_id, created_at);
+
+-- 6. Conversations. A session names its member by the gym and the badge; what was said of it in summaries is told of it. -------
+
+create view conversation_sessions as
+with m as not materialized (
+    select id, gym_id, badge_id from public.gym_members_v2
+)
+select
+    md5(s.session_id)::uuid as id,
+    s.gym_id,
+    (select k.id from public.kiosks k where k.slug = s.kiosk_slug) as kiosk_id,
+    m.id as member_id,
+    s.session_started_at as started_at,
+    s.session_ended_at as ended_at,
+    (select c.sentiment::text from public.conversation_summaries c where c.session_id = s.session_id limit 1) as sentiment,
+    (select c.sentiment_score::real from public.conversation_summaries c where c.session_id = s.session_id limit 1)
+        as sentiment_score,
+    coalesce((select c.key_topics::text[] from public.conversation_summaries c where c.session_id = s.session_id limit 1), '{}')
+        as topics,
+    coalesce(s.session_metadata, '{}') as metadata,
+    case when coalesce(s.session_metadata, '{}') = '{}' then coalesce(s.updated_at, s.session_started_at) end as redacted_at,
+    s.session_id as host_id
+from public.openai_realtime_sessions s
+left join m on m.gym_id = s.gym_id and m.badge_id = s.member_badge_id;
+
+create index jarvis_sessions_id on public.openai_realtime_sessions ((md5(session_id)::uuid));
+create index jarvis_sessions_member on public.openai_realtime_sessions (gym_id, member_badge_id);
+create index jarvis_sessions_end on public.openai_realtime_sessions
+    (coalesce(session_ended_at, session_started_at), (md5(session_id)::uuid));
+create index jarvis_summaries_session on public.conversation_summaries (session_id);
+
+create function write_session()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    update public.openai_realtime_sessions
+       set session_metadata = new.metadata,
+           member_badge_id = case when new.member_id is not null then member_badge_id end,
+           updated_at = coalesce(new.redacted_at, now())
+     where session_id = old.host_id;
+    return case when found then new end;
+end $$;
+
+create trigger write_session
+instead of update on conversation_sessions
+for each row execute function write_session();
+
+create view conversation_events as
+select
+    walk_id(e.id) as id,
+    md5(e.session_id)::uuid as session_id,
+    e.transcript,
+    jsonb_strip_nulls(jsonb_build_object('tool_args', e.tool_args, 'tool_result', e.tool_result)) as payload,
+    e."timestamp" as occurred_at,
+    e.id as host_id
+from public.conversation_events e;
+
+create index jarvis_events_walk on public.conversation_events ("timestamp", walk_id(id));
+create index jarvis_events_session on public.conversation_events ((md5(session_id)::uuid), "timestamp");
+
+create function write_event()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if tg_op = 'DELETE' then
+        delete from public.conversation_events where id = old.host_id;
+        return case when found then old end;
+    end if;
+    update public.conversation_events
+       set transcript = new.transcript,
+           tool_args = new.payload -> 'tool_args',
+           tool_result = new.payload -> 'tool_result',
+           member_id = null
+     where id = old.host_id;
+    return case when found then new end;
+end $$;
+
+create trigger write_event
+instead of update or delete on conversation_events
+for each row execute function write_event();
+
+-- 7. Logs: each run's row lands in the SaaS' own table. ------------------------------------------------------------------------
+
+create view system_logs as
+select
+    walk_id(g.id) as id,
+    g."timestamp",
+    g.log_type::text as log_type,
+    coalesce(g.details ->> 'level', 'info') as level,
+    coalesce(g.message, '') as message,
+    coalesce(g.details, '{}') as details,
+    uuid_or_null(g.details ->> 'run_id') as run_id,
+    g.id as host_id
+from public.system_logs g;
+
+create function write_log()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into public.system_logs (log_type, message, details, "timestamp")
+        values (
+            new.log_type, new.message,
+            coalesce(new.details, '{}') || jsonb_strip_nulls(jsonb_build_object('level', new.level, 'run_id', new.run_id)),
+            coalesce(new."timestamp", now())
+        );
+        return new;
+    elsif tg_op = 'DELETE' then
+        delete from public.system_logs where id = old.host_id;
+        return case when found then old end;
+    end if;
+    update public.system_logs
+       set message = new.message,
+           details = new.details
+     where id = old.host_id;
+    return case when found then new end;
+end $$;
+
+create index jarvis_logs_walk on public.system_logs ("timestamp", walk_id(id));
+
+create trigger write_log
+instead of insert or update or delete on system_logs
+for each row execute function write_log();
+
+-- 8. Our alerts on the SaaS' screens, and back: what a manager resolves or dismisses there is so here, and is not opened again. --
+
+create table if not exists host_alerts (
+    alert_id uuid primary key,
+    host_id uuid not null unique
+);
+
+create function tell_alert()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+declare
+    theirs uuid;
+    its_priority text := case new.severity when 'critical' then 'urgent' when 'high' then 'high' when 'warning' then 'medium' else 'low' end;
+begin
+    if new.gym_id is null or pg_trigger_depth() > 1 then
+        return null;
+    end if;
+    select host_id into theirs from host_alerts where alert_id = new.id;
+    if theirs is not null then
+        update public.manager_alerts
+           set priority = its_priority,
+               title = new.title,
+               status = case new.status
+                   when 'acknowledged' then 'in_progress'
+                   when 'open' then 'pending'
+                   else new.status
+               end,
+               resolved_at = new.resolved_at
+         where id = theirs
+           and status in ('pending', 'in_progress');
+    elsif new.status in ('open', 'acknowledged') then
+        insert into public.manager_alerts (
+            gym_id, member_id, alert_type, priority, title, recommended_actions, status, created_at
+        )
+        values (
+            new.gym_id, new.member_id, case new.kind when 'churn_risk' then 'churn_risk' else 'equipment_issue' end,
+            its_priority, new.title, new.recommended_actions, 'pending', new.opened_at
+        )
+        returning id into theirs;
+        insert into host_alerts (alert_id, host_id) values (new.id, theirs);
+    end if;
+    return null;
+end $$;
+
+create trigger tell_host
+after insert or update of status, severity, title on alerts
+for each row execute function tell_alert();
+
+create function hear_alert()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if pg_trigger_depth() > 1 then
+        return null;
+    end if;
+    update alerts
+       set status = case new.status when 'in_progress' then 'acknowledged' when 'pending' then 'open' else new.status end,
+           resolved_at = case when new.status = 'resolved' then coalesce(new.resolved_at, now()) end,
+           resolved_by = case when new.status = 'resolved' then coalesce(new.resolved_by::text, 'manager') end
+     where id = (select alert_id from host_alerts where host_id = new.id)
+       and status in ('open', 'acknowledged');
+    return null;
+end $$;
+
+create trigger jarvis_hear_alert
+after update of status on public.manager_alerts
+for each row when (new.status is distinct from old.status)
+execute function hear_alert();
+
+-- 9. Our scores and reports on the SaaS' screens. -----------------------------------------------------------------------------
+
+create function tell_score()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+begin
+    insert into public.member_analytics (
+        member_id, churn_risk_score, churn_risk_level, churn_factors, last_churn_analysis_at
+    )
+    values (
+        new.member_id, new.score, case when new.level not in ('new', 'never_visited') then new.level end, new.factors,
+        new.computed_at
+    )
+    on conflict (member_id) do update
+    set (churn_risk_score, churn_risk_level, churn_factors, last_churn_analysis_at) = (
+        excluded.churn_risk_score, excluded.churn_risk_level, excluded.churn_factors, excluded.last_churn_analysis_at
+    );
+    return null;
+end $$;
+
+create trigger tell_host
+after insert or update on member_churn
+for each row execute function tell_score();
+
+create table if not exists host_reports (
+    report_id uuid primary key,
+    host_id uuid not null unique
+);
+
+create function tell_report()
+returns trigger
+language plpgsql security definer set search_path from current
+as $$
+declare
+    theirs uuid := coalesce((select host_id from host_reports where report_id = new.id), gen_random_uuid());
+    their_insights jsonb := jsonb_build_object(
+        'insights_list', new.insights,
+        'sentiment_distribution', new.metrics -> 'sentiment',
+        'top_topics', new.metrics -> 'top_topics',
+        'sentiment_avg', new.metrics #> '{avg_sentiment,value}'
+    );
+    their_metrics jsonb := new.metrics || jsonb_build_object(
+        'total_conversations', new.metrics #> '{conversations,value}',
+        'total_active_members', new.metrics #> '{active_members,value}',
+        'avg_sentiment', new.metrics #> '{avg_sentiment,value}'
+    );
+begin
+    update public.insights_reports
+       set insights = their_insights,
+           metrics = their_metrics,
+           recommendations = new.recommendations,
+           generated_at = new.generated_at
+     where id = theirs;
+    if not found then
+        insert into public.insights_reports (
+            id, gym_id, report_type, title, insights, metrics, recommendations, period_start, period_end, generated_at
+        )
+        values (
+            theirs, new.gym_id, 'weekly_digest',
+            'Rapport Hebdomadaire - Semaine ' || new.iso_year || '-W' || lpad(new.iso_week::text, 2, '0'),
+            their_insights, their_metrics, new.recommendations,
+            (new.period_start at time zone new.timezone)::date, (new.period_end at time zone new.timezone)::date - 1,
+            new.generated_at
+        );
+        insert into host_reports (report_id, host_id) values (new.id, theirs) on conflict do nothing;
+    end if;
+    return null;
+end $$;
+
+create trigger tell_host
+after insert or update on weekly_reports
+for each row execute function tell_report();

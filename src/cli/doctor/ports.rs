@@ -1,0 +1,90 @@
+//! Checks what stands for the tables of a shop or a gym: that the host's views
+//! keep the contract, and that there is a row at all.
+
+use super::finding::{Finding, failure, ok, warning};
+use crate::config::Settings;
+use crate::database::adoption::contract::{Group, Port, VERSION};
+use crate::database::adoption::{self, Adoption};
+use crate::database::{Unprepared, begin_alone};
+
+const CHECK: &str = "ports";
+
+/// Tries the contract. A database that cannot be asked, or lacks our tables, is
+/// a finding of another check.
+pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    let database = settings.database().ok()?;
+    let begun = begin_alone(database.options.clone(), &database.terms).await;
+    let mut tx = begun.ok()?;
+    let adopted = adoption::adoptions(Unprepared(&mut tx)).await.ok()?;
+    let found = adoption::check(&mut tx, &database.terms.schema).await;
+    let mut findings: Vec<Finding> = adopted.iter().filter_map(of_record).collect();
+    match found {
+        Ok(found) => findings.extend(found.into_iter().map(|it| {
+            let level = if it.is_failure { failure } else { warning };
+            level(CHECK, format!("{}: {}", it.place, it.what), it.fix)
+        })),
+        Err(error) => {
+            let what = format!("the contract was not tried to the end: {error}");
+            let fix = "run: jarvis-cron adopt check, which takes its time";
+            findings.push(warning(CHECK, what, fix));
+            return Some(findings);
+        }
+    }
+    if findings.is_empty() {
+        let adopted = adopted
+            .iter()
+            .map(|it| it.ports.join(", "))
+            .collect::<Vec<_>>();
+        findings.push(ok(
+            CHECK,
+            match adopted.as_slice() {
+                [] => "the tables of shop and gym are ours".to_owned(),
+                adopted => format!("the contract is kept by the host's {}", adopted.join(", ")),
+            },
+        ));
+    }
+    let empty = adoption::empty(&mut tx).await.ok()?;
+    findings.extend(
+        [Group::Shop, Group::Gym]
+            .map(|group| without_rows(group, &empty))
+            .into_iter()
+            .flatten(),
+    );
+    Some(findings)
+}
+
+fn of_record(adoption: &Adoption) -> Option<Finding> {
+    let Adoption {
+        ports,
+        file_name,
+        contract,
+        ..
+    } = adoption;
+    let ports = ports.join(", ");
+    if adoption.is_changed {
+        let what = format!("the views of {ports} are others than {file_name} made");
+        return Some(warning(
+            CHECK,
+            what,
+            "run: jarvis-cron adopt check; then adopt drop, and adopt apply with the file",
+        ));
+    }
+    let what = format!("{ports} were checked by version {contract} of the contract, of {VERSION}");
+    (*contract != VERSION).then(|| warning(CHECK, what, "run: jarvis-cron adopt check"))
+}
+
+/// A port that nothing fills is a job that has nothing to do for ever, and says
+/// so each time.
+fn without_rows(group: Group, empty: &[&Port]) -> Option<Finding> {
+    const FILLED: [&str; 4] = ["orders", "members", "visits", "kiosks"];
+    let empty = empty
+        .iter()
+        .filter(|port| port.group == group && FILLED.contains(&port.name));
+    let names: Vec<&str> = empty.map(|port| port.name).collect();
+    let what = format!(
+        "{} never had a row, so that their jobs have nothing to do",
+        names.join(", ")
+    );
+    let fix = "let the program that has them fill them, or adopt its tables (docs/adopting.md); or name the jobs in use: JOBS";
+    (!names.is_empty()).then(|| warning(CHECK, what, fix))
+}

@@ -1,0 +1,206 @@
+//! The four gym jobs on the tables of a gym SaaS on Supabase.
+
+use super::*;
+
+const CHURN: &str = "daily-churn-analysis";
+const HEALTH: &str = "health-check-kiosks";
+const CLEANUP: &str = "cleanup-old-data";
+const REPORTS: &str = "weekly-reports";
+
+#[tokio::test]
+async fn kiosks_turn_in_the_host_s_table_and_its_managers_see_and_answer_the_alerts() {
+    let app = a_gym().await;
+    // Silent for a night already.
+    let nights = "update public.kiosks set updated_at = now() - interval '2 days'";
+    app.execute(nights).await;
+
+    let dry = app.operate(HEALTH, "dry_run=true").await;
+    let real = app.deliver(HEALTH).await;
+    let again = app.deliver(HEALTH).await;
+
+    assert_eq!(real.outcome(), (200, "succeeded"), "{real:?}");
+    assert_eq!(real.results()["status_changed"], 2, "{real:?}");
+    assert_eq!(dry.results()["status_changed"], 2, "{dry:?}");
+    assert_eq!(again.results()["status_changed"], 0, "{again:?}");
+    let theirs = "select slug, status from public.kiosks order by 1";
+    let expected = json!([
+        ["kiosk-1", "online"],
+        ["kiosk-2", "online"],
+        ["kiosk-3", "offline"],
+        ["kiosk-4", "provisioning"]
+    ]);
+    assert_eq!(app.rows(theirs).await, expected);
+    let ours = "select slug, status from kiosks where slug in ('kiosk-2', 'kiosk-3') order by 1";
+    assert_eq!(
+        app.rows(ours).await,
+        json!([["kiosk-2", "degraded"], ["kiosk-3", "offline"]])
+    );
+    let seen = "select priority, status, alert_type from public.manager_alerts order by title";
+    let pending = json!(["medium", "pending", "equipment_issue"]);
+    assert_eq!(app.rows(seen).await, json!([pending, pending]));
+
+    app.execute("update public.manager_alerts set status = 'dismissed'")
+        .await;
+    let after = app.deliver(HEALTH).await;
+
+    assert_eq!(after.results()["alerts_opened"], 0, "{after:?}");
+    let alerts = "select distinct status from alerts where kiosk_id is not null";
+    assert_eq!(app.rows(alerts).await, json!([["dismissed"]]));
+}
+
+#[tokio::test]
+async fn a_heartbeat_of_the_host_s_is_history_and_makes_a_kiosk_online_again() {
+    let app = a_gym().await;
+    app.deliver(HEALTH).await;
+
+    app.execute("update public.kiosks set last_heartbeat = now() where slug = 'kiosk-3'")
+        .await;
+    let reply = app.deliver(HEALTH).await;
+
+    assert_eq!(reply.results()["status_changed"], 1, "{reply:?}");
+    let theirs = "select status from public.kiosks where slug = 'kiosk-3'";
+    assert_eq!(app.rows(theirs).await, json!([["online"]]));
+    assert_eq!(app.count("select count(*) from kiosk_heartbeats").await, 1);
+}
+
+#[tokio::test]
+async fn a_member_gone_for_four_years_is_emptied_in_the_host_s_tables_and_one_on_hold_is_not() {
+    let app = a_gym().await;
+    let held = "10000000-0000-4000-8000-000000000070";
+    app.execute(&format!(
+        "insert into legal_holds (subject_type, subject_id, reason) values ('member', '{held}', 'a dispute')"
+    ))
+    .await;
+
+    let dry = app.operate(CLEANUP, "dry_run=true").await;
+    let real = app.deliver(CLEANUP).await;
+    let again = app.deliver(CLEANUP).await;
+
+    assert_eq!(real.outcome(), (200, "succeeded"), "{real:?}");
+    assert_eq!(affected(&dry), affected(&real));
+    let members = affected(&real).into_iter().find(|it| it.0 == "members");
+    assert_eq!(members.unwrap().1, json!(9), "{real:?}");
+    assert!(
+        affected(&again).iter().all(|(_, rows)| *rows == json!(0)),
+        "{again:?}"
+    );
+    let emptied = "select count(*) from public.gym_members_v2 where first_name = 'anonyme' and email is null and badge_id like 'anonyme-%'";
+    assert_eq!(app.count(emptied).await, 9);
+    assert_eq!(
+        app.rows("select member_id from public.member_facts").await,
+        json!([[held]])
+    );
+    assert_eq!(
+        app.count("select count(*) from public.gym_members_v2")
+            .await,
+        70
+    );
+    let old =
+        "select count(*) from public.member_visits where created_at < now() - interval '3 years'";
+    assert_eq!(app.count(old).await, 0);
+    let kept = "select count(*) from public.conversation_events where \"timestamp\" < now() - interval '90 days'";
+    assert_eq!(app.count(kept).await, 0);
+    let closed =
+        "select count(*) from public.openai_realtime_sessions where session_metadata <> '{}'";
+    assert_eq!(app.count(closed).await, 2);
+    let logs = "select log_type, count(*) from public.system_logs group by 1 order by 1";
+    assert_eq!(
+        app.rows(logs).await,
+        json!([["cron_cleanup", 2], ["health", 1]])
+    );
+}
+
+/// How many rows each policy took.
+fn affected(reply: &crate::app::Reply) -> Vec<(String, serde_json::Value)> {
+    let policies = reply.results()["policies"].as_array().unwrap();
+    let named = policies.iter().map(|it| {
+        (
+            it["target"].as_str().unwrap().to_owned(),
+            it["affected"].clone(),
+        )
+    });
+    named.collect()
+}
+
+#[tokio::test]
+async fn rows_that_the_host_holds_are_passed_and_cleaned_up_the_next_night() {
+    let app = a_gym().await;
+    let mut host = app.database.direct.begin().await.unwrap();
+    let holds = [
+        "select from public.conversation_events where session_id = 'sess_12' for update",
+        "select from public.openai_realtime_sessions where session_id = 'sess_12' for update",
+        "select from public.gym_members_v2 where badge_id = 'B1069' for update",
+    ];
+    for hold in holds {
+        host.execute(hold).await.unwrap();
+    }
+
+    let first = app.deliver(CLEANUP).await;
+    host.rollback().await.unwrap();
+    let second = app.deliver(CLEANUP).await;
+
+    let rows = |reply, target: &str| {
+        affected(reply)
+            .into_iter()
+            .find(|it| it.0 == target)
+            .unwrap()
+            .1
+    };
+    for target in ["conversation_events", "conversation_sessions", "members"] {
+        assert_eq!(
+            rows(&second, target),
+            json!(1),
+            "{target}: {first:?}{second:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn scores_reach_the_host_s_screens_and_members_who_stopped_coming_are_alerts_of_its() {
+    let app = a_gym().await;
+
+    let reply = app.deliver(CHURN).await;
+
+    assert_eq!(reply.outcome(), (200, "succeeded"), "{reply:?}");
+    assert_eq!(reply.results()["processed"], 60, "{reply:?}");
+    let scored = "select count(*) from public.member_analytics where churn_risk_score is not null";
+    assert_eq!(app.count(scored).await, 60);
+    let gone = "select count(*) from public.member_analytics a join public.gym_members_v2 m on m.id = a.member_id
+                 where right(m.id::text, 1) = '7' and churn_risk_level in ('high', 'critical')";
+    assert_eq!(app.count(gone).await, 6);
+    let alerts = "select count(*) from public.manager_alerts where alert_type = 'churn_risk'";
+    assert_eq!(app.count(alerts).await, 6);
+}
+
+#[tokio::test]
+async fn reports_reach_the_host_s_screens_once() {
+    let app = a_gym().await;
+
+    let first = app.deliver(REPORTS).await;
+    let again = app.deliver(REPORTS).await;
+
+    assert_eq!(first.outcome(), (200, "succeeded"), "{first:?}");
+    assert_eq!(first.results()["generated"], 2, "{first:?}");
+    assert_eq!(again.results()["generated"], 0, "{again:?}");
+    let theirs = "select count(*), min((metrics ->> 'total_active_members')::int) from public.insights_reports where report_type = 'weekly_digest'";
+    assert_eq!(app.rows(theirs).await, json!([[2, 0]]));
+    let uptime = "select metrics -> 'kiosk_uptime' -> 'value' from weekly_reports";
+    assert_eq!(app.rows(uptime).await, json!([[null], [null]]));
+}
+
+#[tokio::test]
+async fn a_member_whom_the_host_deletes_is_forgotten() {
+    let app = a_gym().await;
+    app.deliver(CHURN).await;
+
+    app.execute("delete from public.gym_members_v2 where badge_id in ('B1007', 'B1008')")
+        .await;
+
+    assert_eq!(app.count("select count(*) from member_churn").await, 58);
+    assert_eq!(
+        app.count("select count(*) from member_churn_history").await,
+        58
+    );
+    let lost = "select count(*) from alerts a where member_id is not null and not exists (select from members m where m.id = a.member_id)";
+    assert_eq!(app.count(lost).await, 0);
+}
