@@ -57,8 +57,10 @@ enum Command {
     ///
     /// Uses DATABASE_DIRECT_URL where it is set, because migrations take a
     /// session lock that a transaction-mode pooler cannot keep. Safe to run
-    /// twice, and at the same time.
-    Migrate,
+    /// twice, and at the same time. Makes the schema DATABASE_SCHEMA. Looks
+    /// first: when something stands against it, it writes nothing, says all of
+    /// it, and exits 2.
+    Migrate(migrate::Arguments),
     /// Run a job here and now, without HTTP.
     ///
     /// Takes the same lease and writes the same ledger as a delivery. Prints
@@ -137,7 +139,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             telemetry::init(settings.logs()?);
             serve::serve(&settings, dev).await
         }
-        Command::Migrate => migrate::migrate(&settings).await,
+        Command::Migrate(typed) => migrate::migrate(&settings, &typed).await,
         Command::Run(typed) => run::run(&settings, typed).await,
         Command::Churn(command) => churn::run(&settings, command).await,
         Command::Trigger(typed) => trigger::trigger(&settings, typed).await,

@@ -18,6 +18,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio::sync::oneshot;
 
+use crate::roles;
+pub(crate) use crate::schemas::{of_schema, schema};
+
 /// A database of its own for one test.
 pub(crate) struct Database {
     /// Past the pooler, for looking at rows.
@@ -41,10 +44,13 @@ impl Database {
         let create = format!("create database {name} template {template} {strategy}");
         server.maker.ask(create).await.unwrap().unwrap();
         let direct_url = at(&server.admin, &name);
-        let url = match &server.pooler {
+        let mut url = match &server.pooler {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
+        if let Some(role) = roles::least() {
+            url = url.replace("//postgres", &format!("//{role}"));
+        }
         let mut made = Self::elsewhere(direct_url, url);
         made.name = Some(name);
         made
@@ -76,17 +82,6 @@ impl Drop for Database {
             drop(server().dropper.ask(statement));
         }
     }
-}
-
-/// Where the tables of the service are: `TEST_DATABASE_SCHEMA`.
-pub(crate) fn schema() -> Schema {
-    let name = std::env::var_os("TEST_DATABASE_SCHEMA").map(|it| it.into_string().unwrap());
-    name.map_or_else(Schema::default, |name| Schema::named(&name).unwrap())
-}
-
-/// The same for a statement of the test's own, and for what the service says.
-pub(crate) fn of_schema(text: &str) -> String {
-    text.replace("public", schema().name())
 }
 
 const PREFIX: &str = "jarvis_cron_test_";
@@ -231,12 +226,15 @@ async fn make_template(admin: &str, template: &str) -> i32 {
     migrate::apply(url.parse().unwrap(), &schema())
         .await
         .unwrap();
+    let mut made = PgConnection::connect(&url).await.unwrap();
     if schema() != Schema::default() {
         // What looks for a table in it finds none.
-        let mut template = PgConnection::connect(&url).await.unwrap();
-        template.execute("drop schema public").await.unwrap();
-        template.close().await.unwrap();
+        made.execute("drop schema public").await.unwrap();
     }
+    if let Some(role) = roles::least() {
+        roles::make(&mut made, &role).await;
+    }
+    made.close().await.unwrap();
     sqlx::query_scalar("select current_setting('server_version_num')::int")
         .fetch_one(&mut connection)
         .await
@@ -276,7 +274,8 @@ impl Pooler {
             users = users.display(),
         );
         std::fs::write(&ini, settings).unwrap();
-        std::fs::write(&users, "\"postgres\" \"\"\n").unwrap();
+        let role = roles::least().unwrap_or_default();
+        std::fs::write(&users, format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
         for file in [&ini, &users] {
             account.own(file).unwrap();
         }
