@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
 use jarvis_cron::database::migrating::{Patience, Step};
+use jarvis_cron::database::obstacles::Others;
 use jarvis_cron::database::{MIGRATOR, Schema};
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -108,9 +109,15 @@ async fn main() {
         ),
     };
     let options = database.parse().unwrap();
-    let migrated = migrate::run(options, &Schema::default(), &Patience::default(), tell)
-        .await
-        .unwrap();
+    let migrated = migrate::run(
+        options,
+        &Schema::default(),
+        &Others::default(),
+        &Patience::default(),
+        tell,
+    )
+    .await
+    .unwrap();
     println!(
         "{:>7.2} s  {} migrations, {visits} visits\n",
         began.elapsed().as_secs_f64(),

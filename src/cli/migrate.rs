@@ -3,21 +3,34 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use clap::Args;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use super::doctor::{explained, is_pooled};
-use super::{println, progress};
+use super::{Usage, println, progress};
 use crate::config::Settings;
-use crate::database::migrating::{self, Migrated, Patience, Step};
+use crate::database::migrating::{self, Failed, Migrated, Patience, Step};
+use crate::database::obstacles::Others;
 use crate::database::{MIGRATOR, Schema, pooler_safe};
+
+/// The options of `migrate`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Migrate although other roles get rights to the tables.
+    ///
+    /// Default privileges may say so; the tables hold personal data and what
+    /// the jobs do.
+    #[arg(long)]
+    allow_exposed: bool,
+}
 
 /// Applies the missing migrations and prints how many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses.
-pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub async fn migrate(settings: &Settings, typed: &Arguments) -> anyhow::Result<ExitCode> {
     let waiting = progress::waiting("waiting for the database");
     let tell = |step: Step<'_>| match step {
         Step::Wait => waiting.set_message("waiting for another migrate"),
@@ -44,9 +57,14 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
         connect: database.terms.patience.acquire,
         ..Patience::default()
     };
+    let others = Others {
+        service: role_of(&database.options),
+        may_be_exposed: typed.allow_exposed,
+    };
     let schema = database.terms.schema;
-    let migrated = run(database.direct, &schema, &patience, tell).await?;
+    let migrated = run(database.direct, &schema, &others, &patience, tell).await;
     waiting.finish_and_clear();
+    let migrated = migrated?;
     let (applied, all) = (migrated.applied, MIGRATOR.iter().count());
     println(format_args!("{applied} migrations applied, {all} in all"));
     if let Some(newest) = migrated.unknown.iter().max() {
@@ -55,7 +73,20 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
             "the database is ahead of this program: it has {unknown} migrations that this version does not know, {newest} the newest; they stay as they are"
         ));
     }
+    if !migrated.closed.is_empty() {
+        println(format_args!(
+            "revoked from PUBLIC: all rights to {}",
+            migrated.closed.join(", ")
+        ));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The role that the service has; a pooler's user may have a tenant behind it.
+pub(super) fn role_of(options: &PgConnectOptions) -> String {
+    let user = options.get_username();
+    let role = user.split_once('.').map_or(user, |(role, _)| role);
+    role.to_owned()
 }
 
 /// Applies the missing migrations in this schema; returns how many.
@@ -63,7 +94,8 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the database cannot be reached or refuses.
 pub async fn apply(options: PgConnectOptions, schema: &Schema) -> anyhow::Result<usize> {
-    let migrated = run(options, schema, &Patience::default(), |_| {}).await?;
+    let others = Others::default();
+    let migrated = run(options, schema, &others, &Patience::default(), |_| {}).await?;
     Ok(migrated.applied)
 }
 
@@ -74,6 +106,7 @@ pub async fn apply(options: PgConnectOptions, schema: &Schema) -> anyhow::Result
 pub async fn run(
     options: PgConnectOptions,
     schema: &Schema,
+    others: &Others,
     patience: &Patience,
     tell: impl Fn(Step<'_>),
 ) -> anyhow::Result<Migrated> {
@@ -89,8 +122,12 @@ pub async fn run(
         .await
         .context("ask for the number of the session")?;
     let applied = tokio::select! {
-        applied = migrating::apply(&mut db, schema, patience, &tell) => applied,
+        applied = migrating::apply(&mut db, schema, others, patience, &tell) => applied,
         never = migrating::tell_blockers(&options, session, patience, &tell) => match never {},
+    };
+    let applied = match applied {
+        Err(Failed::Refused(obstacles)) => return Err(Usage(obstacles.to_string()).into()),
+        applied => applied,
     };
     let hint = if is_pooled(&options) {
         "apply the migrations (a transaction-mode pooler, it seems: set DATABASE_DIRECT_URL to an address past it)"

@@ -58,8 +58,10 @@ enum Command {
     ///
     /// Uses DATABASE_DIRECT_URL where it is set, because migrations take a
     /// session lock that a transaction-mode pooler cannot keep. Safe to run
-    /// twice, and at the same time.
-    Migrate,
+    /// twice, and at the same time. Makes the schema DATABASE_SCHEMA. Looks
+    /// first: when something stands against it, it writes nothing, says all of
+    /// it, and exits 2.
+    Migrate(migrate::Arguments),
     /// Let the tables of another program's database stand for ours.
     ///
     /// A file of the host's makes views of the names of ours, over its own
@@ -145,7 +147,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             telemetry::init(settings.logs()?);
             serve::serve(&settings, dev).await
         }
-        Command::Migrate => migrate::migrate(&settings).await,
+        Command::Migrate(typed) => migrate::migrate(&settings, &typed).await,
         Command::Adopt(command) => adopt::adopt(&settings, command).await,
         Command::Run(typed) => run::run(&settings, typed).await,
         Command::Churn(command) => churn::run(&settings, command).await,

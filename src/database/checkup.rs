@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Error, Result};
 
+use super::exposure::{Exposed, exposed};
+use super::obstacles::{Obstacle, Others, obstacles};
 use super::readiness::standing;
 use super::{MIGRATOR, Terms, Unprepared, begin_alone};
 
@@ -26,6 +28,12 @@ pub struct Checkup {
     pub clock: DateTime<Utc>,
     /// How its tables were made.
     pub migrations: Migrations,
+    /// Why the missing ones cannot be applied by this role.
+    pub obstacles: Vec<Obstacle>,
+    /// The schema that they are in.
+    pub schema: String,
+    /// Who else can read or write the tables.
+    pub exposed: Vec<Exposed>,
 }
 
 /// The migrations that it and this program do not agree on.
@@ -39,21 +47,32 @@ pub struct Migrations {
     pub different: Vec<i64>,
 }
 
-/// Asks the database.
+/// Asks the database; `service` is the role that the service has.
 ///
 /// # Errors
 /// What it, or the way to it, answered instead.
-pub async fn checkup(options: PgConnectOptions, terms: &Terms) -> Result<Checkup> {
+pub async fn checkup(options: PgConnectOptions, service: &str, terms: &Terms) -> Result<Checkup> {
     let mut tx = begin_alone(options.clone(), terms).await?;
     let standing = standing(Unprepared(&mut tx)).await?;
-    let migrations = if standing.may_read_migrations() {
-        Migrations::between(&applied(Unprepared(&mut tx)).await?)
+    let on_record = if standing.may_read_migrations() {
+        Some(applied(Unprepared(&mut tx)).await?)
     } else {
-        Migrations::default()
+        None
     };
     // A table that is not there ends the transaction.
     tx.rollback().await;
     let mut tx = begin_alone(options, terms).await?;
+    let mut obstacles_found = Vec::new();
+    if let Some(on_record) = &on_record {
+        let versions: Vec<i64> = on_record.iter().map(|it| it.version).collect();
+        let others = Others {
+            service: service.to_owned(),
+            may_be_exposed: false,
+        };
+        let db = Unprepared(&mut tx);
+        obstacles_found = obstacles(db, &terms.schema, &versions, &others).await?;
+    }
+    let exposed = exposed(Unprepared(&mut tx)).await?;
     // Asked last: what the caller compares the clock with is taken right after.
     let server = sqlx::query!(
         r#"
@@ -70,7 +89,12 @@ pub async fn checkup(options: PgConnectOptions, terms: &Terms) -> Result<Checkup
         is_read_only: standing.is_read_only,
         rights_missing: standing.rights_missing,
         clock: server.clock,
-        migrations,
+        migrations: on_record
+            .as_deref()
+            .map_or_else(Migrations::default, Migrations::between),
+        obstacles: obstacles_found,
+        schema: terms.schema.name().to_owned(),
+        exposed,
     })
 }
 

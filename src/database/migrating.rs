@@ -8,8 +8,7 @@
 //! no one waiting, and so may wait itself, also longer than the role's
 //! `statement_timeout` allows, for each transaction that was open before it.
 //!
-//! Needs a session of its own, past a pooler. A database that is ahead of this
-//! program is left as it is.
+//! Needs a session of its own, past a pooler. Leaves a database that is ahead as it is.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -21,6 +20,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
+use super::obstacles::{Obstacles, Others, obstacles};
 use super::{MIGRATOR, Schema};
 use crate::foreign_text::ForeignText;
 
@@ -79,53 +79,76 @@ pub struct Migrated {
     pub applied: usize,
     /// Those that the database has and this program does not know.
     pub unknown: Vec<i64>,
+    /// The tables and views that it closed to `PUBLIC`.
+    pub closed: Vec<String>,
 }
 
-/// Applies the missing migrations; `tell` is told of each step.
+/// Why it did not.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// Before it wrote anything.
+    #[error(transparent)]
+    Refused(#[from] Obstacles),
+    /// On the way.
+    #[error(transparent)]
+    Broke(#[from] MigrateError),
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Broke(error.into())
+    }
+}
+
+/// Applies the missing migrations, and tells of each step.
 ///
 /// # Errors
-/// When the database refuses, or others hold a lock for longer than
-/// `patience` lasts.
+/// When something stands against it, the database refuses, or others hold a lock
+/// for longer than `patience` lasts.
 pub async fn apply(
     db: &mut PgConnection,
     schema: &Schema,
+    others: &Others,
     patience: &Patience,
     tell: impl Fn(Step<'_>),
-) -> Result<Migrated, MigrateError> {
-    enter(db, schema).await?;
+) -> Result<Migrated, Failed> {
+    schema.enter(db).await?;
+    db.execute("set statement_timeout = 0").await?;
     take_turn(db, patience, &tell).await?;
+    let before = applied(db).await;
+    let found = obstacles(&mut *db, schema, &before, others).await?;
+    if !found.is_empty() {
+        return Err(Obstacles(found).into());
+    }
+    schema.make(db).await?;
     let migrator = Migrator {
         migrations: Cow::Borrowed(&*MIGRATOR.migrations),
         // What a later version of this program applied is its business.
         ignore_missing: true,
+        table_name: format!("{}.{}", schema.name(), MIGRATOR.table_name).into(),
         ..Migrator::DEFAULT
     };
-    let before = applied(db).await;
     for missing in migrator.iter().filter(|it| !before.contains(&it.version)) {
         tell(Step::Apply(missing));
+        if is_of_a_port(missing) {
+            schema.enter_aside(db).await?;
+        }
         apply_one(db, &migrator, missing, patience, &tell).await?;
+        schema.enter(db).await?;
     }
     // Compares those that were there with ours.
     migrator.run(&mut *db).await?;
     let is_unknown = |version: &i64| !MIGRATOR.version_exists(*version);
     let after = applied(db).await;
-    Ok(Migrated {
+    let mut done = Migrated {
         applied: after.len().saturating_sub(before.len()),
         unknown: after.into_iter().filter(is_unknown).collect(),
-    })
-}
-
-/// Makes the schema, and has each name without one mean what is in it.
-async fn enter(db: &mut PgConnection, schema: &Schema) -> sqlx::Result<()> {
-    let (name, search_path) = (schema.name(), schema.search_path());
-    let is_there = sqlx::query_scalar("select to_regnamespace($1) is not null");
-    if !is_there.bind(name).fetch_one(&mut *db).await? {
-        let create = format!("create schema if not exists \"{name}\"");
-        db.execute(AssertSqlSafe(create)).await?;
+        closed: Vec::new(),
+    };
+    if !others.may_be_exposed {
+        done.closed = schema.close(db).await?;
     }
-    let enter = format!("set search_path = {search_path}; set statement_timeout = 0");
-    db.execute(AssertSqlSafe(enter)).await?;
-    Ok(())
+    Ok(done)
 }
 
 /// The process id of this session, by which others see it.
@@ -183,6 +206,13 @@ async fn apply_one(
         }
     }
     Ok(())
+}
+
+/// Whether it touches a table that a host's view may stand for: ours may stand
+/// aside then.
+fn is_of_a_port(migration: &Migration) -> bool {
+    let mut lines = migration.sql.as_str().lines();
+    lines.any(|line| line.starts_with("-- port: "))
 }
 
 /// Whether others held what it takes.

@@ -77,7 +77,8 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) fn may_read_migrations(&self) -> bool {
-        !self.rights_missing.iter().any(|it| it.contains(RECORD))
+        let is_in_the_way = |it: &String| it.contains(RECORD) || it.starts_with("usage on schema");
+        !self.rights_missing.iter().any(is_in_the_way)
     }
 }
 
@@ -88,6 +89,11 @@ pub(super) async fn standing(db: Unprepared<'_>) -> Result<Standing> {
         r#"
         select current_setting('transaction_read_only') = 'on' as "is_read_only!",
                array(
+                   select 'usage on schema ' || nspname
+                     from pg_namespace
+                    where nspname = btrim(split_part(current_setting('search_path'), ',', 1), '"')
+                      and not has_schema_privilege(oid, 'usage')
+               ) || array(
                    select string_agg(needed, ', ') || ' on ' || name
                      from unnest($1::text[], $2::text[]) as ours(name, rights)
                     cross join unnest(string_to_array(rights, ' ')) as needed

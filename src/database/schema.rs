@@ -1,9 +1,15 @@
 //! The schema that holds our tables.
 //!
 //! Promises that its name needs no quotes and is no word that Postgres keeps
-//! for itself, so that it can stand in any statement as it is.
+//! for itself, so that it can stand in any statement as it is. Makes it, and
+//! closes what is in it.
 
 use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Result};
+
+use super::MIGRATOR;
+use super::names::Names;
 
 /// The name of a schema; `public` unless `DATABASE_SCHEMA` says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +39,56 @@ impl Schema {
     pub fn search_path(&self) -> String {
         format!("\"{}\", pg_temp", self.0)
     }
+
+    /// Has each name without a schema mean what is in this one for as long as
+    /// the session lasts, also before it is there.
+    pub(super) async fn enter(&self, db: &mut PgConnection) -> Result<()> {
+        let enter = format!("set search_path = {}", self.search_path());
+        db.execute(AssertSqlSafe(enter)).await?;
+        Ok(())
+    }
+
+    /// The schema in which tables of ours stand while a host's views stand for
+    /// them. No name of ours is longer than Postgres takes.
+    #[must_use]
+    pub fn aside(&self) -> String {
+        let name: String = self.0.chars().take(59).collect();
+        format!("{name}_own")
+    }
+
+    /// Has a name without a schema mean what stands aside, before what is here.
+    pub(super) async fn enter_aside(&self, db: &mut PgConnection) -> Result<()> {
+        let (aside, search_path) = (self.aside(), self.search_path());
+        let enter = format!("set search_path = \"{aside}\", {search_path}");
+        db.execute(AssertSqlSafe(enter)).await.map(drop)
+    }
+
+    /// Makes it where it is missing. Asked first, because Postgres wants the
+    /// right to make one also where there is nothing to make.
+    pub(super) async fn make(&self, db: &mut PgConnection) -> Result<()> {
+        let is_there = sqlx::query_scalar("select to_regnamespace($1) is not null");
+        if !is_there.bind(self.name()).fetch_one(&mut *db).await? {
+            let create = format!("create schema if not exists \"{}\"", self.0);
+            db.execute(AssertSqlSafe(create)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes from `PUBLIC` what it may do with our tables and views, as far as
+    /// they are ours to close; names them.
+    pub(super) async fn close(&self, db: &mut PgConnection) -> Result<Vec<String>> {
+        let ours = Names::created_by(MIGRATOR.iter()).relations;
+        let open: Vec<String> = sqlx::query_scalar(OPEN)
+            .bind(self.name())
+            .bind(Vec::from_iter(ours))
+            .fetch_all(&mut *db)
+            .await?;
+        for table in &open {
+            let revoke = format!("revoke all on \"{}\".\"{table}\" from public", self.0);
+            db.execute(AssertSqlSafe(revoke)).await?;
+        }
+        Ok(open)
+    }
 }
 
 impl Default for Schema {
@@ -40,3 +96,12 @@ impl Default for Schema {
         Self("public".into())
     }
 }
+
+const OPEN: &str = "
+    select relname::text
+      from pg_class
+     where relnamespace = to_regnamespace($1)
+       and relname = any ($2)
+       and pg_has_role(relowner, 'usage')
+       and exists (select from aclexplode(relacl) where grantee = 0)
+     order by 1";

@@ -23,9 +23,14 @@ const GYM: &str = "deploy/adopt/gym-supabase.sql";
 
 /// A database in which a host has these tables, and a service that is not told of them yet.
 async fn beside(tables: &str, changes: &[(&str, &str)]) -> App {
-    let mut settings = vec![("DATABASE_SCHEMA", "jarvis")];
+    let database = Database::of_a_host().await;
+    let direct = database.direct_url.clone();
+    let mut settings = vec![
+        ("DATABASE_SCHEMA", "jarvis"),
+        ("DATABASE_DIRECT_URL", &direct),
+    ];
     settings.extend(changes);
-    let app = App::with_database(Database::of_a_host().await, &settings).await;
+    let app = App::with_database(database, &settings).await;
     app.execute(tables).await;
     app
 }

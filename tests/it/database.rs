@@ -18,6 +18,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio::sync::oneshot;
 
+use crate::roles;
+pub(crate) use crate::schemas::{of_schema, schema};
+
 /// A database of its own for one test.
 pub(crate) struct Database {
     /// Past the pooler, for looking at rows.
@@ -46,7 +49,7 @@ impl Database {
             // A runtime of its own, because this test's is busy waiting.
             let made = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
-                runtime.block_on(make_template(&server.admin, &name, &schema))
+                runtime.block_on(make_template(&server.admin, &name, &schema, true))
             });
             made.join().unwrap();
             template
@@ -63,10 +66,13 @@ impl Database {
         let create = format!("create database {name} template {template} {strategy}");
         server.maker.ask(create).await.unwrap().unwrap();
         let direct_url = at(&server.admin, &name);
-        let url = match &server.pooler {
+        let mut url = match &server.pooler {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
+        if let Some(role) = least(schema) {
+            url = url.replace("//postgres", &format!("//{role}"));
+        }
         let mut made = Self::in_schema(schema, direct_url, url);
         made.name = Some(name);
         made
@@ -102,17 +108,6 @@ impl Drop for Database {
             drop(server().dropper.ask(statement));
         }
     }
-}
-
-/// Where the tables of the service are: `TEST_DATABASE_SCHEMA`.
-pub(crate) fn schema() -> Schema {
-    let name = std::env::var_os("TEST_DATABASE_SCHEMA").map(|it| it.into_string().unwrap());
-    name.map_or_else(Schema::default, |name| Schema::named(&name).unwrap())
-}
-
-/// The same for a statement of the test's own, and for what the service says.
-pub(crate) fn of_schema(text: &str) -> String {
-    text.replace("public", schema().name())
 }
 
 const PREFIX: &str = "jarvis_cron_test_";
@@ -173,7 +168,7 @@ impl Server {
             (Some(postgres), url)
         };
         let template = format!("{PREFIX}template_{}", std::process::id());
-        let version = make_template(&admin, &template, &schema()).await;
+        let version = make_template(&admin, &template, &schema(), false).await;
         // Before version 15 there is no other way, and no word for it.
         let strategy = match &postgres {
             Some(_) if version >= 150_000 => "strategy file_copy",
@@ -224,9 +219,14 @@ impl Clerk {
     }
 }
 
+/// The role of every test's service, where it has rights in that schema.
+fn least(schema: &Schema) -> Option<String> {
+    roles::least().filter(|_| *schema == self::schema())
+}
+
 /// Leftovers of earlier processes go, and a migrated database comes; tells the
 /// server's version.
-async fn make_template(admin: &str, template: &str, schema: &Schema) -> i32 {
+async fn make_template(admin: &str, template: &str, schema: &Schema, is_host: bool) -> i32 {
     let mut connection = PgConnection::connect(admin).await.unwrap();
     let old: Vec<String> = sqlx::query_scalar(
         "select datname from pg_database
@@ -255,12 +255,15 @@ async fn make_template(admin: &str, template: &str, schema: &Schema) -> i32 {
         .unwrap();
     let url = at(admin, template);
     migrate::apply(url.parse().unwrap(), schema).await.unwrap();
-    if *schema != Schema::default() && *schema == self::schema() {
+    let mut made = PgConnection::connect(&url).await.unwrap();
+    if *schema != Schema::default() && !is_host {
         // What looks for a table in it finds none.
-        let mut template = PgConnection::connect(&url).await.unwrap();
-        template.execute("drop schema public").await.unwrap();
-        template.close().await.unwrap();
+        made.execute("drop schema public").await.unwrap();
     }
+    if let Some(role) = least(schema) {
+        roles::make(&mut made, &role).await;
+    }
+    made.close().await.unwrap();
     sqlx::query_scalar("select current_setting('server_version_num')::int")
         .fetch_one(&mut connection)
         .await
@@ -300,7 +303,8 @@ impl Pooler {
             users = users.display(),
         );
         std::fs::write(&ini, settings).unwrap();
-        std::fs::write(&users, "\"postgres\" \"\"\n").unwrap();
+        let role = roles::least().unwrap_or_default();
+        std::fs::write(&users, format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
         for file in [&ini, &users] {
             account.own(file).unwrap();
         }

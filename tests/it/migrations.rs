@@ -4,6 +4,7 @@ use crate::app::{App, now};
 
 mod applying;
 mod breaking_off;
+mod refusing;
 
 /// The plan of the pick, with its parameters filled in.
 const PICK: &str = "

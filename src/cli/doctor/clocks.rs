@@ -32,7 +32,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
 /// How far our clock is ahead of the database's.
 async fn database(settings: &Settings) -> Option<TimeDelta> {
     let database = settings.database().ok()?;
-    let found = checkup(database.options, &database.terms).await.ok()?;
+    let found = checkup(database.options, "", &database.terms).await.ok()?;
     Some(now() - found.clock)
 }
 

@@ -4,9 +4,11 @@
 use futures::future::OptionFuture;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::super::migrate::role_of;
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::{Settings, is_this_machine};
 use crate::database::checkup::{Checkup, Migrations, checkup};
+use crate::database::obstacles::Obstacle;
 use crate::foreign_text::ForeignText;
 
 const CHECK: &str = "database";
@@ -21,11 +23,10 @@ const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
     let is_direct = same_address(&database.options, &database.direct);
-    let direct = (!is_direct).then(|| checkup(database.direct.clone(), &database.terms));
-    let (found, direct) = tokio::join!(
-        checkup(database.options.clone(), &database.terms),
-        OptionFuture::from(direct)
-    );
+    let service = role_of(&database.options);
+    let ask = |options: &PgConnectOptions| checkup(options.clone(), &service, &database.terms);
+    let direct = (!is_direct).then(|| ask(&database.direct));
+    let (found, direct) = tokio::join!(ask(&database.options), OptionFuture::from(direct));
     let mut findings = vec![encrypted("DATABASE_URL", &database.options)];
     if !is_direct {
         findings.push(encrypted("DATABASE_DIRECT_URL", &database.direct));
@@ -39,7 +40,11 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     };
     findings.push(reached(&found));
     findings.extend(rights(&found.rights_missing));
-    findings.extend(migrations(&found.migrations));
+    // It is by the other address that migrate comes.
+    let migrating = direct.as_ref().and_then(|it| it.as_ref().ok());
+    let obstacles = &migrating.unwrap_or(&found).obstacles;
+    findings.extend(migrations(&found.migrations, obstacles));
+    findings.extend(exposure(&found));
     findings.push(match direct {
         Some(Ok(direct)) => same_database(&found, &direct),
         Some(Err(error)) => unreachable("DATABASE_DIRECT_URL", &error),
@@ -87,13 +92,19 @@ fn rights(missing: &[String]) -> Option<Finding> {
     (!missing.is_empty()).then(|| failure("rights", what, fix))
 }
 
-fn migrations(found: &Migrations) -> Vec<Finding> {
+fn migrations(found: &Migrations, obstacles: &[Obstacle]) -> Vec<Finding> {
     const CHECK: &str = "migrations";
     let mut findings = Vec::new();
     if let Some(first) = found.missing.first() {
         let count = found.missing.len();
         let what = format!("{count} not applied, the first is {first}");
-        findings.push(failure(CHECK, what, "run: jarvis-cron migrate"));
+        if obstacles.is_empty() {
+            findings.push(failure(CHECK, &*what, "run: jarvis-cron migrate"));
+        }
+        for obstacle in obstacles {
+            let what = format!("{what}, and migrate would refuse: {}", obstacle.what);
+            findings.push(failure(CHECK, what, &*obstacle.fix));
+        }
     }
     if let Some(first) = found.different.first() {
         let what = format!("{first} was applied with another text, or failed halfway");
@@ -109,6 +120,35 @@ fn migrations(found: &Migrations) -> Vec<Finding> {
         findings.push(ok(CHECK, "all applied"));
     }
     findings
+}
+
+/// Who else could read or write the tables.
+fn exposure(found: &Checkup) -> Vec<Finding> {
+    const CHECK: &str = "exposure";
+    if found.exposed.is_empty() {
+        return vec![ok(CHECK, "no other role can read or write the tables")];
+    }
+    let each = found.exposed.iter();
+    each.map(|exposed| {
+        let role = &exposed.role;
+        let listed = |verb: &str, tables: &[String]| match tables {
+            [] => None,
+            tables => Some(format!("{verb} {}", tables.join(", "))),
+        };
+        let may = [
+            listed("read", &exposed.reads),
+            listed("write", &exposed.writes),
+        ];
+        let may = may.into_iter().flatten().collect::<Vec<_>>().join(", and ");
+        let what = format!("{role} can {may}");
+        if !exposed.is_harmful() {
+            return ok(CHECK, what);
+        }
+        let schema = &found.schema;
+        let fix = format!("revoke all on all tables in schema {schema} from {role}");
+        failure(CHECK, what, fix)
+    })
+    .collect()
 }
 
 fn same_database(pooled: &Checkup, direct: &Checkup) -> Finding {

@@ -231,7 +231,7 @@ async fn step_aside(
     schema: &Schema,
     ports: &[String],
 ) -> sqlx::Result<Vec<String>> {
-    let aside = record::aside(schema);
+    let aside = schema.aside();
     let keys: Vec<(String, String)> = sqlx::query_as(
         "select format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)),
                 format('alter table %s drop constraint %I', conrelid::regclass, conname)
@@ -324,7 +324,7 @@ async fn step_back(
     schema: &Schema,
     ports: &[String],
 ) -> sqlx::Result<Vec<String>> {
-    let aside = record::aside(schema);
+    let aside = schema.aside();
     let mut adopted = Vec::new();
     for port in ports {
         let ask = "select to_regclass($1) is not null";

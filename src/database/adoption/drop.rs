@@ -41,7 +41,7 @@ pub async fn drop(
     let created = found(Unprepared(db), &adoption.created).await?;
     let names: Vec<String> = created.iter().map(|it| it.identity.clone()).collect();
     let hanging = hanging(Unprepared(db), ports).await?;
-    let aside = record::aside(schema);
+    let aside = schema.aside();
     for port in ports {
         let swap = format!(
             "alter view if exists {port} rename to \"{port} of the host\";

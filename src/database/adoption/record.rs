@@ -49,13 +49,6 @@ pub(super) struct Created {
     pub(super) calls: Option<String>,
 }
 
-/// The schema in which our own tables stand aside. No name of ours is longer
-/// than Postgres takes.
-pub(super) fn aside(schema: &Schema) -> String {
-    let name: String = schema.name().chars().take(59).collect();
-    format!("{name}_own")
-}
-
 /// The adoptions that are in force.
 ///
 /// # Errors

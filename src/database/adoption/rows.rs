@@ -114,7 +114,7 @@ async fn refused(db: &mut Transaction, port: &Port, schema: &Schema) -> Result<V
             )
           order by 1",
     )
-    .bind(record::aside(schema))
+    .bind(schema.aside())
     .bind(port.name)
     .fetch_all(Unprepared(db))
     .await?;

@@ -118,7 +118,7 @@ fn a_form_that_works(#[case] url: &str, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case::schema("postgres://u:p@db.example.test/d?schema=hunter2", "parameter schema")]
+#[case::schema("postgres://u:p@db.example.test/d?schema=Hunter2", "parameter schema")]
 #[case::unknown(
     "postgres://u:p@db.example.test/d?sslidentity=hunter2",
     "parameter sslidentity"
@@ -230,4 +230,36 @@ fn the_password_of_a_socket_is_hidden_from_the_words_of_others() {
     for said in ["a-p@ssword-of-a-socket", "a-p%40ssword-of-a-socket"] {
         assert_eq!(ForeignText::new(said).as_str(), "[secret]");
     }
+}
+
+/// As Prisma's addresses name it, the schema is what `DATABASE_SCHEMA` says.
+#[rstest]
+#[case::nowhere("", None, "public")]
+#[case::in_the_setting("", Some("jarvis"), "jarvis")]
+#[case::in_the_address("?schema=jarvis", None, "jarvis")]
+#[case::in_both("?schema=jarvis", Some("jarvis"), "jarvis")]
+fn the_schema_is_read(#[case] query: &str, #[case] set: Option<&str>, #[case] schema: &str) {
+    let url = format!("postgres://u:p@db.example.test/d{query}");
+    let mut settings = Settings::none().with([("DATABASE_URL", &*url)]);
+    if let Some(set) = set {
+        settings = settings.with([("DATABASE_SCHEMA", set)]);
+    }
+    let database = settings.database().unwrap();
+    assert_eq!(database.terms.schema.name(), schema);
+}
+
+#[rstest]
+#[case::other_than_the_address("DATABASE_SCHEMA", "jarvis")]
+#[case::no_name("DATABASE_SCHEMA", "Jarvis hunter2")]
+#[case::empty("DATABASE_SCHEMA", "")]
+#[case::other_addresses(
+    "DATABASE_DIRECT_URL",
+    "postgres://u:p@db.example.test/d?schema=jarvis"
+)]
+fn schemas_that_disagree_are_refused(#[case] variable: &str, #[case] value: &str) {
+    let url = "postgres://u:p@db.example.test/d?schema=public";
+    assert_refused(
+        &[("DATABASE_URL", Some(url)), (variable, Some(value))],
+        variable,
+    );
 }

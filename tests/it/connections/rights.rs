@@ -9,35 +9,12 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::ready;
-use crate::app::App;
 use crate::cli;
-use crate::database::{Database, schema};
-
-/// A service whose role may do what is asked for, and no more.
-async fn app_with_those_rights() -> (App, String) {
-    let database = Database::new().await;
-    let role = format!("{}_role", database.direct_url.rsplit('/').next().unwrap());
-    let url = database
-        .direct_url
-        .replace("//postgres", &format!("//{role}"));
-    let app = App::with_database(database, &[("DATABASE_URL", &url)]).await;
-    let schema = schema();
-    let schema = schema.name();
-    app.execute(&format!(
-        "create role {role} login; grant usage on schema {schema} to {role}"
-    ))
-    .await;
-    for (table, rights) in RIGHTS {
-        let rights = rights.replace(' ', ", ");
-        app.execute(&format!("grant {rights} on {table} to {role}"))
-            .await;
-    }
-    (app, role)
-}
+use crate::roles;
 
 #[tokio::test]
 async fn with_the_rights_that_are_asked_for_every_job_runs() {
-    let (app, role) = app_with_those_rights().await;
+    let (app, role) = roles::app().await;
     app.stale_orders(3, 3).await;
     assert_eq!(ready(&app).await.status, 200);
     for job in app.runner.jobs.0 {
@@ -58,7 +35,7 @@ async fn with_the_rights_that_are_asked_for_every_job_runs() {
 #[case::the_record("select on _sqlx_migrations", "lacks select on _sqlx_migrations")]
 #[tokio::test]
 async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &str) {
-    let (app, role) = app_with_those_rights().await;
+    let (app, role) = roles::app().await;
     app.execute(&format!("revoke {right} from {role}")).await;
 
     let reply = ready(&app).await;
@@ -96,7 +73,7 @@ async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &st
 #[case::of_each_row("create policy whole on orders using (true)", None)]
 #[tokio::test]
 async fn rows_that_the_role_cannot_see_are_told(#[case] policy: &str, #[case] said: Option<&str>) {
-    let (app, role) = app_with_those_rights().await;
+    let (app, role) = roles::app().await;
     app.execute("alter table orders enable row level security")
         .await;
     app.execute(policy).await;
@@ -120,7 +97,7 @@ async fn rows_that_the_role_cannot_see_are_told(#[case] policy: &str, #[case] sa
 
 #[tokio::test]
 async fn a_rule_for_rows_that_the_role_cannot_see_is_refused() {
-    let (app, role) = app_with_those_rights().await;
+    let (app, role) = roles::app().await;
     app.execute(&format!(
         "create table health (member_id uuid references members, fact text);
          grant select, update, delete on health to {role};

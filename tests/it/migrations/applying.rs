@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jarvis_cron::database::migrating::{Patience, Step};
+use jarvis_cron::database::obstacles::Others;
 
 use crate::app::App;
 use crate::cli;
@@ -83,7 +84,8 @@ async fn a_migration_lets_those_pass_who_hold_or_want_its_table_and_comes_again(
     };
     let (options, schema) = (app.database.direct_url.parse().unwrap(), schema());
     let patience = hasty(Duration::from_mins(1));
-    let migrate = jarvis_cron::cli::migrate::run(options, &schema, &patience, tell);
+    let others = Others::default();
+    let migrate = jarvis_cron::cli::migrate::run(options, &schema, &others, &patience, tell);
     // Others wait for the migration no longer than it waits itself.
     let others = async {
         let mut longest = Duration::ZERO;
@@ -116,7 +118,9 @@ async fn a_migration_whose_table_is_held_for_too_long_fails_and_changes_nothing(
     let (options, schema) = (app.database.direct_url.parse().unwrap(), schema());
     let patience = hasty(Duration::from_millis(300));
 
-    let failed = jarvis_cron::cli::migrate::run(options, &schema, &patience, |_| {}).await;
+    let failed =
+        jarvis_cron::cli::migrate::run(options, &schema, &Others::default(), &patience, |_| {})
+            .await;
 
     let error = format!("{:#}", failed.unwrap_err());
     assert!(error.contains("20261128000009"), "{error}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::database::migrating::{Patience, Step};
+use jarvis_cron::database::obstacles::Others;
 use parking_lot::Mutex;
 use sqlx::{Postgres, Transaction};
 use tokio::net::TcpListener;
@@ -85,7 +86,8 @@ async fn what_an_index_waits_for_is_said() {
     };
 
     let (url, schema) = (app.database.direct_url.parse().unwrap(), schema());
-    let (migrated, ()) = tokio::join!(migrate::run(url, &schema, &patience, tell), let_go);
+    let others = Others::default();
+    let (migrated, ()) = tokio::join!(migrate::run(url, &schema, &others, &patience, tell), let_go);
 
     assert_eq!(migrated.unwrap().applied, 1);
     let said = &said.lock()[0];
@@ -147,6 +149,7 @@ async fn another_migrate_is_not_waited_for_for_ever() {
     let failed = migrate::run(
         options,
         &schema(),
+        &Others::default(),
         &hasty(Duration::from_millis(300)),
         |_| {},
     )
@@ -199,7 +202,14 @@ async fn a_vacuum_of_the_server_gives_way() {
     until("it vacuums", async || app.count(vacuums).await == 1).await;
 
     let options = app.database.direct_url.parse().unwrap();
-    let migrated = migrate::run(options, &schema(), &hasty(Duration::from_secs(3)), |_| {}).await;
+    let migrated = migrate::run(
+        options,
+        &schema(),
+        &Others::default(),
+        &hasty(Duration::from_secs(3)),
+        |_| {},
+    )
+    .await;
 
     assert_eq!(migrated.unwrap().applied, 1);
 }

@@ -17,9 +17,14 @@ fn faults(text: &str) -> Vec<String> {
     let is_port = |name: &str| contract::names().contains(&name);
     let judged = statements(text).into_iter().filter_map(|statement| {
         if target(&statement).is_some_and(is_port) != says_so {
-            return Some(format!("a file that begins with -- port: touches ports, and no other does: {statement}"));
+            return Some(format!(
+                "a file that begins with -- port: touches ports, and no other does: {statement}"
+            ));
         }
-        let refers = statement.split(" references ").skip(1).any(|rest| is_port(first_word(rest)));
+        let refers = statement
+            .split(" references ")
+            .skip(1)
+            .any(|rest| is_port(first_word(rest)));
         refers.then(|| format!("no foreign key leads to a view: {statement}"))
     });
     judged.collect()
@@ -27,11 +32,24 @@ fn faults(text: &str) -> Vec<String> {
 
 /// The table that a statement changes.
 fn target(statement: &str) -> Option<&str> {
-    let heads = ["alter table ", "drop table ", "update ", "delete from ", "insert into ", "lock table ", "comment on table "];
+    let heads = [
+        "alter table ",
+        "drop table ",
+        "update ",
+        "delete from ",
+        "insert into ",
+        "lock table ",
+        "comment on table ",
+    ];
     if let Some(rest) = heads.iter().find_map(|head| statement.strip_prefix(head)) {
         return Some(first_word(rest));
     }
-    let on = ["create index ", "create unique index ", "create trigger ", "create policy "];
+    let on = [
+        "create index ",
+        "create unique index ",
+        "create trigger ",
+        "create policy ",
+    ];
     let is_on = on.iter().any(|head| statement.starts_with(head));
     is_on.then(|| first_word(statement.split(" on ").nth(1).unwrap_or_default()))
 }
@@ -41,7 +59,11 @@ fn no_new_migration_touches_a_view_of_a_host() {
     for migration in files("migrations", "sql") {
         let name = migration.path.trim_start_matches("migrations/");
         let version: u64 = name.split('_').next().unwrap().parse().unwrap();
-        let faults = if version > SINCE { faults(&migration.text) } else { Vec::new() };
+        let faults = if version > SINCE {
+            faults(&migration.text)
+        } else {
+            Vec::new()
+        };
         assert!(faults.is_empty(), "{name}: {faults:#?}");
     }
 }
@@ -49,7 +71,8 @@ fn no_new_migration_touches_a_view_of_a_host() {
 #[test]
 fn what_touches_a_port_is_judged() {
     let alone = "-- port: orders\n-- Why.\nalter table orders add column note text;";
-    let concurrent = "-- no-transaction\n-- port: orders\ncreate index concurrently orders_x on orders (note);";
+    let concurrent =
+        "-- no-transaction\n-- port: orders\ncreate index concurrently orders_x on orders (note);";
     let of_ours = "alter table alerts add column note text;";
     for good in [alone, concurrent, of_ours] {
         assert_eq!(faults(good), Vec::<String>::new());

@@ -1,0 +1,273 @@
+//! `migrate` looks before it writes: what it refuses, with what it says, and
+//! that nothing is left behind.
+
+use std::collections::BTreeSet;
+
+use jarvis_cron::database::MIGRATOR;
+use jarvis_cron::database::names::Names;
+use rstest::rstest;
+
+use crate::app::App;
+use crate::cli::{self, Done};
+use crate::database::schema;
+
+/// What the host has in the schema, and nothing else.
+async fn a_host_with(sql: &str) -> App {
+    let app = App::new().await;
+    let schema = schema();
+    let schema = schema.name();
+    app.execute(&format!(
+        "drop schema {schema} cascade; create schema {schema}; {sql}"
+    ))
+    .await;
+    app
+}
+
+async fn migrate(app: &App, arguments: &[&str]) -> Done {
+    let settings = cli::reaching(&app.database.direct_url);
+    cli::run(&settings, &[&["migrate"], arguments].concat()).await
+}
+
+/// Every name in the database that is not Postgres' own, with its rights.
+async fn everything(app: &App) -> serde_json::Value {
+    app.rows(
+        "select n.nspname, n.nspacl::text, c.relname, c.relacl::text, p.proname, t.typname
+           from pg_namespace n
+           left join pg_class c on c.relnamespace = n.oid
+           left join pg_proc p on p.pronamespace = n.oid
+           left join pg_type t on t.typnamespace = n.oid
+          where n.nspname !~ '^(pg_|information_schema)'
+          order by n.nspname, c.relname, p.proname, t.typname",
+    )
+    .await
+}
+
+#[rstest]
+#[case::table("create table alerts (id int)", "has table alerts of others")]
+#[case::several(
+    "create table gyms (id int); create view orders as select 1 as id",
+    "has table gyms, view orders of others"
+)]
+#[case::of_a_later_migration(
+    "create table erasure_rules (id int)",
+    "has table erasure_rules of others"
+)]
+#[case::index(
+    "create table theirs (id int); create index alerts_by_trace on theirs (id)",
+    "has index alerts_by_trace of others"
+)]
+#[case::sequence("create sequence kiosks", "has sequence kiosks of others")]
+#[case::enumeration("create type visits as enum ('one')", "has type visits of others")]
+#[case::domain("create domain members as int", "has type members of others")]
+#[case::function(
+    "create function uuid_or_null(word text) returns uuid language sql as 'select null::uuid'",
+    "has function uuid_or_null of others"
+)]
+#[case::the_record_of_another_program(
+    "create table _sqlx_migrations (
+         version bigint primary key, description text not null,
+         installed_on timestamptz not null default now(), success boolean not null,
+         checksum bytea not null, execution_time bigint not null
+     );
+     insert into _sqlx_migrations values (1, 'theirs', now(), true, '', 1)",
+    "_sqlx_migrations is the record of another program"
+)]
+#[tokio::test]
+async fn a_name_that_is_taken_is_refused_before_anything_is_written(
+    #[case] host: &str,
+    #[case] said: &str,
+) {
+    let app = a_host_with(host).await;
+    let before = everything(&app).await;
+
+    let done = migrate(&app, &[]).await;
+
+    assert_eq!((done.code, &*done.out), (Some(2), ""), "{done:?}");
+    assert!(done.err.contains(said), "{}", done.err);
+    assert!(done.err.contains("set DATABASE_SCHEMA to"), "{}", done.err);
+    assert_eq!(done.err.lines().count(), 2, "{}", done.err);
+    assert_eq!(everything(&app).await, before);
+}
+
+/// As Supabase's image has them, and as its projects had them until 2026.
+#[tokio::test]
+async fn privileges_that_would_open_the_tables_are_refused_unless_that_is_meant() {
+    let app = a_host_with("").await;
+    let schema = schema();
+    let schema = schema.name();
+    let role = format!("anon_{}", uuid::Uuid::new_v4().simple());
+    app.execute(&format!(
+        "create role {role};
+         create table orders (id int);
+         alter default privileges in schema {schema} grant all on tables to {role};
+         alter default privileges grant select on tables to public"
+    ))
+    .await;
+    let before = everything(&app).await;
+
+    let refused = migrate(&app, &[]).await;
+    let after = everything(&app).await;
+    app.execute("drop table orders").await;
+    let meant = migrate(&app, &["--allow-exposed"]).await;
+
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let lines: Vec<&str> = refused.err.lines().collect();
+    assert_eq!(lines.len(), 3, "all at once: {refused:?}");
+    assert!(lines[1].contains("table orders of others"), "{refused:?}");
+    let said = format!("would open the new tables to PUBLIC, {role}");
+    assert!(lines[2].contains(&said), "{refused:?}");
+    assert!(lines[2].contains("--allow-exposed"), "{refused:?}");
+    assert_eq!(after, before);
+    assert_eq!(meant.code, Some(0), "{meant:?}");
+    app.execute(&format!(
+        "alter default privileges revoke all on tables from public;
+         drop owned by {role}; drop role {role}"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn what_everyone_could_do_with_the_tables_is_taken_away() {
+    let app = App::new().await;
+    app.execute(
+        "grant select on members, held_members to public; grant insert on orders to public",
+    )
+    .await;
+
+    let done = migrate(&app, &[]).await;
+    let again = migrate(&app, &[]).await;
+
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let said = "revoked from PUBLIC: all rights to held_members, members, orders\n";
+    assert!(done.out.ends_with(said), "{done:?}");
+    assert!(!again.out.contains("revoked"), "{again:?}");
+    let open = "select count(*) from pg_class, aclexplode(relacl)
+                 where relnamespace = current_schema()::regnamespace and grantee = 0";
+    assert_eq!(app.count(open).await, 0);
+}
+
+/// As a role that has no right to the schema, or none to the tables.
+#[rstest]
+#[case::of_the_schema(
+    "drop schema {schema} cascade; create schema {schema}; revoke all on schema {schema} from public",
+    "may not use the schema and create in it"
+)]
+#[case::of_the_database("drop schema {schema} cascade", "may not create the schema")]
+#[case::of_the_tables(
+    "delete from _sqlx_migrations where version = 20261129000060;
+     grant usage, create on schema {schema} to {role};
+     grant select, insert on _sqlx_migrations to {role}",
+    "does not own"
+)]
+#[case::of_the_record(
+    "delete from _sqlx_migrations where version = 20261129000060;
+     grant usage, create on schema {schema} to {role}",
+    "may not read and write"
+)]
+#[tokio::test]
+async fn a_right_that_is_missing_is_refused_before_anything_is_written(
+    #[case] given: &str,
+    #[case] said: &str,
+) {
+    let app = App::new().await;
+    let schema = schema();
+    let role = format!("migrator_{}", uuid::Uuid::new_v4().simple());
+    let given = given
+        .replace("{schema}", schema.name())
+        .replace("{role}", &role);
+    app.execute(&format!("create role {role} login; {given}"))
+        .await;
+    let before = everything(&app).await;
+    let url = app
+        .database
+        .direct_url
+        .replace("//postgres", &format!("//{role}"));
+
+    let done = cli::run(&cli::reaching(&url), &["migrate"]).await;
+
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.err.contains(said), "{done:?}");
+    assert!(done.err.contains(&role), "{done:?}");
+    assert_eq!(everything(&app).await, before);
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
+#[tokio::test]
+async fn tables_that_are_in_another_schema_are_told_and_not_made_again() {
+    let app = App::new().await;
+    let schema = schema();
+    let schema = schema.name();
+    app.execute(&format!(
+        "do $$ begin
+             execute format('alter database %I set search_path = \"$user\", {schema}', current_database());
+         end $$"
+    ))
+    .await;
+    let mut settings = cli::reaching(&app.database.direct_url);
+    settings.insert("DATABASE_SCHEMA".into(), "elsewhere".into());
+    let before = everything(&app).await;
+
+    let done = cli::run(&settings, &["migrate"]).await;
+
+    assert_eq!(done.code, Some(2), "{done:?}");
+    let said = format!("are in the schema {schema}: set DATABASE_SCHEMA={schema}");
+    assert!(done.err.contains(&said), "{done:?}");
+    assert_eq!(everything(&app).await, before);
+}
+
+#[tokio::test]
+async fn beside_a_host_with_the_same_names_it_migrates_into_a_schema_of_its_own() {
+    let app = a_host_with("create table orders (id int); create table gyms (id int)").await;
+    let mut settings = cli::reaching(&app.database.direct_url);
+    settings.insert("DATABASE_SCHEMA".into(), "of_its_own".into());
+    let theirs = app
+        .count("select count(*) from pg_class where relnamespace = current_schema()::regnamespace");
+    let theirs = theirs.await;
+
+    let done = cli::run(&settings, &["migrate"]).await;
+
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let left = "select count(*) from pg_class where relnamespace = current_schema()::regnamespace";
+    assert_eq!(app.count(left).await, theirs);
+    assert_eq!(
+        app.count("select count(*) from of_its_own.job_runs").await,
+        0
+    );
+}
+
+/// What the migrations say, read by the program, is what they do.
+#[tokio::test]
+async fn every_name_that_migrating_takes_is_looked_for_before() {
+    let app = App::new().await;
+    let names = Names::created_by(MIGRATOR.iter());
+    let known: BTreeSet<&str> = [&names.relations, &names.indexes, &names.functions]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
+    let found = app
+        .rows(
+            "select relname as name from pg_class where relnamespace = current_schema()::regnamespace
+             union
+             select proname from pg_proc where pronamespace = current_schema()::regnamespace
+             union
+             select typname from pg_type
+              where typnamespace = current_schema()::regnamespace and typname !~ '^_'",
+        )
+        .await;
+    let found = found.as_array().unwrap().iter();
+    let found: Vec<&str> = found.map(|row| row["name"].as_str().unwrap()).collect();
+    // Postgres chooses these itself, and chooses one that is free.
+    let is_chosen = |name: &&str| {
+        ["_pkey", "_key", "_seq"]
+            .iter()
+            .any(|end| name.ends_with(end))
+            || name.starts_with("_sqlx_migrations")
+    };
+    let unknown: Vec<_> = found
+        .into_iter()
+        .filter(|name| !known.contains(name) && !is_chosen(name))
+        .collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
