@@ -146,7 +146,7 @@ pub const FLEET_SILENT: Kind = Kind {
             "Check the service that takes in the kiosks' heartbeats, and its way to the database.",
             "Ask one gym whether its kiosks work.",
             "When heartbeats come in again, the next run goes on by itself.",
-            "Should the kiosks be gone, acknowledge this alert: the next run judges them one by one.",
+            "Should the kiosks be gone, or their statuses be old (a database adopted today), acknowledge this alert: the next run judges them one by one.",
         ],
     )
     .hourly()

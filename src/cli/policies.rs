@@ -33,6 +33,11 @@ pub(super) enum Command {
     /// Prints the policy before and after. `run cleanup-old-data --dry-run`
     /// shows what the next run will do with it.
     Set(Set),
+    /// Turn policies on, as ones that were read.
+    ///
+    /// Where another program's tables stand for ours, `members` and `visits`
+    /// are off until they are signed: they erase for good.
+    Sign(Sign),
     /// Make the rules for columns and tables of your own those of a file.
     ///
     /// The file replaces all rules of before, and who did it is on record. See
@@ -48,6 +53,20 @@ pub(super) struct Apply {
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// Who changes it, for the record; the user name if not given.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Why, for the record.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Policies that were read.
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// Which tables: see `policies list`.
+    #[arg(required = true)]
+    targets: Vec<String>,
+    /// Who signs, for the record; the user name if not given.
     #[arg(long)]
     actor: Option<String>,
     /// Why, for the record.
@@ -89,6 +108,7 @@ pub(super) async fn policies(settings: &Settings, command: Command) -> anyhow::R
     match command {
         Command::List { json } => list(&settings.database()?.pool(), json).await,
         Command::Set(set) => change(settings, set).await,
+        Command::Sign(typed) => sign(settings, typed).await,
         Command::Apply(typed) => apply(settings, typed).await,
     }
 }
@@ -186,6 +206,23 @@ async fn change(settings: &Settings, set: Set) -> anyhow::Result<ExitCode> {
     } else {
         println("See what it means: jarvis-cron run cleanup-old-data --dry-run");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sign(settings: &Settings, typed: Sign) -> anyhow::Result<ExitCode> {
+    let author = Author {
+        actor: typed.actor.or_else(|| settings.user()),
+        reason: typed.reason,
+    };
+    let db = settings.database()?.pool();
+    for target in &typed.targets {
+        match policies::sign(&db, target, &author).await {
+            Ok(signed) => println(format_args!("{target}: {}", in_words(&signed.after))),
+            Err(Unchanged::Refused(why)) => return Err(Usage(why).into()),
+            Err(Unchanged::Failed(error)) => return Err(error.into()),
+        }
+    }
+    println("See what it means: jarvis-cron run cleanup-old-data --dry-run");
     Ok(ExitCode::SUCCESS)
 }
 

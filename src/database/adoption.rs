@@ -10,8 +10,10 @@ use sqlx::Result;
 use super::{Schema, Transaction, Unprepared};
 
 mod apply;
+mod aside;
 pub mod contract;
 mod drop;
+mod file;
 mod record;
 mod rows;
 mod shape;
@@ -19,8 +21,9 @@ mod snapshot;
 mod trial;
 mod trials;
 
-pub use apply::{File, Refusal, apply};
+pub use apply::{Refusal, apply};
 pub use drop::{Dropped, drop};
+pub use file::File;
 pub use record::{Adoption, adoptions};
 pub(super) use shape::lacking;
 

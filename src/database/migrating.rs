@@ -1,5 +1,4 @@
-//! Applies the migrations beside readers and writers: one `migrate` at a time,
-//! and no lock is waited for long.
+//! Applies the migrations beside readers and writers, one `migrate` at a time.
 //!
 //! A statement that waits for the lock of a table has every later reader and
 //! writer of that table wait behind it. So each migration waits a moment only
@@ -103,8 +102,7 @@ impl From<sqlx::Error> for Failed {
 /// Applies the missing migrations, and tells of each step.
 ///
 /// # Errors
-/// When something stands against it, the database refuses, or others hold a lock
-/// for longer than `patience` lasts.
+/// When something stands against it, or others hold a lock for too long.
 pub async fn apply(
     db: &mut PgConnection,
     schema: &Schema,
@@ -130,11 +128,8 @@ pub async fn apply(
     };
     for missing in migrator.iter().filter(|it| !before.contains(&it.version)) {
         tell(Step::Apply(missing));
-        if is_of_a_port(missing) {
-            schema.enter_aside(db).await?;
-        }
+        schema.enter_for(db, missing).await?;
         apply_one(db, &migrator, missing, patience, &tell).await?;
-        schema.enter(db).await?;
     }
     // Compares those that were there with ours.
     migrator.run(&mut *db).await?;
@@ -206,13 +201,6 @@ async fn apply_one(
         }
     }
     Ok(())
-}
-
-/// Whether it touches a table that a host's view may stand for: ours may stand
-/// aside then.
-fn is_of_a_port(migration: &Migration) -> bool {
-    let mut lines = migration.sql.as_str().lines();
-    lines.any(|line| line.starts_with("-- port: "))
 }
 
 /// Whether others held what it takes.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use sqlx::migrate::Migration;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Result};
 
 use super::MIGRATOR;
@@ -56,8 +57,17 @@ impl Schema {
         format!("{name}_own")
     }
 
-    /// Has a name without a schema mean what stands aside, before what is here.
-    pub(super) async fn enter_aside(&self, db: &mut PgConnection) -> Result<()> {
+    /// The same for a migration. One that touches a table that a host's view may
+    /// stand for says so: it means ours, also while that stands aside.
+    pub(super) async fn enter_for(
+        &self,
+        db: &mut PgConnection,
+        migration: &Migration,
+    ) -> Result<()> {
+        let mut lines = migration.sql.as_str().lines();
+        if !lines.any(|line| line.starts_with("-- port: ")) {
+            return self.enter(db).await;
+        }
         let (aside, search_path) = (self.aside(), self.search_path());
         let enter = format!("set search_path = \"{aside}\", {search_path}");
         db.execute(AssertSqlSafe(enter)).await.map(drop)

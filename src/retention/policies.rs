@@ -168,6 +168,29 @@ pub async fn set(
     Ok(Changed { before, after })
 }
 
+/// Turns the policy of `target` on, as one that was read: a later adoption of the
+/// host's tables leaves it on.
+///
+/// # Errors
+/// When there is no such policy, or the database refuses.
+pub async fn sign(db: &Pool, target: &str, author: &Author) -> Result<Changed, Unchanged> {
+    let change = Change {
+        enabled: Some(true),
+        ..Change::default()
+    };
+    let changed = set(db, target, &change, author).await?;
+    let signed = sqlx::query!(
+        "insert into audit_events (event_type, entity_type, entity_id, actor, payload)
+         values ('local.retention_policy.signed', 'retention_policy', $1,
+                 coalesce($2, 'system'), jsonb_build_object('reason', $3::text))",
+        target,
+        author.actor,
+        author.reason,
+    );
+    database::execute(db, TxLimits::CONTROL, signed).await?;
+    Ok(changed)
+}
+
 /// The policy with the change made, if it may be made.
 fn applied(before: &Policy, change: &Change) -> Result<Policy, String> {
     let mut after = before.clone();

@@ -2,17 +2,13 @@
 //! database per test, made from a migrated template and dropped after it;
 //! optionally all of it behind a PgBouncer in transaction mode.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, mpsc};
-use std::time::Duration;
 
 use jarvis_cron::cli::migrate;
 use jarvis_cron::config::Settings;
 use jarvis_cron::database::Schema;
-use jarvis_cron::demo::postgres::account::Account;
 use jarvis_cron::demo::postgres::{Auth, PrivatePostgres, Programs};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
@@ -20,6 +16,10 @@ use tokio::sync::oneshot;
 
 use crate::roles;
 pub(crate) use crate::schemas::{of_schema, schema};
+
+mod pooler;
+
+use pooler::Pooler;
 
 /// A database of its own for one test.
 pub(crate) struct Database {
@@ -133,11 +133,6 @@ struct Server {
 /// A connection in a thread of its own, because it outlives the runtimes of
 /// the tests; does what it is asked one after the other.
 struct Clerk(mpsc::Sender<(String, oneshot::Sender<sqlx::Result<()>>)>);
-
-struct Pooler {
-    port: u16,
-    _keeper: Child,
-}
 
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
@@ -275,51 +270,4 @@ fn at(admin: &str, database: &str) -> String {
     let mut url = url::Url::parse(admin).unwrap();
     url.set_path(database);
     url.to_string()
-}
-
-impl Pooler {
-    /// Debian's PgBouncer keeps no prepared statements: the strictest there is.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "it ends with this process, as its pipe does"
-    )]
-    fn start(program: &Path, postgres: u16) -> Self {
-        let account = Account::for_servers().unwrap();
-        let files = account
-            .make_folder(Path::new(env!("CARGO_TARGET_TMPDIR")))
-            .unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let (ini, users) = (files.join("pgbouncer.ini"), files.join("users"));
-        let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={postgres}\n[pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = trust\nauth_file = {users}\npool_mode = transaction\n\
-             ignore_startup_parameters = extra_float_digits\n\
-             max_client_conn = 2000\ndefault_pool_size = 8\nserver_idle_timeout = 5\n",
-            users = users.display(),
-        );
-        std::fs::write(&ini, settings).unwrap();
-        let role = roles::least().unwrap_or_default();
-        std::fs::write(&users, format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
-        for file in [&ini, &users] {
-            account.own(file).unwrap();
-        }
-        let arguments = [ini.display().to_string()];
-        let keeper = account.keep(program, &arguments, &files).unwrap();
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self {
-                    port,
-                    _keeper: keeper,
-                };
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let log = std::fs::read_to_string(files.join("log")).unwrap_or_default();
-        panic!("PgBouncer did not come up: {log}");
-    }
 }

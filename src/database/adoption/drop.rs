@@ -8,7 +8,8 @@
 
 use sqlx::{AssertSqlSafe, Error, Executor};
 
-use super::apply::{Refusal, hanging, take_turn};
+use super::apply::{Refusal, take_turn};
+use super::aside::{hanging, restore};
 use super::record::{self, Adoption, Created};
 use crate::database::{Schema, Transaction, Unprepared};
 
@@ -97,8 +98,10 @@ pub async fn drop(
 async fn found(db: Unprepared<'_>, created: &[Created]) -> sqlx::Result<Vec<Created>> {
     let rows: Vec<(String, i64, String, String, String, Option<String>)> = sqlx::query_as(
         "select c.class, there.oid::bigint, c.kind, called.identity, c.name, c.calls
-           from jsonb_to_recordset($1) with ordinality
-                as c (class text, oid bigint, kind text, identity text, name text, calls text, place bigint)
+           from rows from (
+                    jsonb_to_recordset($1)
+                        as (class text, oid bigint, kind text, identity text, name text, calls text)
+                ) with ordinality as c (class, oid, kind, identity, name, calls, place)
           cross join lateral (
               select coalesce(
                          (select c.oid::oid
@@ -191,24 +194,4 @@ fn refusal_detail(refusal: &dyn sqlx::error::DatabaseError) -> String {
         .and_then(|it| it.detail())
         .unwrap_or_default()
         .replace('\n', "; ")
-}
-
-/// Adds the foreign keys again; answers how many hold for new rows only.
-async fn restore(db: &mut Transaction, keys: &[String]) -> sqlx::Result<usize> {
-    let mut unchecked = 0;
-    for key in keys {
-        Unprepared(db).execute("savepoint part").await?;
-        match Unprepared(db).execute(AssertSqlSafe(key.as_str())).await {
-            Ok(_) => Unprepared(db).execute("release savepoint part").await?,
-            Err(Error::Database(refusal)) if refusal.code().as_deref() == Some("23503") => {
-                unchecked += 1;
-                let undo = "rollback to savepoint part; release savepoint part";
-                Unprepared(db).execute(undo).await?;
-                let for_new_rows = format!("{key} not valid");
-                Unprepared(db).execute(AssertSqlSafe(for_new_rows)).await?
-            }
-            Err(error) => return Err(error),
-        };
-    }
-    Ok(unchecked)
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::contract;
-use crate::database::{Schema, Transaction, Unprepared};
+use crate::database::{Transaction, Unprepared};
 
 /// One adoption that is in force.
 #[derive(Debug, sqlx::FromRow)]

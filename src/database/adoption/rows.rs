@@ -6,10 +6,10 @@
 
 use sqlx::{AssertSqlSafe, Result};
 
+use super::Finding;
 use super::contract::{Null, Port};
 use super::shape::place;
 use super::trial::undone;
-use super::{Finding, record};
 use crate::database::{Schema, Transaction, Unprepared};
 
 /// What is wrong with the rows; also that there is none.

@@ -34,7 +34,8 @@ pub(super) const REFERRING: [&str; 4] = [
     "visits.member_id",
 ];
 
-/// Columns that were added to our tables, and foreign keys to members that are
+/// Columns that were added to our tables (those of a host's view are the
+/// file's business), and foreign keys to members that are
 /// not ours, without a rule.
 pub(super) async fn unknown(db: Unprepared<'_>) -> Result<Vec<String>> {
     let (tables, columns): (Vec<_>, Vec<_>) = KNOWN.iter().copied().unzip();
@@ -45,7 +46,9 @@ pub(super) async fn unknown(db: Unprepared<'_>) -> Result<Vec<String>> {
               select n.nspname as schema_name, c.relname as table_name, a.attname as column_name,
                      c.relname || '.' || a.attname as name
                 from unnest($1::text[], $2::text[]) as known (name, columns)
-                join pg_class c on c.oid = to_regclass(known.name)
+                join pg_class c
+                  on c.oid = to_regclass(known.name)
+                 and c.relkind = 'r'
                 join pg_namespace n on n.oid = c.relnamespace
                 join pg_attribute a
                   on a.attrelid = c.oid
