@@ -107,6 +107,28 @@ pub async fn empty(db: &mut Transaction) -> Result<Vec<&'static Port>> {
     Ok(empty)
 }
 
+/// The policies that erase the host's rows for good, were not signed, and are off.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn unsigned(db: Unprepared<'_>) -> Result<Vec<String>> {
+    let read = format!(
+        "select target from retention_policies p where not p.enabled and {IS_UNSIGNED} order by target"
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(read))
+        .fetch_all(db)
+        .await
+}
+
+/// A policy that erases members or their visits, as long as no one has signed it.
+const IS_UNSIGNED: &str = "p.target in ('members', 'visits')
+    and not exists (
+        select from audit_events v
+         where v.event_type = 'local.retention_policy.signed'
+           and v.entity_type = 'retention_policy'
+           and v.entity_id = p.target
+    )";
+
 /// The ports that are no tables.
 async fn adopted(db: &mut Transaction) -> Result<Vec<&'static Port>> {
     let names: Vec<String> = sqlx::query_scalar(

@@ -23,8 +23,9 @@ pub struct Readiness {
     /// with each row, because of row level security: it would hide rows
     /// without a word.
     pub rights_missing: Vec<String>,
-    /// What the host's views lack, where they stand for our tables.
-    pub ports_lacking: Vec<String>,
+    /// What the host's views lack, where they stand for our tables; `None` when
+    /// those are not there yet.
+    pub ports_lacking: Option<Vec<String>>,
     /// How many of our migrations it lacks; `None` when we may not read that.
     pub migrations_missing: Option<usize>,
 }
@@ -35,7 +36,7 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         !self.is_read_only
             && self.rights_missing.is_empty()
-            && self.ports_lacking.is_empty()
+            && self.ports_lacking.as_ref().is_some_and(Vec::is_empty)
             && self.migrations_missing == Some(0)
     }
 }
@@ -61,9 +62,9 @@ async fn ask(db: &Pool) -> Result<Readiness> {
         is_read_only: found.is_read_only,
         rights_missing: found.rights_missing,
         ports_lacking: if is_migrated {
-            adoption::lacking(Unprepared(&mut tx)).await?
+            Some(adoption::lacking(Unprepared(&mut tx)).await?)
         } else {
-            Vec::new()
+            None
         },
         migrations_missing,
     })

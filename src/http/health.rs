@@ -218,7 +218,7 @@ fn rights(found: Option<&Readiness>) -> String {
 }
 
 fn ports(found: Option<&Readiness>) -> String {
-    match found.map(|found| &*found.ports_lacking) {
+    match found.and_then(|found| found.ports_lacking.as_deref()) {
         None => "unknown".to_owned(),
         Some([]) => "complete".to_owned(),
         Some(lacking) => lacking.join("; "),

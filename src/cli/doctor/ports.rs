@@ -43,6 +43,10 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
             },
         ));
     }
+    if !adopted.is_empty() {
+        let off = adoption::unsigned(Unprepared(&mut tx)).await.ok()?;
+        findings.extend(waiting(&off));
+    }
     let empty = adoption::empty(&mut tx).await.ok()?;
     findings.extend(
         [Group::Shop, Group::Gym]
@@ -71,6 +75,19 @@ fn of_record(adoption: &Adoption) -> Option<Finding> {
     }
     let what = format!("{ports} were checked by version {contract} of the contract, of {VERSION}");
     (*contract != VERSION).then(|| warning(CHECK, what, "run: jarvis-cron adopt check"))
+}
+
+/// What waits for a signature.
+fn waiting(off: &[String]) -> Option<Finding> {
+    let what = format!(
+        "the policies {} are off until they are signed",
+        off.join(", ")
+    );
+    let fix = format!(
+        "read what they erase for good: jarvis-cron policies list; then: jarvis-cron policies sign {}",
+        off.join(" ")
+    );
+    (!off.is_empty()).then(|| warning("retention", what, fix))
 }
 
 /// A port that nothing fills is a job that has nothing to do for ever, and says

@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Error, Executor};
 
-use super::aside::{hanging, not_put, put_back, step_aside, step_back};
+use super::aside::{hanging, put, put_back, step_aside, step_back};
 use super::contract::Port;
 use super::file::{File, execute};
 use super::record::{self, New};
-use super::{Finding, rows, shape, trial};
+use super::{Finding, IS_UNSIGNED, rows, shape, trial};
 use crate::database::{MIGRATOR, Schema, Transaction, Unprepared};
 
 /// Why nothing was applied.
@@ -88,14 +88,7 @@ pub async fn apply(
     if findings.iter().any(|it| it.is_failure) {
         return Err(Refusal::Broken(findings));
     }
-    for statement in &hanging {
-        let put = Unprepared(db)
-            .execute(AssertSqlSafe(statement.as_str()))
-            .await;
-        put.map_err(|error| {
-            not_put(&error, statement).map_or_else(|| error.into(), Refusal::from)
-        })?;
-    }
+    put(db, &hanging, "the host's views", |_| false).await?;
     for port in ports
         .iter()
         .filter(|port| adopted.iter().any(|name| name == port.name))
@@ -130,24 +123,19 @@ pub async fn apply(
 /// Until somebody has read what they say, the policies that erase the host's
 /// members and their visits for good are off.
 async fn wait_for_a_signature(db: Unprepared<'_>, ports: &[String]) -> sqlx::Result<()> {
-    sqlx::query(
+    let turn_off = format!(
         "update retention_policies p
             set enabled = false,
                 updated_at = now()
           where p.enabled
-            and p.target in ('members', 'visits')
             and p.target = any ($1)
-            and not exists (
-                select from audit_events v
-                 where v.event_type = 'local.retention_policy.signed'
-                   and v.entity_type = 'retention_policy'
-                   and v.entity_id = p.target
-            )",
-    )
-    .bind(ports)
-    .execute(db)
-    .await
-    .map(drop)
+            and {IS_UNSIGNED}"
+    );
+    sqlx::query(AssertSqlSafe(turn_off))
+        .bind(ports)
+        .execute(db)
+        .await
+        .map(drop)
 }
 
 async fn is_migrated(db: Unprepared<'_>) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@
 
 use sqlx::{AssertSqlSafe, Error, Executor};
 
+use super::apply::Refusal;
 use crate::database::{Schema, Transaction, Unprepared};
 
 /// Our views and functions that look at these tables, as statements that put
@@ -29,17 +30,26 @@ pub(super) async fn hanging(db: Unprepared<'_>, ports: &[String]) -> sqlx::Resul
     .await
 }
 
-pub(super) fn not_put(error: &Error, statement: &str) -> Option<String> {
-    let message = error.as_database_error()?.message();
-    let what = statement
-        .split_whitespace()
-        .skip(3)
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ");
-    Some(format!(
-        "{what} of ours does not stand on the views: {message}"
-    ))
+/// Puts them there, but those whose head says so.
+pub(super) async fn put(
+    db: &mut Transaction,
+    hanging: &[String],
+    on: &str,
+    but: impl Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    for statement in hanging.iter().filter(|it| !but(it)) {
+        let put = Unprepared(db).execute(AssertSqlSafe(statement.as_str()));
+        if let Err(error) = put.await {
+            let Some(refusal) = error.as_database_error() else {
+                return Err(error.into());
+            };
+            let what = statement.split_whitespace().skip(3).take(2);
+            let what = what.collect::<Vec<_>>().join(" ");
+            let why = format!("{what} does not stand on {on}: {}", refusal.message());
+            return Err(why.into());
+        }
+    }
+    Ok(())
 }
 
 /// Lets the tables stand in a schema of their own, and answers the foreign keys

@@ -9,7 +9,7 @@
 use sqlx::{AssertSqlSafe, Error, Executor};
 
 use super::apply::{Refusal, take_turn};
-use super::aside::{hanging, restore};
+use super::aside::{hanging, put, restore};
 use super::record::{self, Adoption, Created};
 use crate::database::{Schema, Transaction, Unprepared};
 
@@ -40,7 +40,6 @@ pub async fn drop(
     take_turn(Unprepared(db)).await?;
     let ports = &adoption.ports;
     let created = found(Unprepared(db), &adoption.created).await?;
-    let names: Vec<String> = created.iter().map(|it| it.identity.clone()).collect();
     let hanging = hanging(Unprepared(db), ports).await?;
     let aside = schema.aside();
     for port in ports {
@@ -51,14 +50,12 @@ pub async fn drop(
         );
         Unprepared(db).execute(AssertSqlSafe(swap)).await?;
     }
-    for statement in hanging {
-        // One of the file's own goes anyway.
-        let is_theirs =
-            |name: &String| statement.contains(&format!("create or replace view {name} as"));
-        if !names.iter().any(is_theirs) {
-            Unprepared(db).execute(AssertSqlSafe(statement)).await?;
-        }
-    }
+    // One of the file's own goes anyway.
+    let is_theirs = |statement: &str| {
+        let head = |it: &Created| format!("create or replace view {} as", it.name);
+        created.iter().any(|it| statement.starts_with(&head(it)))
+    };
+    put(db, &hanging, "our own tables", is_theirs).await?;
     let mut kept = Vec::new();
     let mut due = Vec::new();
     for it in created {

@@ -66,6 +66,7 @@ async fn a_heartbeat_of_the_host_s_is_history_and_makes_a_kiosk_online_again() {
 #[tokio::test]
 async fn a_member_gone_for_four_years_is_emptied_in_the_host_s_tables_and_one_on_hold_is_not() {
     let app = a_gym().await;
+    sign(&app).await;
     let held = "10000000-0000-4000-8000-000000000070";
     app.execute(&format!(
         "insert into legal_holds (subject_type, subject_id, reason) values ('member', '{held}', 'a dispute')"
@@ -102,7 +103,7 @@ async fn a_member_gone_for_four_years_is_emptied_in_the_host_s_tables_and_one_on
     assert_eq!(app.count(kept).await, 0);
     let closed =
         "select count(*) from public.openai_realtime_sessions where session_metadata <> '{}'";
-    assert_eq!(app.count(closed).await, 2);
+    assert_eq!(app.count(closed).await, 3);
     let logs = "select log_type, count(*) from public.system_logs group by 1 order by 1";
     assert_eq!(
         app.rows(logs).await,
@@ -124,7 +125,13 @@ fn affected(reply: &crate::app::Reply) -> Vec<(String, serde_json::Value)> {
 
 #[tokio::test]
 async fn rows_that_the_host_holds_are_passed_and_cleaned_up_the_next_night() {
-    let app = a_gym().await;
+    let app = beside(
+        include_str!("../fixtures/adopt/gym.sql"),
+        &[("DATABASE_LOCK_TIMEOUT_MS", "200")],
+    )
+    .await;
+    apply(&app, &root(GYM), "gym").await;
+    sign(&app).await;
     let mut host = app.database.direct.begin().await.unwrap();
     let holds = [
         "select from public.conversation_events where session_id = 'sess_12' for update",
@@ -203,4 +210,68 @@ async fn a_member_whom_the_host_deletes_is_forgotten() {
     );
     let lost = "select count(*) from alerts a where member_id is not null and not exists (select from members m where m.id = a.member_id)";
     assert_eq!(app.count(lost).await, 0);
+}
+
+async fn sign(app: &App) {
+    let done = cli::run(
+        &app.settings,
+        &["policies", "sign", "members", "visits", "--actor", "ada"],
+    )
+    .await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[tokio::test]
+async fn members_and_visits_are_erased_once_somebody_has_signed() {
+    let app = a_gym().await;
+    let emptied = "select count(*) from public.gym_members_v2 where first_name = 'anonyme'";
+    let doctor = cli::run(&app.settings, &["doctor"]).await;
+    app.deliver(CLEANUP).await;
+    let before = app.count(emptied).await;
+
+    sign(&app).await;
+    app.deliver(CLEANUP).await;
+    cli::run(&app.settings, &["adopt", "drop"]).await;
+    apply(&app, &root(GYM), "gym").await;
+
+    assert_eq!((before, app.count(emptied).await), (0, 10));
+    assert!(
+        doctor
+            .out
+            .contains("jarvis-cron policies sign members visits"),
+        "{doctor:?}"
+    );
+    let policies = "select target, enabled from retention_policies where target in ('members', 'visits') order by 1";
+    assert_eq!(
+        app.rows(policies).await,
+        json!([["members", true], ["visits", true]])
+    );
+    let signed = "select actor, entity_id from audit_events where event_type = 'local.retention_policy.signed' order by 2";
+    assert_eq!(
+        app.rows(signed).await,
+        json!([["ada", "members"], ["ada", "visits"]])
+    );
+}
+
+/// Nothing has kept the host's statuses up to date: all would turn at once.
+#[tokio::test]
+async fn a_fleet_with_stale_statuses_is_judged_once_its_alert_is_acknowledged() {
+    let app = a_gym().await;
+    app.execute(
+        "insert into public.kiosks (gym_id, slug, name, status, last_heartbeat, created_at)
+         select '00000000-0000-4000-8000-000000000001', 'stale-' || n, 'Stale', 'online', now() - interval '9 days', now() - interval '1 year'
+           from generate_series(1, 12) n",
+    )
+    .await;
+    let held = app.deliver(HEALTH).await;
+    let way_out = "select count(*) from alerts where kind = 'fleet_silent' and recommended_actions::text like '%a database adopted today%acknowledge this alert%'";
+
+    assert_eq!(held.results()["status_changed"], 0, "{held:?}");
+    assert_eq!(app.count(way_out).await, 1);
+    app.execute("update alerts set status = 'acknowledged' where kind = 'fleet_silent'")
+        .await;
+    let judged = app.deliver(HEALTH).await;
+    assert_eq!(judged.results()["status_changed"], 14, "{judged:?}");
+    let uptime = "select count(*) from kiosks where uptime is not null";
+    assert_eq!(app.count(uptime).await, 0);
 }

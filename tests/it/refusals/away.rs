@@ -83,6 +83,7 @@ async fn a_ready_service_says_so() {
         "database": "reached",
         "migrations": "applied",
         "rights": "granted",
+        "ports": "complete",
     });
     assert_eq!(get(&app, "/health/ready").await, (200, expected));
 }
@@ -103,6 +104,7 @@ async fn without_its_database_the_process_lives_and_is_not_ready() {
                 "database": "unreachable",
                 "migrations": "unknown",
                 "rights": "unknown",
+                "ports": "unknown",
             })
         )
     );
@@ -133,6 +135,7 @@ async fn missing_migrations_are_counted(#[case] loss: &str, #[case] missing: usi
                 "database": "reached",
                 "migrations": migrations,
                 "rights": "granted",
+                "ports": "unknown",
             })
         )
     );
@@ -203,6 +206,7 @@ async fn migrations_that_cannot_be_read_are_not_counted_as_missing() {
                 "database": "unreachable",
                 "migrations": "unknown",
                 "rights": "unknown",
+                "ports": "unknown",
             })
         )
     );
