@@ -11,9 +11,10 @@ use clap::{Parser, Subcommand};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 
-use crate::config::{Settings, Wrong};
+use crate::config::{Read, Settings, Wrong};
+use crate::engine::Registry;
 use crate::foreign_text::printable;
-use crate::telemetry;
+use crate::{jobs, telemetry};
 
 mod adopt;
 pub mod call;
@@ -187,6 +188,15 @@ fn wide_table<const N: usize>(header: [&str; N]) -> Table {
     table.set_width(120);
     table.set_header(header);
     table
+}
+
+/// The jobs that are in use.
+///
+/// # Errors
+/// When `JOBS` is wrong.
+fn jobs_in_use(settings: &Settings) -> Read<Registry> {
+    let used = settings.jobs(&jobs::ALL.names())?;
+    Ok(jobs::ALL.only(&used))
 }
 
 /// This machine's clock. A command acts for QStash, which dates its tokens by

@@ -4,7 +4,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::Usage;
-use crate::engine::{Job, Options};
+use crate::engine::{Job, Options, Registry};
 use crate::jobs;
 
 /// What `run` and `trigger` may ask of a job.
@@ -39,14 +39,17 @@ pub struct OptionArgs {
 }
 
 impl OptionArgs {
-    /// The job and its options.
+    /// The job, one of those in use, and its options.
     ///
     /// # Errors
     /// [`Usage`] when there is no such job, or it does not accept an option.
-    pub fn read(&self, job: &str) -> Result<(&'static Job, Options), Usage> {
-        let job = jobs::ALL.find(job).ok_or_else(|| {
-            let known = jobs::ALL.names().join(", ");
-            Usage(format!("there is no job {job:?}; there are: {known}"))
+    pub fn read(&self, job: &str, jobs: Registry) -> Result<(&'static Job, Options), Usage> {
+        let job = jobs.find(job).ok_or_else(|| {
+            let known = jobs.names().join(", ");
+            Usage(match jobs::ALL.find(job) {
+                Some(_) => format!("the job {job} is not in use: JOBS says {known}"),
+                None => format!("there is no job {job:?}; there are: {known}"),
+            })
         })?;
         let shard = self.shard.as_deref().map(str::parse).transpose();
         let options = Options {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::options::OptionArgs;
-use super::{Usage, exit_code, println, progress, serve};
+use super::{Usage, exit_code, jobs_in_use, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::{self, Answer, Call, Caller, Continuation, Run, Status, Trigger, summary};
 use crate::telemetry;
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 /// # Errors
 /// When a setting is wrong or the ledger cannot be written.
 pub(super) async fn run(settings: &Settings, typed: Arguments) -> anyhow::Result<ExitCode> {
-    let (job, options) = typed.options.read(&typed.job)?;
+    let (job, options) = typed.options.read(&typed.job, jobs_in_use(settings)?)?;
     if options.fan_out.is_some() {
         return Err(Usage(
             "--fan-out publishes messages that QStash delivers to a running service: use trigger to ask that service for it".into(),

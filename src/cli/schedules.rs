@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Usage, exit_code, now, println, progress, serve};
+use super::{Usage, exit_code, jobs_in_use, now, println, progress, serve};
 use crate::config::Settings;
 use crate::engine::Options;
 use crate::jobs;
@@ -126,6 +126,12 @@ pub fn read(file: Option<&Path>) -> anyhow::Result<Schedules> {
     Ok(Schedules::read(&text, &jobs).map_err(|faults| Usage(faults.to_string()))?)
 }
 
+/// The same without the schedules of jobs that are not in use.
+fn read_used(settings: &Settings, file: Option<&Path>) -> anyhow::Result<Schedules> {
+    let used = jobs_in_use(settings)?.names();
+    Ok(read(file)?.only(&used))
+}
+
 /// The schedules as they should be, and the QStash to make equal to them.
 struct SyncTarget {
     schedules: Schedules,
@@ -143,7 +149,7 @@ struct SyncTarget {
 
 impl SyncTarget {
     fn new(settings: &Settings, file: &FileArgs) -> anyhow::Result<Self> {
-        let schedules = read(file.file.as_deref())?;
+        let schedules = read_used(settings, file.file.as_deref())?;
         let qstash = settings.required_qstash()?;
         let destination = settings.destination_for(&qstash)?;
         let public_url = schedules.base_url(&destination.public_url).to_owned();

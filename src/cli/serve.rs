@@ -9,12 +9,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::jobs_in_use;
 use crate::config::{Guard, Settings};
 use crate::engine::{Publisher, Runner};
+use crate::http;
 use crate::http::edge::Limits;
 use crate::resend::Resend;
 use crate::stripe::Stripe;
-use crate::{http, jobs};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -63,7 +64,7 @@ pub fn local_runner(settings: &Settings) -> anyhow::Result<Runner> {
     let database = settings.database()?;
     settings.hide_secrets();
     Ok(Runner {
-        jobs: jobs::ALL,
+        jobs: jobs_in_use(settings)?,
         dry_runs: Arc::new(Semaphore::new(database.max_connections as usize - 1)),
         db: database.pool(),
         stripe: Stripe::new(settings.stripe()?)?,

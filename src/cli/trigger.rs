@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 
 use super::call::{Answer, Delivery, new_message_id};
 use super::options::OptionArgs;
-use super::{Usage, exit_code, now, println, progress, serve};
+use super::{Usage, exit_code, jobs_in_use, now, println, progress, serve};
 use crate::config::Settings;
 use crate::qstash::retry;
 
@@ -67,7 +67,7 @@ pub(super) async fn trigger(settings: &Settings, typed: Trigger) -> anyhow::Resu
 }
 
 fn delivery(settings: &Settings, typed: &Trigger) -> anyhow::Result<Delivery> {
-    let (job, options) = typed.options.read(&typed.job)?;
+    let (job, options) = typed.options.read(&typed.job, jobs_in_use(settings)?)?;
     let public_url = match (&typed.public_url, &typed.url, settings.public_url()) {
         (Some(public_url), _, _) => public_url.clone(),
         (None, _, Ok(public_url)) => public_url,

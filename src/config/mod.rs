@@ -95,6 +95,36 @@ impl Settings {
         })
     }
 
+    /// `JOBS`: those of the jobs `known` that are in use.
+    ///
+    /// # Errors
+    /// When it names another, or none.
+    pub fn jobs<'k>(&self, known: &[&'k str]) -> Read<Vec<&'k str>> {
+        const JOBS: &str = "JOBS";
+        let Some(text) = self.text(JOBS)? else {
+            return Ok(known.to_vec());
+        };
+        let named = text.split(',').map(str::trim);
+        let named: Vec<&str> = named.filter(|name| !name.is_empty()).collect();
+        let all = known.join(", ");
+        for name in &named {
+            if !known.contains(name) {
+                let steps = |known: &&&str| strsim::levenshtein(name, known);
+                let nearest = known.iter().min_by_key(steps).unwrap_or(&"");
+                let hint = format!(
+                    "names a job that does not exist; did you mean {nearest}? There are: {all}"
+                );
+                return Err(wrong(JOBS, &hint));
+            }
+        }
+        if named.is_empty() {
+            return Err(wrong(JOBS, &format!("names no job; there are: {all}")));
+        }
+        let mut used = known.to_vec();
+        used.retain(|job| named.contains(job));
+        Ok(used)
+    }
+
     /// `RUN_BUDGET_SECONDS`, `LEASE_TTL_SECONDS`, `DATABASE_LOCK_TIMEOUT_MS`.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const FILLED_BY_OTHERS: [&str; 15] = [
     "visits",
 ];
 
-/// Roles that whoever has a public key may take on, by PostgREST's custom.
+/// Roles that whoever has a public key may take on, by the custom of `PostgREST`.
 const OPEN_TO_ALL: [&str; 4] = ["PUBLIC", "anon", "authenticated", "web_anon"];
 
 /// What another role may do.

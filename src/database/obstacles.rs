@@ -80,76 +80,89 @@ struct Facts {
     opened_to: Vec<String>,
 }
 
+const OWN: &str = "set DATABASE_SCHEMA to a schema of its own, such as jarvis";
+
 impl Facts {
     fn judged(self, schema: &Schema, others: &Others, record_is_foreign: bool) -> Vec<Obstacle> {
-        const OWN: &str = "set DATABASE_SCHEMA to a schema of its own, such as jarvis";
-        let (name, role) = (schema.name(), &self.role);
-        let mut found = Vec::new();
-        let mut add = |what: String, fix: String| {
-            found.push(Obstacle { what, fix });
-        };
-        if !self.may_create {
-            let (what, of) = if self.is_there {
-                ("use the schema and create in it", format!("schema {name}"))
-            } else {
-                ("create the schema", format!("database {}", self.database))
-            };
-            let rights = if self.is_there {
-                "usage, create"
-            } else {
-                "create"
-            };
-            add(
-                format!("the role {role} may not {what} {name}"),
-                format!("grant {rights} on {of} to {role}, or migrate as its owner"),
-            );
-        }
-        if let [first, ..] = &*self.elsewhere {
-            add(
-                format!(
-                    "the tables of this service are in the schema {}",
-                    self.elsewhere.join(", ")
-                ),
-                format!(
-                    "set DATABASE_SCHEMA={first}, or move them to {name} first (docs/settings.md)"
-                ),
-            );
-        }
+        let mut found = self.place(schema);
+        let name = schema.name();
         if self.record_is_unreadable {
-            add(
-                format!("the role {role} may not read and write {name}._sqlx_migrations"),
-                "migrate as the role that owns it".into(),
+            let what = format!(
+                "the role {} may not read and write {name}._sqlx_migrations",
+                self.role
             );
+            found.push(Obstacle::new(what, "migrate as the role that owns it"));
             return found;
         }
         if record_is_foreign {
-            add(
-                format!("{name}._sqlx_migrations is the record of another program"),
-                OWN.into(),
-            );
+            let what = format!("{name}._sqlx_migrations is the record of another program");
+            found.push(Obstacle::new(what, OWN));
         }
-        if !self.taken.is_empty() {
-            add(
-                format!("the schema {name} has {} of others", self.taken.join(", ")),
-                OWN.into(),
-            );
-        }
-        if !self.not_owned.is_empty() {
-            add(
-                format!("the role {role} does not own {}", self.not_owned.join(", ")),
-                "migrate as the role that owns them".into(),
-            );
-        }
+        found.extend(self.names(name));
         if !self.opened_to.is_empty() && !others.may_be_exposed {
-            let to = self.opened_to.join(", ");
-            add(
+            let (role, to) = (&self.role, self.opened_to.join(", "));
+            found.push(Obstacle::new(
                 format!("default privileges of the role {role} would open the new tables to {to}"),
-                format!(
-                    "{OWN}; or alter default privileges so that they grant nothing there; or pass --allow-exposed"
-                ),
-            );
+                format!("{OWN}; or alter default privileges so that they grant nothing there; or pass --allow-exposed"),
+            ));
         }
         found
+    }
+
+    /// Whether the schema is the one that is meant, and can be used.
+    fn place(&self, schema: &Schema) -> Vec<Obstacle> {
+        let (name, role) = (schema.name(), &self.role);
+        let mut found = Vec::new();
+        if !self.may_create {
+            let (may_not, rights) = if self.is_there {
+                let rights = format!("usage, create on schema {name}");
+                ("use the schema and create in it", rights)
+            } else {
+                let rights = format!("create on database {}", self.database);
+                ("create the schema", rights)
+            };
+            found.push(Obstacle::new(
+                format!("the role {role} may not {may_not}: {name}"),
+                format!("grant {rights} to {role}, or migrate as its owner"),
+            ));
+        }
+        if let [first, ..] = &*self.elsewhere {
+            let all = self.elsewhere.join(", ");
+            found.push(Obstacle::new(
+                format!("the tables of this service are in the schema {all}"),
+                format!(
+                    "set DATABASE_SCHEMA={first}, or move them to {name} first (docs/settings.md)"
+                ),
+            ));
+        }
+        found
+    }
+
+    /// Whose the names are.
+    fn names(&self, schema: &str) -> Vec<Obstacle> {
+        let mut found = Vec::new();
+        if !self.taken.is_empty() {
+            let what = format!(
+                "the schema {schema} has {} of others",
+                self.taken.join(", ")
+            );
+            found.push(Obstacle::new(what, OWN));
+        }
+        if !self.not_owned.is_empty() {
+            let owned = self.not_owned.join(", ");
+            found.push(Obstacle::new(
+                format!("the role {} does not own {owned}", self.role),
+                "migrate as the role that owns them",
+            ));
+        }
+        found
+    }
+}
+
+impl Obstacle {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        let (what, fix) = (what.into(), fix.into());
+        Self { what, fix }
     }
 }
 
@@ -163,110 +176,9 @@ async fn facts<'e>(
     let list = |names: &std::collections::BTreeSet<&'static str>| -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
     };
-    sqlx::query_as!(
+    sqlx::query_file_as!(
         Facts,
-        r#"
-        with here as (
-            select to_regnamespace($1)::oid as schema
-        )
-        select current_user::text as "role!",
-               current_database()::text as "database!",
-               schema is not null as "is_there!",
-               coalesce(
-                   has_schema_privilege(schema, 'usage') and has_schema_privilege(schema, 'create'),
-                   has_database_privilege(current_database(), 'create')
-               ) as "may_create!",
-               exists (
-                   select from pg_class
-                    where relnamespace = schema
-                      and relname = '_sqlx_migrations'
-                      and not (
-                          has_schema_privilege(schema, 'usage')
-                          and has_table_privilege(oid, 'select')
-                          and has_table_privilege(oid, 'insert')
-                      )
-               ) as "record_is_unreadable!",
-               array(
-                   select kind || ' ' || name
-                     from (
-                         select case c.relkind
-                                    when 'v' then 'view'
-                                    when 'm' then 'materialized view'
-                                    when 'S' then 'sequence'
-                                    when 'i' then 'index'
-                                    when 'I' then 'index'
-                                    when 'f' then 'foreign table'
-                                    when 'c' then 'type'
-                                    else 'table'
-                                end as kind,
-                                c.relname as name
-                           from pg_class c
-                           left join pg_index i on i.indexrelid = c.oid
-                           left join pg_class t on t.oid = i.indrelid
-                          where c.relnamespace = schema
-                            and (
-                                c.relname = any ($2)
-                                -- One of ours may have been left by a try that broke off.
-                                or c.relname = any ($3) and coalesce(t.relname <> all ($5), true)
-                            )
-                         union all
-                         select 'type', typname
-                           from pg_type
-                          where typnamespace = schema
-                            and typname = any ($2)
-                            and typrelid = 0
-                         union all
-                         select distinct 'function', proname
-                           from pg_proc
-                          where pronamespace = schema
-                            and proname = any ($4)
-                     ) as taken (kind, name)
-                    order by 1
-               ) as "taken!",
-               array(
-                   select relname || ' (of ' || pg_get_userbyid(relowner) || ')'
-                     from pg_class
-                    where relnamespace = schema
-                      and relname = any ($5)
-                      and relkind in ('r', 'p')
-                      and not pg_has_role(relowner, 'usage')
-                    order by 1
-               ) as "not_owned!",
-               array(
-                   select n.nspname::text
-                     from pg_settings s
-                    cross join unnest(string_to_array(s.reset_val, ',')) with ordinality as path (name, position)
-                     join pg_namespace n
-                       on n.nspname = replace(btrim(path.name, ' "'), '$user', session_user)
-                    where s.name = 'search_path'
-                      and n.oid is distinct from schema
-                      and not exists (
-                          select from pg_class
-                           where relnamespace = schema
-                             and relname = 'job_leases'
-                      )
-                      and 2 = (
-                          select count(*) from pg_class
-                           where relnamespace = n.oid
-                             and relname in ('_sqlx_migrations', 'job_leases')
-                      )
-                    order by path.position
-               ) as "elsewhere!",
-               array(
-                   select distinct coalesce(r.rolname::text, 'PUBLIC')
-                     from pg_default_acl d
-                    cross join aclexplode(d.defaclacl) a
-                     left join pg_roles r on r.oid = a.grantee
-                    where d.defaclrole = current_user::regrole
-                      and d.defaclnamespace in (0, schema)
-                      and d.defaclobjtype in ('r', 'S')
-                      and a.grantee <> d.defaclrole
-                      and r.rolsuper is not true
-                      and r.rolname is distinct from $6
-                    order by 1
-               ) as "opened_to!"
-          from here
-        "#,
+        "src/database/obstacles.sql",
         schema.name(),
         &list(&missing.relations),
         &list(&missing.indexes),

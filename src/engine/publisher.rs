@@ -40,12 +40,10 @@ impl Publisher {
         options: &Options,
         deduplication_id: String,
     ) -> anyhow::Result<Message> {
-        let schedule = Schedules::deployed()
-            .of(job.name)
-            .with_context(|| format!("{} has no schedule", job.name))?;
+        let delivery = Schedules::deployed().delivery_of(job.name);
         Ok(Message {
             destination: self.destination.of(job.name),
-            headers: self.destination.headers(&schedule.delivery)?,
+            headers: self.destination.headers(delivery)?,
             body: serde_json::to_string(options).context("write the options")?,
             deduplication_id,
         })

@@ -46,6 +46,7 @@ use utoipa_axum::routes;
 
 use crate::config;
 use crate::engine::{Job, Runner};
+use crate::qstash::schedules::Schedules;
 use crate::views::Views;
 
 mod cron;
@@ -92,7 +93,11 @@ impl App {
     fn job(&self, path: JobPath) -> Result<&'static Job, Refusal> {
         let Path(JobName(name)) = path.unwrap_or(Path(JobName::default()));
         let jobs = self.runner.jobs;
-        jobs.find(&name).ok_or_else(|| Refusal::unknown_job(jobs))
+        jobs.find(&name)
+            .ok_or_else(|| match Schedules::deployed().of(&name) {
+                Some(_) => Refusal::job_not_in_use(jobs),
+                None => Refusal::unknown_job(jobs),
+            })
     }
 }
 

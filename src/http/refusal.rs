@@ -122,6 +122,12 @@ impl Refusal {
             .with_message(format!("there is no such job; there are: {known}"))
     }
 
+    pub(super) fn job_not_in_use(used: Registry) -> Self {
+        let used = used.names().join(", ");
+        Self::new(StatusCode::NOT_FOUND, "job_not_in_use")
+            .with_message(format!("this job is not in use here: JOBS says {used}"))
+    }
+
     pub(super) fn unknown_run() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_run")
             .with_message("there is no such run, or it was pruned")

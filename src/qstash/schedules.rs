@@ -40,8 +40,10 @@ pub struct Schedules {
     base_url: String,
     /// The zone that the cron expressions are meant in.
     pub timezone: Tz,
-    /// One for each job, in the file's order.
+    /// One for each job that is scheduled, in the file's order.
     pub schedules: Vec<Schedule>,
+    /// How a job without a schedule is delivered.
+    defaults: Delivery,
 }
 
 /// When one job is called.
@@ -75,7 +77,7 @@ pub struct Jobs<'a> {
 pub type Accepts = dyn Fn(&str, &Map<String, Value>) -> Result<(), String>;
 
 impl Schedules {
-    /// Reads a file that has to fit these jobs, each called by one schedule.
+    /// Reads a file that has to fit these jobs, each called by one schedule at the most.
     ///
     /// # Errors
     /// All faults, each with its place.
@@ -105,6 +107,20 @@ impl Schedules {
     #[must_use]
     pub fn of(&self, job: &str) -> Option<&Schedule> {
         self.schedules.iter().find(|schedule| schedule.job == job)
+    }
+
+    /// How a continuation of `job` is delivered.
+    #[must_use]
+    pub fn delivery_of(&self, job: &str) -> &Delivery {
+        let schedule = self.of(job);
+        schedule.map_or(&self.defaults, |schedule| &schedule.delivery)
+    }
+
+    /// Those of these jobs.
+    #[must_use]
+    pub fn only(mut self, jobs: &[&str]) -> Self {
+        self.schedules.retain(|it| jobs.contains(&&*it.job));
+        self
     }
 
     /// Where QStash is to call, when `public_url` is this service's setting.

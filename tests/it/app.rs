@@ -137,7 +137,6 @@ impl App {
             .unwrap()
     }
 
-    /// A single number.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let sql = format!("select ({sql})::bigint");
         sqlx::query_scalar(AssertSqlSafe(sql))

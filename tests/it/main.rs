@@ -28,6 +28,7 @@ mod foreign_text;
 mod guard;
 mod health_check_kiosks;
 mod house;
+mod jobs_in_use;
 mod messages;
 mod migrations;
 mod operator;

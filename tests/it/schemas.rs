@@ -28,7 +28,12 @@ pub(crate) fn of_schema(text: &str) -> String {
 
 /// Another service in the same database, in a schema of its own.
 async fn beside(app: &App, schema: &str) -> App {
-    let mut settings = cli::reaching(&app.database.direct_url);
+    // A path that does not lead to the first one.
+    let url = format!(
+        "{}?options=-csearch_path%3D{schema}",
+        app.database.direct_url
+    );
+    let mut settings = cli::reaching(&url);
     settings.insert("DATABASE_SCHEMA".into(), schema.into());
     let done = cli::run(&settings, &["migrate"]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -167,6 +172,33 @@ async fn two_services_in_one_database_do_not_meet() {
         assert_eq!(other.deliver(job.name).await.outcome(), (200, "succeeded"));
     }
     assert_eq!(app.count("select count(*) from second.job_runs").await, 7);
+}
+
+/// As the documents say.
+#[tokio::test]
+async fn a_schema_can_be_renamed() {
+    let app = App::new().await;
+    app.execute(include_str!("fixtures/every_table.sql")).await;
+    app.execute(&of_schema(
+        "alter schema public rename to moved;
+         create schema public;
+         alter function moved.forget_scores_of_the_deleted() set search_path = moved, pg_temp;
+         alter function moved.forget_last_sync() set search_path = moved, pg_temp;
+         alter function moved.erase_each set search_path = moved, pg_temp;
+         update moved.erasure_rules set schema_name = 'moved' where schema_name = 'public'",
+    ))
+    .await;
+    let Database {
+        direct_url, url, ..
+    } = &app.database;
+    let database = Database::elsewhere(direct_url.clone(), url.clone());
+    let app = App::with_database(database, &[("DATABASE_SCHEMA", "moved")]).await;
+    for job in app.runner.jobs.0 {
+        let reply = app.deliver(job.name).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    app.execute("delete from moved.lockers; delete from moved.members where id not in (select member_id from moved.visits)")
+        .await;
 }
 
 /// A restore looks up nothing by a path: pg_dump empties it.

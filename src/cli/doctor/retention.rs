@@ -2,6 +2,7 @@
 //! that the customer has added.
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::jobs_in_use;
 use crate::config::Settings;
 use crate::database::begin_alone;
 use crate::retention::rules::{self, Survey};
@@ -11,6 +12,7 @@ const CHECK: &str = "retention";
 /// Compares the rules with the catalog. A database that cannot be asked, or
 /// lacks our tables, is a finding of another check.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    jobs_in_use(settings).ok()?.find("cleanup-old-data")?;
     let database = settings.database().ok()?;
     let begun = begin_alone(database.options.clone(), &database.terms).await;
     let survey = rules::survey(&mut begun.ok()?).await.ok()?;

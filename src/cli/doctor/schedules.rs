@@ -2,6 +2,7 @@
 //! call this service.
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::jobs_in_use;
 use crate::config::Settings;
 use crate::qstash::client::{Client, Failure, Listed};
 use crate::qstash::plan::{Action, Plan, Planned};
@@ -27,7 +28,12 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
             return failed(failure.to_string(), fix);
         }
     };
-    let wanted = match Schedules::deployed().wanted(&destination) {
+    let used = jobs_in_use(settings).ok()?.names();
+    let wanted = match Schedules::deployed()
+        .clone()
+        .only(&used)
+        .wanted(&destination)
+    {
         Ok(wanted) => wanted,
         Err(error) => return failed(format!("{error:#}"), "correct CRON_SECRET"),
     };

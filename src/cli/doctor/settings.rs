@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::jobs_in_use;
 use crate::config::{Read, Settings, Wrong};
 use crate::engine::OVERTIME;
 use crate::qstash::schedules::Schedules;
@@ -38,7 +39,7 @@ const MOST_FAULTS: usize = 50;
 
 type Reader = fn(&Settings) -> Read<()>;
 
-const READERS: [Reader; 9] = [
+const READERS: [Reader; 10] = [
     |settings| settings.database().map(drop),
     |settings| settings.address(false).map(drop),
     |settings| settings.guard(false).map(drop),
@@ -48,6 +49,7 @@ const READERS: [Reader; 9] = [
     |settings| settings.runs().map(drop),
     |settings| settings.logs().map(drop),
     |settings| settings.qstash().map(drop),
+    |settings| jobs_in_use(settings).map(drop),
 ];
 
 /// Every wrong setting, and those that are meant for a transition only.
@@ -157,6 +159,7 @@ fn links(settings: &Settings, has_operators: bool) -> Option<Finding> {
 
 /// Checks the form of the key only: a call with it would send a mail.
 fn mail(settings: &Settings) -> Option<Finding> {
+    jobs_in_use(settings).ok()?.find("weekly-reports")?;
     let resend = settings.resend().ok()?;
     let what = match resend.key {
         None => "RESEND_API_KEY is not set: reports are written and not mailed".to_owned(),
@@ -171,11 +174,12 @@ fn mail(settings: &Settings) -> Option<Finding> {
 /// Whether a run fits into the time that its schedule allows.
 fn bounds(settings: &Settings) -> Option<[Finding; 2]> {
     let runs = settings.runs().ok()?;
-    Some([budget(runs.budget), lease(runs.lease_ttl)])
+    let used = jobs_in_use(settings).ok()?.names();
+    Some([budget(runs.budget, &used), lease(runs.lease_ttl)])
 }
 
-fn budget(budget: Duration) -> Finding {
-    let schedules = &Schedules::deployed().schedules;
+fn budget(budget: Duration, used: &[&str]) -> Finding {
+    let schedules = Schedules::deployed().clone().only(used).schedules;
     let timeouts = schedules.iter().filter_map(|schedule| {
         let timeout = humantime::parse_duration(&schedule.delivery.timeout).ok()?;
         Some((timeout, schedule.id.as_str()))

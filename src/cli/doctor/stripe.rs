@@ -6,6 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::jobs_in_use;
 use crate::config::Settings;
 use crate::stripe::{Failure, Stripe};
 
@@ -13,8 +14,15 @@ const CHECK: &str = "stripe";
 /// No intent of Stripe's has such an id.
 const NO_INTENT: &str = "pi_jarvis_cron_doctor";
 
-/// Calls Stripe, where there is a key.
+/// The jobs that call Stripe.
+const CALLERS: [&str; 2] = ["expire-stale-orders", "cleanup-stale-payment-intents"];
+
+/// Calls Stripe, where there is a key, and a job that needs it.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
+    let used = jobs_in_use(settings).ok()?;
+    if CALLERS.iter().all(|job| used.find(job).is_none()) {
+        return Some(vec![ok(CHECK, "no job in use calls it")]);
+    }
     Some(vec![finding(settings.stripe().ok()?).await])
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{FileArgs, read, with_hint};
+use super::{FileArgs, read_used, with_hint};
 use crate::cli::{Usage, exit_code, println};
 use crate::config::Settings;
 use crate::qstash::client::{Client, Failure};
@@ -34,7 +34,7 @@ pub(super) async fn set_paused(
     named: &Named,
     pause: bool,
 ) -> anyhow::Result<ExitCode> {
-    let schedules = read(named.file.file.as_deref())?;
+    let schedules = read_used(settings, named.file.file.as_deref())?;
     let ids = ids(&schedules, &named.schedules)?;
     let client = Client::new(settings.required_qstash()?)?;
     let mut results = Vec::new();

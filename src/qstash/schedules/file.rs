@@ -97,16 +97,12 @@ impl File {
             .collect();
         faults.repeated("id", self.schedules.iter().map(|entry| &*entry.id));
         faults.repeated("job", self.schedules.iter().map(|entry| &*entry.job));
-        for job in jobs.map_or(&[][..], |jobs| jobs.names) {
-            let is_called = self.schedules.iter().any(|entry| entry.job == *job);
-            let why = format!("no schedule calls the job {job:?}");
-            faults.unless(is_called, "schedules", &why);
-        }
         match timezone {
             Some(timezone) if faults.is_empty() => Ok(Schedules {
                 base_url: self.base_url,
                 timezone,
                 schedules,
+                defaults: self.defaults,
             }),
             _ => Err(faults),
         }

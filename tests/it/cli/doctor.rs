@@ -8,6 +8,7 @@ use super::serving::Service;
 use super::*;
 
 mod drift;
+mod exposure;
 mod links;
 mod outside;
 mod schedules;

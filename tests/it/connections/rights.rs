@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ready;
 use crate::cli;
+use crate::database::schema;
 use crate::roles;
 
 #[tokio::test]
@@ -45,6 +46,27 @@ async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &st
     assert_eq!(reply.body["rights"], said, "{reply:?}");
     let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;
     assert!(doctor.out.contains(said), "{doctor:?}");
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
+#[tokio::test]
+async fn a_schema_that_the_role_may_not_use_is_named() {
+    let (app, role) = roles::app().await;
+    let schema = schema();
+    let schema = schema.name();
+    app.execute(&format!(
+        "revoke usage on schema {schema} from public, {role}"
+    ))
+    .await;
+
+    let reply = ready(&app).await;
+
+    assert_eq!(reply.status, 503, "{reply:?}");
+    let said = format!("lacks usage on schema {schema}");
+    assert_eq!(reply.body["rights"], said, "{reply:?}");
+    let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;
+    assert!(doctor.out.contains(&said), "{doctor:?}");
     app.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;
 }

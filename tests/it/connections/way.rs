@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::database::schema;
+
 /// What happens to connections that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -33,7 +35,7 @@ struct Shared {
     port: AtomicU16,
     /// The generation of connections that went bad last, and how.
     bad: watch::Sender<(usize, Option<Fault>)>,
-    replaced_begin: Mutex<Option<&'static str>>,
+    replaced_begin: Mutex<Option<String>>,
     last_words: Mutex<Option<Vec<u8>>>,
     ends_with_a_commit: AtomicBool,
     drops_parameters: AtomicBool,
@@ -79,7 +81,9 @@ impl Way {
 
     /// The next transaction begins with these words instead.
     pub(crate) fn replace_begin(&self, words: &'static str) {
-        *self.shared.replaced_begin.lock() = Some(words);
+        let schema = schema();
+        let begin = format!("begin; set local search_path = {};", schema.name());
+        *self.shared.replaced_begin.lock() = Some(words.replace("begin;", &begin));
     }
 
     /// The next transaction is answered with a fatal error, and its connection

@@ -31,9 +31,10 @@ const SMALL: [&str; 7] = [
 ];
 
 /// How a statement begins that keeps no one waiting, whatever follows.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 12] = [
     "create table ",
     "create function ",
+    "alter function ",
     "create or replace function ",
     "create view ",
     "create or replace view ",

@@ -1,0 +1,101 @@
+-- What stands against migrating, as the database has it.
+with here as (
+    select to_regnamespace($1)::oid as schema
+)
+select current_user::text as "role!",
+       current_database()::text as "database!",
+       schema is not null as "is_there!",
+       coalesce(
+           has_schema_privilege(schema, 'usage') and has_schema_privilege(schema, 'create'),
+           has_database_privilege(current_database(), 'create')
+       ) as "may_create!",
+       exists (
+           select from pg_class
+            where relnamespace = schema
+              and relname = '_sqlx_migrations'
+              and not (
+                  has_schema_privilege(schema, 'usage')
+                  and has_table_privilege(oid, 'select')
+                  and has_table_privilege(oid, 'insert')
+              )
+       ) as "record_is_unreadable!",
+       array(
+           select kind || ' ' || name
+             from (
+                 select case c.relkind
+                            when 'v' then 'view'
+                            when 'm' then 'materialized view'
+                            when 'S' then 'sequence'
+                            when 'i' then 'index'
+                            when 'I' then 'index'
+                            when 'f' then 'foreign table'
+                            when 'c' then 'type'
+                            else 'table'
+                        end as kind,
+                        c.relname as name
+                   from pg_class c
+                   left join pg_index i on i.indexrelid = c.oid
+                   left join pg_class t on t.oid = i.indrelid
+                  where c.relnamespace = schema
+                    and (
+                        c.relname = any ($2)
+                        -- One of ours may have been left by a try that broke off.
+                        or c.relname = any ($3) and coalesce(t.relname <> all ($5), true)
+                    )
+                 union all
+                 select 'type', typname
+                   from pg_type
+                  where typnamespace = schema
+                    and typname = any ($2)
+                    and typrelid = 0
+                 union all
+                 select distinct 'function', proname
+                   from pg_proc
+                  where pronamespace = schema
+                    and proname = any ($4)
+             ) as taken (kind, name)
+            order by 1
+       ) as "taken!",
+       array(
+           select relname || ' (of ' || pg_get_userbyid(relowner) || ')'
+             from pg_class
+            where relnamespace = schema
+              and relname = any ($5)
+              and relkind in ('r', 'p')
+              and not pg_has_role(relowner, 'usage')
+            order by 1
+       ) as "not_owned!",
+       array(
+           select n.nspname::text
+             from pg_settings s
+            cross join unnest(string_to_array(s.reset_val, ',')) with ordinality as path (name, position)
+             join pg_namespace n
+               on n.nspname = replace(btrim(path.name, ' "'), '$user', session_user)
+            where s.name = 'search_path'
+              and n.oid is distinct from schema
+              and not exists (
+                  select from pg_class
+                   where relnamespace = schema
+                     and relname = 'job_leases'
+              )
+              and 2 = (
+                  select count(*) from pg_class
+                   where relnamespace = n.oid
+                     and relname in ('_sqlx_migrations', 'job_leases')
+              )
+            order by path.position
+       ) as "elsewhere!",
+       array(
+           select distinct coalesce(r.rolname::text, 'PUBLIC')
+             from pg_default_acl d
+            cross join aclexplode(d.defaclacl) a
+             left join pg_roles r on r.oid = a.grantee
+            where d.defaclrole = current_user::regrole
+              and d.defaclnamespace in (0, schema)
+              and d.defaclobjtype in ('r', 'S')
+              and a.grantee <> d.defaclrole
+              and r.rolsuper is not true
+              and r.rolname is distinct from $6
+            order by 1
+       ) as "opened_to!"
+  from here
