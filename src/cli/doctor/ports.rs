@@ -2,8 +2,9 @@
 //! keep the contract, and that there is a row at all.
 
 use super::finding::{Finding, failure, ok, warning};
+use crate::cli::jobs_in_use;
 use crate::config::Settings;
-use crate::database::adoption::contract::{Group, Port, VERSION};
+use crate::database::adoption::contract::{Port, VERSION};
 use crate::database::adoption::{self, Adoption};
 use crate::database::{Unprepared, begin_alone};
 
@@ -48,12 +49,8 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
         findings.extend(waiting(&off));
     }
     let empty = adoption::empty(&mut tx).await.ok()?;
-    findings.extend(
-        [Group::Shop, Group::Gym]
-            .map(|group| without_rows(group, &empty))
-            .into_iter()
-            .flatten(),
-    );
+    let used = jobs_in_use(settings).ok()?.names();
+    findings.extend(without_rows(&used, &empty));
     Some(findings)
 }
 
@@ -92,16 +89,23 @@ fn waiting(off: &[String]) -> Option<Finding> {
 
 /// A port that nothing fills is a job that has nothing to do for ever, and says
 /// so each time.
-fn without_rows(group: Group, empty: &[&Port]) -> Option<Finding> {
-    const FILLED: [&str; 4] = ["orders", "members", "visits", "kiosks"];
-    let empty = empty
+fn without_rows(used: &[&str], empty: &[&Port]) -> Option<Finding> {
+    const FILLED: [(&str, &str); 4] = [
+        ("orders", "expire-stale-orders"),
+        ("members", "daily-churn-analysis"),
+        ("visits", "daily-churn-analysis"),
+        ("kiosks", "health-check-kiosks"),
+    ];
+    let is_empty = |name: &str| empty.iter().any(|port| port.name == name);
+    let names = FILLED
         .iter()
-        .filter(|port| port.group == group && FILLED.contains(&port.name));
-    let names: Vec<&str> = empty.map(|port| port.name).collect();
+        .filter(|(port, job)| used.contains(job) && is_empty(port));
+    let names: Vec<&str> = names.map(|(port, _)| *port).collect();
     let what = format!(
-        "{} never had a row, so that their jobs have nothing to do",
+        "{} never had a row, so that jobs have nothing to do",
         names.join(", ")
     );
-    let fix = "let the program that has them fill them, or adopt its tables (docs/adopting.md); or name the jobs in use: JOBS";
+    let fix = "let the program that has them fill them, or adopt its tables (docs/adopting.md); \
+               or name the jobs in use: JOBS";
     (!names.is_empty()).then(|| warning(CHECK, what, fix))
 }
