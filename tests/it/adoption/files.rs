@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use jarvis_cron::database::adoption::contract::{PORTS, Port};
 use uuid::Uuid;
 
-use super::*;
-
 /// A table and a view for each port, with no more columns than the contract has.
 pub(super) fn plain() -> String {
     PORTS.iter().map(table_and_view).collect()

@@ -147,3 +147,24 @@ async fn a_view_that_the_host_made_of_ours_is_named_before_it_is_lost() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(app.count("select count(*) from public.due").await, 0);
 }
+
+#[tokio::test]
+async fn tables_that_nothing_fills_are_told() {
+    let app = beside("", &[]).await;
+    let jobs = [("JOBS", "expire-stale-orders,health-check-kiosks")];
+    let mut some = app.settings.clone();
+    some.extend(jobs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+
+    let all = cli::run(&app.settings, &["doctor"]).await;
+    let used = cli::run(&some, &["doctor"]).await;
+
+    assert!(
+        all.out
+            .contains("orders, members, visits, kiosks never had a row"),
+        "{all:?}"
+    );
+    assert!(
+        used.out.contains("orders, kiosks never had a row"),
+        "{used:?}"
+    );
+}

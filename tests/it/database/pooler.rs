@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jarvis_cron::demo::postgres::account::Account;
 
+use crate::roles;
+
 pub(super) struct Pooler {
     pub(super) port: u16,
     _keeper: Child,
