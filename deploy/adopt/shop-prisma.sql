@@ -33,9 +33,9 @@ language sql immutable parallel safe
 as $$
     select case
         when word ~ ('^[1-9]\d{3}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))'
-                     '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4]):?[0-5]\d)?$')
+                     '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
             or word ~ '^\d\d([02468][48]|[13579][26]|[2468]0)-02-29[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?Z?$'
-        then (case when word ~ '(Z|[+-]\d\d:?\d\d)$' then word else word || 'Z' end)::timestamptz
+        then (case when word ~ '(Z|[+-]\d\d(:?\d\d)?)$' then word else word || 'Z' end)::timestamptz
     end
 $$;
 
@@ -210,7 +210,7 @@ create view stock_reservations as
 select
     md5(r.order_id)::uuid as order_id,
     md5(r.stock_id)::uuid as stock_level_id,
-    r.quantity,
+    r.quantity::int as quantity,
     case r.status when 'EXPIRED' then 'RELEASED' when 'CANCELLED' then 'RELEASED' else r.status end as status,
     null::timestamptz as released_at,
     null::text as release_reason,
@@ -222,7 +222,7 @@ union all
 select
     md5(i.order_id)::uuid,
     md5(s.id)::uuid,
-    i.quantity,
+    i.quantity::int,
     case when exists (select from host_released h where h.item_id = i.id) then 'RELEASED' else 'ACTIVE' end,
     null,
     null,

@@ -67,14 +67,27 @@ async fn adopt(app: &App, what: &str, file: &Path, ports: &str) -> Done {
     .await
 }
 
+/// The cells of each row, in the order of the columns.
+async fn cells(app: &App, sql: &str) -> serde_json::Value {
+    let cells = format!(
+        "select coalesce(json_agg((select json_agg(value) from json_each(row_to_json(found)))), '[]') from ({sql}) found"
+    );
+    sqlx::query_scalar(AssertSqlSafe(cells))
+        .fetch_one(&app.db)
+        .await
+        .unwrap()
+}
+
 /// What the database has, as `pg_dump` would make it again, without rows.
-async fn dump(app: &App) -> String {
+async fn dump(app: &App, what: &[&str]) -> String {
     let program =
         jarvis_cron::demo::postgres::Programs::find(&jarvis_cron::config::Settings::from_env())
             .unwrap()
             .program("pg_dump");
     let dumped = tokio::process::Command::new(program)
-        .args(["--schema-only", &app.database.direct_url])
+        .arg("--schema-only")
+        .args(what)
+        .arg(&app.database.direct_url)
         .output()
         .await
         .unwrap();

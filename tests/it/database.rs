@@ -223,11 +223,14 @@ fn least(schema: &Schema) -> Option<String> {
 /// server's version.
 async fn make_template(admin: &str, template: &str, schema: &Schema, is_host: bool) -> i32 {
     let mut connection = PgConnection::connect(admin).await.unwrap();
+    let ours = format!("%\\_{}%", std::process::id());
     let old: Vec<String> = sqlx::query_scalar(
         "select datname from pg_database
           where datname like 'jarvis\\_cron\\_test\\_%'
+            and datname not like $1
             and not exists (select from pg_stat_activity a where a.datname = pg_database.datname)",
     )
+    .bind(ours)
     .fetch_all(&mut connection)
     .await
     .unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use jarvis_cron::database::adoption::contract;
+use jarvis_cron::database::adoption::contract::{self, Group};
 use serde_json::Value;
 
 use super::files::{Written, plain};
@@ -23,7 +23,12 @@ fn the_documents_tell_the_contract() {
 #[tokio::test]
 async fn every_statement_stands_on_ports_that_have_the_contract_and_no_more() {
     let app = beside("", &[]).await;
-    apply(&app, &Written::new(&plain()).0, "shop,gym").await;
+    apply(
+        &app,
+        &Written::new(&plain(&[Group::Shop, Group::Gym])).0,
+        "shop,gym",
+    )
+    .await;
     let mut db = app.db.acquire().await.unwrap();
     let mut broken = String::new();
 
@@ -36,8 +41,8 @@ async fn every_statement_stands_on_ports_that_have_the_contract_and_no_more() {
             .await;
         match prepared {
             Ok(_) => drop(db.execute("deallocate it").await.unwrap()),
-            // What the sample data fills in for people to look at.
-            Err(_) if query.trim_start().starts_with("insert into orders") => {}
+            // Nothing to prepare.
+            Err(_) if query.starts_with("set ") => {}
             Err(error) => writeln!(broken, "{error}: {query}").unwrap(),
         }
     }

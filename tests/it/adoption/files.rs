@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use jarvis_cron::database::adoption::contract::{PORTS, Port};
+use jarvis_cron::database::adoption::contract::{Group, PORTS, Port};
 use uuid::Uuid;
 
 /// A table and a view for each port, with no more columns than the contract has.
-pub(super) fn plain() -> String {
-    PORTS.iter().map(table_and_view).collect()
+pub(super) fn plain(groups: &[Group]) -> String {
+    let ports = PORTS.iter().filter(|port| groups.contains(&port.group));
+    ports.map(table_and_view).collect()
 }
 
 fn table_and_view(port: &Port) -> String {
@@ -33,7 +34,7 @@ pub(super) fn filled() -> String {
         values (gen_random_uuid(), '{ORDER}', 'pi_1', 'requires_payment_method', 0, now(), now());
         insert into public.of_stock_levels values ('{LEVEL}', 3);
         insert into public.of_stock_reservations values ('{ORDER}', '{LEVEL}', 1, 'ACTIVE', null, null);\n",
-        plain()
+        plain(&[Group::Shop])
     )
 }
 

@@ -29,15 +29,15 @@ async fn kiosks_turn_in_the_host_s_table_and_its_managers_see_and_answer_the_ale
         ["kiosk-3", "offline"],
         ["kiosk-4", "provisioning"]
     ]);
-    assert_eq!(app.rows(theirs).await, expected);
+    assert_eq!(cells(&app, theirs).await, expected);
     let ours = "select slug, status from kiosks where slug in ('kiosk-2', 'kiosk-3') order by 1";
     assert_eq!(
-        app.rows(ours).await,
+        cells(&app, ours).await,
         json!([["kiosk-2", "degraded"], ["kiosk-3", "offline"]])
     );
     let seen = "select priority, status, alert_type from public.manager_alerts order by title";
     let pending = json!(["medium", "pending", "equipment_issue"]);
-    assert_eq!(app.rows(seen).await, json!([pending, pending]));
+    assert_eq!(cells(&app, seen).await, json!([pending, pending]));
 
     app.execute("update public.manager_alerts set status = 'dismissed'")
         .await;
@@ -45,7 +45,7 @@ async fn kiosks_turn_in_the_host_s_table_and_its_managers_see_and_answer_the_ale
 
     assert_eq!(after.results()["alerts_opened"], 0, "{after:?}");
     let alerts = "select distinct status from alerts where kiosk_id is not null";
-    assert_eq!(app.rows(alerts).await, json!([["dismissed"]]));
+    assert_eq!(cells(&app, alerts).await, json!([["dismissed"]]));
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_heartbeat_of_the_host_s_is_history_and_makes_a_kiosk_online_again() {
 
     assert_eq!(reply.results()["status_changed"], 1, "{reply:?}");
     let theirs = "select status from public.kiosks where slug = 'kiosk-3'";
-    assert_eq!(app.rows(theirs).await, json!([["online"]]));
+    assert_eq!(cells(&app, theirs).await, json!([["online"]]));
     assert_eq!(app.count("select count(*) from kiosk_heartbeats").await, 1);
 }
 
@@ -88,7 +88,7 @@ async fn a_member_gone_for_four_years_is_emptied_in_the_host_s_tables_and_one_on
     let emptied = "select count(*) from public.gym_members_v2 where first_name = 'anonyme' and email is null and badge_id like 'anonyme-%'";
     assert_eq!(app.count(emptied).await, 9);
     assert_eq!(
-        app.rows("select member_id from public.member_facts").await,
+        cells(&app, "select member_id from public.member_facts").await,
         json!([[held]])
     );
     assert_eq!(
@@ -106,7 +106,7 @@ async fn a_member_gone_for_four_years_is_emptied_in_the_host_s_tables_and_one_on
     assert_eq!(app.count(closed).await, 3);
     let logs = "select log_type, count(*) from public.system_logs group by 1 order by 1";
     assert_eq!(
-        app.rows(logs).await,
+        cells(&app, logs).await,
         json!([["cron_cleanup", 2], ["health", 1]])
     );
 }
@@ -190,9 +190,9 @@ async fn reports_reach_the_host_s_screens_once() {
     assert_eq!(first.results()["generated"], 2, "{first:?}");
     assert_eq!(again.results()["generated"], 0, "{again:?}");
     let theirs = "select count(*), min((metrics ->> 'total_active_members')::int) from public.insights_reports where report_type = 'weekly_digest'";
-    assert_eq!(app.rows(theirs).await, json!([[2, 0]]));
+    assert_eq!(cells(&app, theirs).await, json!([[2, 0]]));
     let uptime = "select metrics -> 'kiosk_uptime' -> 'value' from weekly_reports";
-    assert_eq!(app.rows(uptime).await, json!([[null], [null]]));
+    assert_eq!(cells(&app, uptime).await, json!([[null], [null]]));
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn sign(app: &App) {
 async fn members_and_visits_are_erased_once_somebody_has_signed() {
     let app = a_gym().await;
     let emptied = "select count(*) from public.gym_members_v2 where first_name = 'anonyme'";
-    let doctor = cli::run(&app.settings, &["doctor"]).await;
+    let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;
     app.deliver(CLEANUP).await;
     let before = app.count(emptied).await;
 
@@ -243,12 +243,12 @@ async fn members_and_visits_are_erased_once_somebody_has_signed() {
     );
     let policies = "select target, enabled from retention_policies where target in ('members', 'visits') order by 1";
     assert_eq!(
-        app.rows(policies).await,
+        cells(&app, policies).await,
         json!([["members", true], ["visits", true]])
     );
     let signed = "select actor, entity_id from audit_events where event_type = 'local.retention_policy.signed' order by 2";
     assert_eq!(
-        app.rows(signed).await,
+        cells(&app, signed).await,
         json!([["ada", "members"], ["ada", "visits"]])
     );
 }

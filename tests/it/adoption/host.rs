@@ -20,25 +20,30 @@ async fn a_host_has_its_database_as_it_was_after_a_drop(
     #[case] job: &str,
 ) {
     let app = beside(tables, &[]).await;
-    let before = dump(&app).await;
+    let before = (
+        dump(&app, &[]).await,
+        dump(&app, &["--schema=public"]).await,
+    );
 
     let checked = adopt(&app, "check", &root(file), ports).await;
-    let after_check = dump(&app).await;
+    let after_check = dump(&app, &[]).await;
     apply(&app, &root(file), ports).await;
     app.deliver(job).await;
     let status = run(&app, &["adopt", "status"]).await;
     run(&app, &["adopt", "drop", "--all"]).await;
 
     assert_eq!(checked.code, Some(0), "{checked:?}");
-    assert_eq!(before, after_check);
+    assert_eq!(before.0, after_check);
     assert!(
         status
             .out
             .contains(&format!("by {}", file.rsplit('/').next().unwrap())),
         "{status:?}"
     );
-    let after = dump(&app).await.replace(" NOT VALID", "");
-    assert_eq!(before, after);
+    assert_eq!(before.1, dump(&app, &["--schema=public"]).await);
+    // Our alerts are about rows of the host's; and Postgres writes its own text with fewer brackets.
+    let plain = |dump: String| dump.replace(" NOT VALID", "").replace(['(', ')'], "");
+    assert_eq!(plain(before.0), plain(dump(&app, &[]).await));
     let again = app.deliver(job).await;
     assert_eq!(again.outcome(), (200, "succeeded"), "{again:?}");
 }
@@ -89,7 +94,7 @@ async fn the_shop_goes_on_selling_while_it_is_adopted() {
         ["order31", "PAID"],
         ["order32", "CANCELLED"]
     ]);
-    assert_eq!(app.rows(theirs).await, expected);
+    assert_eq!(cells(&app, theirs).await, expected);
 }
 
 #[tokio::test]
@@ -103,7 +108,7 @@ async fn the_host_migrates_beside_us_or_between_drop_and_apply() {
         .await;
     app.execute("alter table public.lines rename to order_items")
         .await;
-    let widened = "alter table public.stocks alter column quantity type bigint";
+    let widened = "alter table public.order_items alter column quantity type bigint";
     let refused = app.db.execute(widened).await.unwrap_err().to_string();
     assert!(
         refused.contains("cannot alter type of a column used by a view"),
@@ -155,8 +160,8 @@ async fn tables_that_nothing_fills_are_told() {
     let mut some = app.settings.clone();
     some.extend(jobs.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
-    let all = cli::run(&app.settings, &["doctor"]).await;
-    let used = cli::run(&some, &["doctor"]).await;
+    let all = cli::run(&app.settings, &["doctor", "--json"]).await;
+    let used = cli::run(&some, &["doctor", "--json"]).await;
 
     assert!(
         all.out

@@ -27,13 +27,13 @@ const UNITS: &str = "select sum(quantity) from public.stocks";
 async fn due_orders_expire_in_the_shops_own_tables_as_the_dry_run_said() {
     let app = a_shop(&[]).await;
     answer(&app);
-    let before = app.rows("select * from public.orders, public.stocks").await;
+    let before = cells(&app, "select * from public.orders, public.stocks").await;
 
     let dry = Delivery::of(JOB)
         .body(r#"{"dry_run": true}"#)
         .to(&app)
         .await;
-    let untouched = app.rows("select * from public.orders, public.stocks").await;
+    let untouched = cells(&app, "select * from public.orders, public.stocks").await;
     let real = app.deliver(JOB).await;
     let again = app.deliver(JOB).await;
 
@@ -56,17 +56,17 @@ async fn due_orders_expire_in_the_shops_own_tables_as_the_dry_run_said() {
         ["PENDING", 4],
         ["REQUIRES_PAYMENT", 4]
     ]);
-    assert_eq!(app.rows(ORDERS).await, orders);
+    assert_eq!(cells(&app, ORDERS).await, orders);
     let payments = json!([
         ["pay1", "canceled"],
         ["pay2", "succeeded"],
         ["pay3", "processing"],
         ["pay4", "requires_payment_method"]
     ]);
-    assert_eq!(app.rows(PAYMENTS).await, payments);
+    assert_eq!(cells(&app, PAYMENTS).await, payments);
     assert_eq!(app.count(UNITS).await, 1054);
     let ours = "select status from payment_intents where stripe_payment_intent_id = 'pi_4'";
-    assert_eq!(app.rows(ours).await, json!([["missing"]]));
+    assert_eq!(cells(&app, ours).await, json!([["missing"]]));
     let active = "select count(*) from public.stock_reservations where status = 'ACTIVE'";
     assert_eq!(app.count(active).await, 3);
 }
@@ -88,7 +88,7 @@ async fn payments_of_long_ago_are_canceled_in_the_shops_own_table() {
     assert_eq!(real.results()["payment_intents_canceled"], 1, "{real:?}");
     let status = "select id, status from public.payments where id < 'pay3' order by 1";
     let expected = json!([["pay1", "canceled"], ["pay2", "succeeded"]]);
-    assert_eq!(app.rows(status).await, expected);
+    assert_eq!(cells(&app, status).await, expected);
 }
 
 /// What our sync wrote is about the intent that the row named then.
@@ -98,12 +98,12 @@ async fn a_payment_that_names_another_intent_by_now_is_asked_about_again() {
     answer(&app);
     app.deliver(JOB).await;
     let synced = "select synced_status, last_synced_at is not null from payment_intents where order_id = md5('order1')::uuid";
-    assert_eq!(app.rows(synced).await, json!([["canceled", true]]));
+    assert_eq!(cells(&app, synced).await, json!([["canceled", true]]));
 
     app.execute("update public.payments set stripe_payment_intent_id = 'pi_9' where id = 'pay1'")
         .await;
 
-    assert_eq!(app.rows(synced).await, json!([[null, false]]));
+    assert_eq!(cells(&app, synced).await, json!([[null, false]]));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn an_order_that_the_shop_is_settling_is_passed() {
         "select count(*) from public.orders where id in ('order5', 'order25') and status = 'PAID'";
     assert_eq!(app.count(paid).await, 2);
     let held = "select status from public.stock_reservations where order_id = 'order5'";
-    assert_eq!(app.rows(held).await, json!([["ACTIVE"]]));
+    assert_eq!(cells(&app, held).await, json!([["ACTIVE"]]));
     assert_eq!(
         app.count("select count(*) from host_released where item_id = 'item25'")
             .await,
@@ -148,7 +148,7 @@ async fn text_that_is_no_moment_does_not_fail_the_night_of_the_others() {
     assert_eq!(reply.results()["orders_expired"], 24, "{reply:?}");
     let left = "select id from public.orders where id in ('order5', 'order6', 'order7', 'order8', 'order9', 'order10') and status <> 'EXPIRED' order by 1";
     assert_eq!(
-        app.rows(left).await,
+        cells(&app, left).await,
         json!([["order5"], ["order6"], ["order7"]])
     );
 }

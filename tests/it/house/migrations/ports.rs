@@ -21,10 +21,13 @@ fn faults(text: &str) -> Vec<String> {
                 "a file that begins with -- port: touches ports, and no other does: {statement}"
             ));
         }
-        let refers = statement
-            .split(" references ")
-            .skip(1)
-            .any(|rest| is_port(first_word(rest)));
+        let refers = statement.split(" references ").skip(1).any(|rest| {
+            is_port(
+                rest.split(|c: char| c != '_' && !c.is_alphanumeric())
+                    .next()
+                    .unwrap_or_default(),
+            )
+        });
         refers.then(|| format!("no foreign key leads to a view: {statement}"))
     });
     judged.collect()
