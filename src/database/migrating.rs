@@ -123,7 +123,7 @@ pub async fn apply(
         migrations: Cow::Borrowed(&*MIGRATOR.migrations),
         // What a later version of this program applied is its business.
         ignore_missing: true,
-        table_name: format!("{}.{}", schema.name(), MIGRATOR.table_name).into(),
+        table_name: format!("\"{}\".{}", schema.name(), MIGRATOR.table_name).into(),
         ..Migrator::DEFAULT
     };
     for missing in migrator.iter().filter(|it| !before.contains(&it.version)) {
