@@ -180,7 +180,8 @@ async fn a_schema_can_be_renamed() {
     let app = App::new().await;
     app.execute(include_str!("fixtures/every_table.sql")).await;
     app.execute(&of_schema(
-        "alter schema public rename to moved;
+        "delete from payment_intents; -- Stripe knows none of them
+         alter schema public rename to moved;
          create schema public;
          alter function moved.forget_scores_of_the_deleted() set search_path = moved, pg_temp;
          alter function moved.forget_last_sync() set search_path = moved, pg_temp;
@@ -216,6 +217,10 @@ async fn a_dump_can_be_restored() {
     let mut db = PgConnection::connect(&copy.direct_url).await.unwrap();
     let drop = format!("drop schema {} cascade", schema().name());
     db.execute(AssertSqlSafe(drop)).await.unwrap();
+    if schema() == Schema::default() {
+        // A dump makes every schema but this one.
+        db.execute("create schema public").await.unwrap();
+    }
     let restored = Command::new("sh")
         .arg("-c")
         .arg("\"$0\" --dbname \"$1\" | \"$2\" -X -q -v ON_ERROR_STOP=1 --dbname \"$3\"")
