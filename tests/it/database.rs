@@ -232,7 +232,7 @@ async fn make_template(admin: &str, template: &str) -> i32 {
         made.execute("drop schema public").await.unwrap();
     }
     if let Some(role) = roles::least() {
-        roles::make(&mut made, &role).await;
+        roles::make(&mut made, schema().name(), &role).await;
     }
     made.close().await.unwrap();
     sqlx::query_scalar("select current_setting('server_version_num')::int")

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::app::{App, JOB};
 use crate::cli;
 use crate::database::Database;
+use crate::roles;
 
 /// Where the tables of the service are: `TEST_DATABASE_SCHEMA`.
 pub(crate) fn schema() -> Schema {
@@ -37,6 +38,12 @@ async fn beside(app: &App, schema: &str) -> App {
     settings.insert("DATABASE_SCHEMA".into(), schema.into());
     let done = cli::run(&settings, &["migrate"]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
+    if let Some(role) = roles::least() {
+        let mut db = PgConnection::connect(&app.database.direct_url)
+            .await
+            .unwrap();
+        roles::make(&mut db, schema, &role).await;
+    }
     let Database {
         direct_url, url, ..
     } = &app.database;
@@ -202,7 +209,7 @@ async fn a_schema_can_be_renamed() {
         .await;
 }
 
-/// A restore looks up nothing by a path: pg_dump empties it.
+/// A restore looks up nothing by a path: a dump empties it.
 #[tokio::test]
 async fn a_dump_can_be_restored() {
     let app = App::new().await;
