@@ -70,7 +70,7 @@ impl Database {
             Some(pooler) => format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port),
             None => direct_url.clone(),
         };
-        if let Some(role) = least(schema) {
+        if let Some(role) = roles::least() {
             url = url.replace("//postgres", &format!("//{role}"));
         }
         let mut made = Self::in_schema(schema, direct_url, url);
@@ -214,11 +214,6 @@ impl Clerk {
     }
 }
 
-/// The role of every test's service, where it has rights in that schema.
-fn least(schema: &Schema) -> Option<String> {
-    roles::least().filter(|_| *schema == self::schema())
-}
-
 /// Leftovers of earlier processes go, and a migrated database comes; tells the
 /// server's version.
 async fn make_template(admin: &str, template: &str, schema: &Schema, is_host: bool) -> i32 {
@@ -258,8 +253,8 @@ async fn make_template(admin: &str, template: &str, schema: &Schema, is_host: bo
         // What looks for a table in it finds none.
         made.execute("drop schema public").await.unwrap();
     }
-    if let Some(role) = least(schema) {
-        roles::make(&mut made, &role).await;
+    if let Some(role) = roles::least() {
+        roles::make(&mut made, schema.name(), &role).await;
     }
     made.close().await.unwrap();
     sqlx::query_scalar("select current_setting('server_version_num')::int")

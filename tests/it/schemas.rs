@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::app::{App, JOB};
 use crate::cli;
 use crate::database::Database;
+use crate::roles;
 
 /// Where the tables of the service are: `TEST_DATABASE_SCHEMA`.
 pub(crate) fn schema() -> Schema {
@@ -37,6 +38,12 @@ async fn beside(app: &App, schema: &str) -> App {
     settings.insert("DATABASE_SCHEMA".into(), schema.into());
     let done = cli::run(&settings, &["migrate"]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
+    if let Some(role) = roles::least() {
+        let mut db = PgConnection::connect(&app.database.direct_url)
+            .await
+            .unwrap();
+        roles::make(&mut db, schema, &role).await;
+    }
     let Database {
         direct_url, url, ..
     } = &app.database;
@@ -180,7 +187,8 @@ async fn a_schema_can_be_renamed() {
     let app = App::new().await;
     app.execute(include_str!("fixtures/every_table.sql")).await;
     app.execute(&of_schema(
-        "alter schema public rename to moved;
+        "delete from payment_intents; -- Stripe knows none of them
+         alter schema public rename to moved;
          create schema public;
          alter function moved.forget_scores_of_the_deleted() set search_path = moved, pg_temp;
          alter function moved.forget_last_sync() set search_path = moved, pg_temp;
@@ -201,7 +209,7 @@ async fn a_schema_can_be_renamed() {
         .await;
 }
 
-/// A restore looks up nothing by a path: pg_dump empties it.
+/// A restore looks up nothing by a path: a dump empties it.
 #[tokio::test]
 async fn a_dump_can_be_restored() {
     let app = App::new().await;
@@ -216,6 +224,10 @@ async fn a_dump_can_be_restored() {
     let mut db = PgConnection::connect(&copy.direct_url).await.unwrap();
     let drop = format!("drop schema {} cascade", schema().name());
     db.execute(AssertSqlSafe(drop)).await.unwrap();
+    if schema() == Schema::default() {
+        // A dump makes every schema but this one.
+        db.execute("create schema public").await.unwrap();
+    }
     let restored = Command::new("sh")
         .arg("-c")
         .arg("\"$0\" --dbname \"$1\" | \"$2\" -X -q -v ON_ERROR_STOP=1 --dbname \"$3\"")

@@ -260,7 +260,7 @@ async fn one_who_talked_without_end_is_silenced_batch_by_batch() {
     ))
     .await;
     let longest = "create table longest (rows bigint);
-         create function note() returns trigger language plpgsql as $$ begin
+         create function note() returns trigger language plpgsql security definer as $$ begin
              insert into longest select count(*) from changed; return null; end $$;
          create trigger note after update on conversation_events
              referencing new table as changed for each statement execute function note()";

@@ -81,8 +81,8 @@ async fn what_was_added_is_named_until_a_policy_file_says_what_becomes_of_it() {
     ]);
 
     let mut named = not_erased(&app).await;
-    let names = named.as_array_mut().unwrap();
-    names.sort_by_key(|name| !name.as_str().unwrap().starts_with("members."));
+    let columns = named.as_array_mut().unwrap();
+    columns.sort_by_key(|name| !name.as_str().unwrap().starts_with("members."));
     assert_eq!(named, all);
     let found = findings(&app).await;
     for name in all.as_array().unwrap() {
