@@ -213,15 +213,15 @@ async fn check(database: &Database, as_json: bool) -> anyhow::Result<ExitCode> {
 
 async fn drop_ports(
     database: &Database,
-    names: &[String],
+    only: &[String],
     with_rows: bool,
     actor: Option<&str>,
 ) -> anyhow::Result<ExitCode> {
-    let named = ports(names)?;
+    let meant = ports(only)?;
     let mut tx = begin(database).await?;
     let mut adopted = adoption::adoptions(Unprepared(&mut tx)).await?;
-    let is_meant = |port: &String| named.iter().any(|named| named.name == port);
-    adopted.retain(|it| named.is_empty() || it.ports.iter().any(is_meant));
+    let is_meant = |port: &String| meant.iter().any(|meant| meant.name == port);
+    adopted.retain(|it| meant.is_empty() || it.ports.iter().any(is_meant));
     if adopted.is_empty() {
         println("Nothing is adopted.");
         return Ok(ExitCode::SUCCESS);
