@@ -16,8 +16,7 @@ use crate::foreign_text::printable;
 /// Prints what was found; `None` where nothing may be kept.
 pub(super) fn told(applied: Applied, as_json: bool) -> Option<(Transaction, Vec<Finding>)> {
     let (findings, refused) = match &applied {
-        Ok((_, findings)) => (findings.clone(), None),
-        Err(Refusal::Broken(findings)) => (findings.clone(), None),
+        Ok((_, findings)) | Err(Refusal::Broken(findings)) => (findings.clone(), None),
         Err(refusal) => (Vec::new(), Some(refused(refusal))),
     };
     if as_json && applied.is_err() {

@@ -30,9 +30,9 @@ pub enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        match error
-            .as_database_error()
-            .and_then(|it| it.code())
+        let refusal = error.as_database_error();
+        match refusal
+            .and_then(sqlx::error::DatabaseError::code)
             .as_deref()
         {
             Some("55P03" | "40P01") => Self::InUse,
@@ -50,9 +50,10 @@ impl From<String> for Refusal {
 /// Takes the turn that `migrate` takes too, until the transaction ends.
 pub(super) async fn take_turn(db: Unprepared<'_>) -> Result<(), Refusal> {
     let ask = "select pg_try_advisory_xact_lock(hashtextextended('jarvis-cron migrate', 0))";
-    match sqlx::query_scalar(ask).fetch_one(db).await? {
-        true => Ok(()),
-        false => Err(Refusal::InUse),
+    if sqlx::query_scalar(ask).fetch_one(db).await? {
+        Ok(())
+    } else {
+        Err(Refusal::InUse)
     }
 }
 

@@ -83,13 +83,13 @@ fn count(port: &Port) -> String {
         "id" => "count(id) - count(distinct id)",
         _ => "0::bigint",
     };
-    let lacking = required(port)
-        .map(|(column, _)| format!(", count(*) filter (where \"{column}\" is null)"))
-        .collect::<String>();
-    format!(
-        "select array[count(*), {twice}{lacking}] from {}",
-        port.name
-    )
+    let lacking =
+        required(port).map(|(column, _)| format!("count(*) filter (where \"{column}\" is null)"));
+    let counts: Vec<_> = ["count(*)".to_owned(), twice.to_owned()]
+        .into_iter()
+        .chain(lacking)
+        .collect();
+    format!("select array[{}] from {}", counts.join(", "), port.name)
 }
 
 /// Rows that break a check of our own table.

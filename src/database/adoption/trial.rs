@@ -133,9 +133,9 @@ fn read_again(port: &Port, trial: &Trial) -> (String, Vec<&'static str>) {
             (read, vec![port.key])
         }
         Does::Insert(kept, _) => {
-            let (run, _) = (kept.iter().map(is_so).collect::<Vec<_>>().join(" and "), ());
+            let are_so = kept.iter().map(is_so).collect::<Vec<_>>().join(" and ");
             let read = format!(
-                "select array[count(*) = 1] from {name} where {run} and $1::text is not null"
+                "select array[count(*) = 1] from {name} where {are_so} and $1::text is not null"
             );
             (read, vec![port.key])
         }
