@@ -27,6 +27,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use site::Site;
 
+mod program;
 #[path = "side_by_side/site.rs"]
 mod site;
 

@@ -5,8 +5,8 @@ use jarvis_cron::jobs;
 use tokio::process::{Child, Command};
 
 pub(crate) const CRON_SECRET: &str = "bench-5f1d8a3e9b7c4d2f6a0e8b1c3d5f7a9b";
-const PUBLIC_URL: &str = "https://cron.bench.test";
-const KEY: &str = "sig_bench_current";
+pub(crate) const PUBLIC_URL: &str = "https://cron.bench.test";
+pub(crate) const KEY: &str = "sig_bench_current";
 
 /// An address of this machine that is free.
 pub(crate) fn free_address() -> String {

@@ -59,10 +59,8 @@ impl Settings {
     pub fn link_secrets(&self, dev: bool) -> Read<[Option<SecretString>; 2]> {
         let secret = self.secret("LINK_SECRET", dev)?;
         for other in ["OPERATOR_SECRET", "CRON_SECRET"] {
-            let other_value = self.text(other)?;
-            if secret.as_ref().map(ExposeSecret::expose_secret) == other_value
-                && other_value.is_some()
-            {
+            let own = secret.as_ref().map(ExposeSecret::expose_secret);
+            if own.is_some() && own == self.text(other)? {
                 let hint = format!(
                     "equals {other}: links would end with it; make another with: openssl rand -hex 32"
                 );

@@ -114,14 +114,14 @@ pub async fn commit_in_parts<W: BatchWork>(
     results: &mut W::Results,
 ) -> Result<Completion, JobError> {
     let mut waiting: Vec<_> = items.rchunks(ctx.part_size.get()).collect();
-    let mut tries = TRIES;
+    let mut is_first = true;
     while let Some(part) = waiting.pop().filter(|part| !part.is_empty()) {
-        if tries < TRIES && ctx.budget.is_spent() {
+        if !is_first && ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
         }
-        let committed = commit_with_retries(ctx, work, part, tries, results).await;
-        let was_first = std::mem::replace(&mut tries, 1) == TRIES;
-        match committed {
+        let tries = if is_first { TRIES } else { 1 };
+        let was_first = std::mem::take(&mut is_first);
+        match commit_with_retries(ctx, work, part, tries, results).await {
             Err(error) if part.len() > 1 && error.took_too_long() => {
                 ctx.part_size.shrink(part.len());
                 waiting.extend(part.rchunks(part.len().div_ceil(2)));

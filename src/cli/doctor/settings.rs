@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::finding::{Finding, failure, ok, warning};
 use crate::config::{Read, Settings, Wrong};
@@ -128,7 +128,6 @@ fn secrets(settings: &Settings) -> Option<Vec<Finding>> {
 fn links(settings: &Settings, has_operators: bool) -> Option<Finding> {
     const CHECK: &str = "links";
     let [secret, previous] = settings.link_secrets(false).ok()?;
-    let text = |secret: &SecretString| secret.expose_secret().to_owned();
     let mails = settings.resend().is_ok_and(|resend| resend.key.is_some());
     match (secret, previous) {
         (None, _) if has_operators => {
@@ -144,11 +143,10 @@ fn links(settings: &Settings, has_operators: bool) -> Option<Finding> {
             CHECK,
             "LINK_SECRET is not set: there is no link to a report",
         )),
-        (Some(secret), Some(previous)) if text(&secret) == text(&previous) => Some(warning(
-            CHECK,
-            "LINK_SECRET_PREVIOUS equals LINK_SECRET: nothing was rotated",
-            "unset LINK_SECRET_PREVIOUS",
-        )),
+        (Some(secret), Some(previous)) if secret.expose_secret() == previous.expose_secret() => {
+            let what = "LINK_SECRET_PREVIOUS equals LINK_SECRET: nothing was rotated";
+            Some(warning(CHECK, what, "unset LINK_SECRET_PREVIOUS"))
+        }
         (Some(_), Some(_)) => Some(ok(
             CHECK,
             "links that were signed with LINK_SECRET_PREVIOUS are good until they expire: six weeks in mails",
