@@ -1,9 +1,8 @@
 //! Reads what members did: the one place where visits become facts.
 //!
 //! Set-based, for some thousand members at once, and the same statement for
-//! the night's run, for calibration and for the fit. Time in which a member
-//! was frozen, or the gym's readers were silent, is left out ([`super::pauses`]).
-//! Changes nothing.
+//! the night's run and for the fit. Time in which a member was frozen, or the
+//! gym's readers were silent, is left out. Changes nothing.
 
 use std::collections::HashMap;
 
@@ -12,12 +11,10 @@ use sqlx::Result;
 use uuid::Uuid;
 
 use super::model::{self, Facts};
-use super::pauses;
-use super::silences::Silences;
 use super::verdict::Level;
 use crate::database::{Transaction, Unprepared};
 
-/// How many members of a gym are the sample for its usual gap.
+/// How many members of a gym are the sample for all.
 const SAMPLE: i64 = 50;
 
 /// A member to be judged.
@@ -28,153 +25,68 @@ pub(crate) struct Member {
     pub(crate) timezone: String,
     /// The gym's date.
     pub(crate) today: NaiveDate,
-    /// The moment they are judged at: before this day while the gym's readers
-    /// are silent.
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) joined_on: Option<NaiveDate>,
-    pub(crate) ends_on: Option<NaiveDate>,
-    /// Whether they may ever have been frozen.
-    pub(crate) may_have_frozen: bool,
-    /// What the last score was made of, or else the last contact: for visits
-    /// that are no longer kept.
-    pub(crate) first_visit_on: Option<NaiveDate>,
-    pub(crate) last_visit_on: Option<NaiveDate>,
-    pub(crate) visit_days: Option<i32>,
-    pub(crate) visits_before: Option<i32>,
+    pub(crate) joined_ago: Option<i32>,
+    pub(crate) ends_in: Option<i32>,
     /// The level so far.
     pub(crate) previous: Option<Level>,
-    /// The last score that there was, and its level.
-    pub(crate) last_score: Option<f32>,
-    pub(crate) last_level: Option<Level>,
     /// Whether the score of this day is there already.
     pub(crate) is_done: bool,
 }
 
-/// What is known of a member, and of which visits.
+/// What is known of a member, and between which visits.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) facts: Facts,
     pub(crate) first_on: Option<NaiveDate>,
     pub(crate) last_on: Option<NaiveDate>,
-    /// Whether this is what an earlier score knew, because visits are gone.
-    pub(crate) is_remembered: bool,
 }
 
-/// A gym, and the moment it is looked at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GymAt {
-    pub(crate) id: Uuid,
-    pub(crate) at: DateTime<Utc>,
-}
-
-/// The facts of each of `members`, in their order.
+/// The facts of each of `members` at that moment, in their order.
 pub(crate) async fn of_members(
     db: &mut Transaction,
     members: &[Member],
-    silences: &Silences,
+    at: DateTime<Utc>,
 ) -> Result<Vec<Seen>> {
-    let pauses = pauses::of_members(db, members, silences, None).await?;
-    let ids: Vec<Uuid> = members.iter().map(|it| it.id).collect();
-    let timezones: Vec<String> = members.iter().map(|it| it.timezone.clone()).collect();
-    let moments: Vec<DateTime<Utc>> = members.iter().map(|it| it.at).collect();
-    let joined: Vec<Option<NaiveDate>> = members.iter().map(|it| it.joined_on).collect();
-    let first: Vec<Option<NaiveDate>> = members.iter().map(|it| it.first_visit_on).collect();
-    let last: Vec<Option<NaiveDate>> = members.iter().map(|it| it.last_visit_on).collect();
-    let days: Vec<Option<i32>> = members.iter().map(|it| it.visit_days).collect();
-    let before: Vec<Option<i32>> = members.iter().map(|it| it.visits_before).collect();
-    let places: Vec<i64> = (0..).take(members.len()).collect();
-    let rows = sqlx::query_file!(
-        "src/churn/facts.sql",
-        &ids,
-        &timezones,
-        &moments,
-        &joined as &[Option<NaiveDate>],
-        &first as &[Option<NaiveDate>],
-        &last as &[Option<NaiveDate>],
-        &days as &[Option<i32>],
-        &before as &[Option<i32>],
-        &places,
-        &pauses.places,
-        &pauses.began,
-        &pauses.ended,
-    )
-    .fetch_all(Unprepared(db))
-    .await?;
-    let seen = rows.into_iter().zip(members).map(|(row, member)| Seen {
-        facts: Facts {
-            visits: row.visits,
-            first_ago: row.first_ago,
-            last_ago: row.last_ago,
-            paused: row.last_ago_in_all - row.last_ago,
-            recent: row.recent,
-            before: row.before,
-            conversations: row.conversations,
-            negative: row.negative,
-            joined_ago: row.joined_ago.map(|ago| member.here_since(ago)),
-            ends_in: member.ends_on.map(|day| days_until(row.seen_on, day)),
-        },
-        first_on: row.first_on,
-        last_on: row.last_on,
-        is_remembered: row.is_remembered,
-    });
-    Ok(seen.collect())
-}
-
-impl Member {
-    /// Days since joining: none, of one who joined since the moment they are
-    /// judged at.
-    fn here_since(&self, joined_ago: i32) -> i32 {
-        if self.joined_on.is_some_and(|day| day <= self.today) {
-            joined_ago.max(0)
-        } else {
-            joined_ago
-        }
+    let ids: Vec<Uuid> = members.iter().map(|member| member.id).collect();
+    let timezones: Vec<String> = members
+        .iter()
+        .map(|member| member.timezone.clone())
+        .collect();
+    let mut seen = visits_and_conversations(db, &ids, &timezones, at).await?;
+    for (seen, member) in seen.iter_mut().zip(members) {
+        seen.facts.joined_ago = member.joined_ago;
+        seen.facts.ends_in = member.ends_in;
     }
-}
-
-fn days_until(from: NaiveDate, to: NaiveDate) -> i32 {
-    i32::try_from((to - from).num_days()).unwrap_or(i32::MAX)
+    Ok(seen)
 }
 
 /// The mean gap between visits in each of these gyms, in days.
 pub(crate) async fn gaps_of_gyms(
     db: &mut Transaction,
-    gyms: &[GymAt],
-    silences: &Silences,
+    gyms: &[Uuid],
+    at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, f64>> {
-    let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) =
-        gyms.iter().map(|gym| (gym.id, gym.at)).unzip();
     // Some active members of each gym, the same ones at every call.
-    let sample = sqlx::query_as!(
-        Member,
-        r#"select m.id, g.id as gym_id, g.timezone, today.day as "today!", gym.at as "at!",
-                null::date as joined_on, null::date as ends_on,
-                m.frozen_until is not null
-                or exists (select from member_freezes where member_id = m.id) as "may_have_frozen!",
-                null::date as first_visit_on, null::date as last_visit_on,
-                null::int as visit_days, null::int as visits_before,
-                null as "previous: Level", null::real as last_score, null as "last_level: Level",
-                false as "is_done!"
-           from unnest($1::uuid[], $2::timestamptz[]) as gym (id, at)
-           join gyms g on g.id = gym.id
+    let sample = sqlx::query!(
+        "select m.id, g.id as gym_id, g.timezone
+           from gyms g
            cross join lateral (
-               select (gym.at at time zone g.timezone)::date as day
-           ) today
-           cross join lateral (
-               select id, frozen_until
+               select id
                  from members
                 where gym_id = g.id
                   and status = 'active'
                 order by id
-                limit $3
-           ) m"#,
-        &ids,
-        &moments,
+                limit $2
+           ) m
+          where g.id = any($1)",
+        gyms,
         SAMPLE,
     )
     .fetch_all(Unprepared(db))
     .await?;
-    let seen = of_members(db, &sample, silences).await?;
+    let ids: Vec<Uuid> = sample.iter().map(|one| one.id).collect();
+    let timezones: Vec<String> = sample.iter().map(|one| one.timezone.clone()).collect();
+    let seen = visits_and_conversations(db, &ids, &timezones, at).await?;
     let gap = |gym: &Uuid| {
         let of_gym = sample
             .iter()
@@ -182,5 +94,31 @@ pub(crate) async fn gaps_of_gyms(
             .filter(|(one, _)| one.gym_id == *gym);
         model::gap_of_gym(of_gym.map(|(_, seen)| &seen.facts))
     };
-    Ok(ids.iter().map(|gym| (*gym, gap(gym))).collect())
+    Ok(gyms.iter().map(|gym| (*gym, gap(gym))).collect())
+}
+
+async fn visits_and_conversations(
+    db: &mut Transaction,
+    ids: &[Uuid],
+    timezones: &[String],
+    at: DateTime<Utc>,
+) -> Result<Vec<Seen>> {
+    let rows = sqlx::query_file!("src/churn/facts.sql", ids, timezones, at)
+        .fetch_all(Unprepared(db))
+        .await?;
+    let seen = rows.into_iter().map(|row| Seen {
+        facts: Facts {
+            visits: row.visits,
+            first_ago: row.first_ago,
+            last_ago: row.last_ago,
+            recent: row.recent,
+            before: row.before,
+            conversations: row.conversations,
+            negative: row.negative,
+            ..Facts::default()
+        },
+        first_on: row.first_on,
+        last_on: row.last_on,
+    });
+    Ok(seen.collect())
 }

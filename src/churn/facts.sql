@@ -1,35 +1,23 @@
 -- What members did up to a moment, in days of their gym's calendar: one place for the night's run and for the fit.
 -- Visits come from visits_of_member and conversations from conversation_sessions_of_member, each from the index alone.
--- Two swipes of one visit differ in their day only around midnight. Where retention has taken visits, and none is newer
--- than those the last score was made of, what that score knew counts.
-with pauses as materialized (
-    select
-        place,
-        range_agg(daterange(began_on, ended_on)) as paused
-    from unnest($10::bigint[], $11::date[], $12::date[]) as pause (place, began_on, ended_on)
-    group by place
-)
+-- Days in which a member was frozen, or the gym's readers were silent, do not count. Two swipes of one visit differ in
+-- their day only around midnight. Where retention has taken visits, and none is newer than those that the last score was
+-- made of, what that score knew counts.
 select
-    today.day as "seen_on!",
     seen.days as "visits!",
-    seen.first_on,
-    seen.last_on,
-    coalesce(active_days(seen.first_on, today.day, pauses.paused), 0) as "first_ago!",
-    coalesce(active_days(seen.last_on, today.day, pauses.paused), 0) as "last_ago!",
-    coalesce(today.day - seen.last_on, 0) as "last_ago_in_all!",
+    coalesce(active_days(seen.first_on, today.day, paused.days), 0) as "first_ago!",
+    coalesce(active_days(seen.last_on, today.day, paused.days), 0) as "last_ago!",
     visited.recent as "recent!",
     seen.before as "before!",
     mood.conversations::int as "conversations!",
     mood.negative::int as "negative!",
-    active_days(m.joined_on, today.day, pauses.paused) as joined_ago,
-    memory.is_needed as "is_remembered!"
-from unnest(
-    $1::uuid[], $2::text[], $3::timestamptz[], $4::date[], $5::date[], $6::date[], $7::int[], $8::int[], $9::bigint[]
-) as m (id, timezone, at, joined_on, known_first, known_last, known_days, known_before, place)
-left join pauses on pauses.place = m.place
+    seen.first_on,
+    seen.last_on
+from unnest($1::uuid[], $2::text[]) with ordinality as m (id, timezone, place)
 cross join lateral (
-    select (m.at at time zone m.timezone)::date as day
+    select ($3::timestamptz at time zone m.timezone)::date as day
 ) as today
+left join lateral pauses_of(m.id, m.timezone, today.day) as paused on true
 left join lateral (
     select swipe.here::date as day
     from (
@@ -38,10 +26,16 @@ left join lateral (
             checked_in_at at time zone m.timezone as here
         from visits
         where member_id = m.id
-            and checked_in_at <= m.at
-            and checked_in_at > m.at - interval '3 years'
+            and checked_in_at <= $3
+            and checked_in_at > $3 - interval '3 years'
     ) as swipe
-    where swipe.here::time > '00:01' or begins_visit(m.id, swipe.checked_in_at)
+    where swipe.here::time >= '00:01'
+        or is_visit(swipe.checked_in_at, (
+            select max(checked_in_at)
+            from visits
+            where member_id = m.id
+                and checked_in_at < swipe.checked_in_at
+        ))
     order by swipe.checked_in_at desc
     limit 1
 ) as latest on true
@@ -51,14 +45,14 @@ cross join lateral (
         min(day) as first_on,
         count(*) filter (
             where case
-                when pauses.paused is null then day > today.day - 28
-                else active_days(day, today.day, pauses.paused) < 28
+                when paused.days is null then day > today.day - 28
+                else active_days(day, today.day, paused.days) < 28
             end
         )::int as recent,
         count(*) filter (
             where case
-                when pauses.paused is null then day > latest.day - 84 and day <= latest.day - 28
-                else active_days(day, latest.day, pauses.paused) between 28 and 83
+                when paused.days is null then day > latest.day - 84 and day <= latest.day - 28
+                else active_days(day, latest.day, paused.days) between 28 and 83
             end
         )::int as before
     from (
@@ -69,23 +63,46 @@ cross join lateral (
                 checked_in_at at time zone m.timezone as here
             from visits
             where member_id = m.id
-                and checked_in_at <= m.at
-                and checked_in_at > m.at - interval '3 years'
+                and checked_in_at <= $3
+                and checked_in_at > $3 - interval '3 years'
             offset 0 -- the calendar is asked once for each
         ) as swipe
-        where swipe.here::time > '00:01' or begins_visit(m.id, swipe.checked_in_at)
+        where swipe.here::time >= '00:01'
+            or is_visit(swipe.checked_in_at, (
+                select max(checked_in_at)
+                from visits
+                where member_id = m.id
+                    and checked_in_at < swipe.checked_in_at
+            ))
     ) as came
 ) as visited
+left join lateral (
+    select
+        first_visit_on,
+        last_visit_on,
+        visit_days,
+        visits_before
+    from member_churn
+    where member_id = m.id
+        and scored_on <= today.day
+    offset 0
+) as known
+    on known.visit_days > visited.days
+    and (latest.day is null or latest.day <= known.last_visit_on)
 cross join lateral (
     select
-        coalesce((latest.day is null or latest.day = m.known_last) and m.known_days > visited.days, false) as is_needed
-) as memory
-cross join lateral (
-    select
-        case when memory.is_needed then m.known_days else visited.days end as days,
-        case when memory.is_needed then m.known_first else visited.first_on end as first_on,
-        case when memory.is_needed then m.known_last else latest.day end as last_on,
-        case when memory.is_needed then m.known_before else visited.before end as before
+        coalesce(known.visit_days, visited.days) as days,
+        coalesce(known.first_visit_on, visited.first_on) as first_on,
+        case
+            when known.visit_days is null then latest.day
+            else greatest(known.last_visit_on, (
+                select (last_contact_at at time zone m.timezone)::date
+                from members
+                where id = m.id
+                    and last_contact_at <= $3
+            ))
+        end as last_on,
+        coalesce(known.visits_before, visited.before) as before
 ) as seen
 cross join lateral (
     select
@@ -93,8 +110,8 @@ cross join lateral (
         count(*) filter (where sentiment = 'negative') as negative
     from conversation_sessions
     where member_id = m.id
-        and started_at <= m.at
-        and started_at > m.at - interval '90 days'
+        and started_at <= $3
+        and started_at > $3 - interval '90 days'
         and sentiment is not null
 ) as mood
 order by m.place
