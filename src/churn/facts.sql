@@ -89,6 +89,13 @@ left join lateral (
 ) as known
     on known.visit_days > visited.days
     and (latest.day is null or latest.day <= known.last_visit_on)
+    and not exists (
+        select
+        from members
+        where id = m.id
+            and joined_on > today.day
+        offset 0
+    )
 cross join lateral (
     select
         coalesce(known.visit_days, visited.days) as days,

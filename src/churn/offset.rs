@@ -65,11 +65,7 @@ pub(crate) async fn known(
 }
 
 /// Looks for the offset of a gym, by what is known at `at`.
-pub(crate) async fn find(
-    db: &mut Transaction,
-    gym_id: Uuid,
-    at: DateTime<Utc>,
-) -> Result<Offset> {
+pub(crate) async fn find(db: &mut Transaction, gym_id: Uuid, at: DateTime<Utc>) -> Result<Offset> {
     let mut rows: Vec<Row> = Vec::new();
     for back in 1..=WINDOWS {
         let moment = at - TimeDelta::days(WINDOW_DAYS) * back;
@@ -86,11 +82,7 @@ pub(crate) async fn find(
 }
 
 /// Keeps them, one for each gym and day.
-pub(crate) async fn store(
-    db: Unprepared<'_>,
-    offsets: &[Offset],
-    at: DateTime<Utc>,
-) -> Result<()> {
+pub(crate) async fn store(db: Unprepared<'_>, offsets: &[Offset], at: DateTime<Utc>) -> Result<()> {
     let gyms: Vec<Uuid> = offsets.iter().map(|one| one.gym_id).collect();
     let log_odds: Vec<f64> = offsets.iter().map(|one| one.log_odds).collect();
     let counts = offsets.iter().map(|one| one.predictions);

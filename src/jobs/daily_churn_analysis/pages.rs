@@ -167,7 +167,9 @@ impl Cursor {
             .await
             .map_err(context("read what members did"))?;
         let unseen = members.iter().zip(&seen);
-        let unseen = unseen.filter(|(_, seen)| seen.facts.visits == 0);
+        let unseen = unseen.filter(|(_, seen)| {
+            seen.facts.visits == 0 && seen.facts.joined_ago.is_none_or(|ago| ago >= 0)
+        });
         let mut kept = last_verdicts(Unprepared(db), unseen.map(|(one, _)| one))
             .await
             .map_err(context("read the scores of who has no visits left"))?;

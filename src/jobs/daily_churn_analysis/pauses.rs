@@ -33,7 +33,11 @@ pub(super) async fn note(
                 .map_err(context("note who is frozen"))
         };
         let noted = ctx.fence.write(results, write).await;
-        if ctx.part_size.judge(rows, noted)?.is_some_and(|noted| noted < rows) {
+        if ctx
+            .part_size
+            .judge(rows, noted)?
+            .is_some_and(|noted| noted < rows)
+        {
             break;
         }
     }
@@ -90,7 +94,7 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
         "#,
         ctx.now,
     )
-    .execute(&mut *db)
+    .execute(Unprepared(db))
     .await?;
     sqlx::query_scalar!(
         r#"
@@ -134,7 +138,7 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
         shards,
         limit,
     )
-    .fetch_one(&mut *db)
+    .fetch_one(Unprepared(db))
     .await
 }
 

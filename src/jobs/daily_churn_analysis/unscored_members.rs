@@ -107,7 +107,11 @@ async fn drop_scores(db: Unprepared<'_>, ctx: &JobContext, rows: i64) -> Result<
 }
 
 /// Resolves the open alerts of members without a score at risk.
-async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext, rows: i64) -> Result<Gone> {
+async fn resolve_alerts(
+    Unprepared(connection): Unprepared<'_>,
+    ctx: &JobContext,
+    rows: i64,
+) -> Result<Gone> {
     let (shard, shards) = ctx.options.shard_of();
     let found = sqlx::query!(
         r#"

@@ -102,7 +102,7 @@ proptest! {
         let (intercept, reasons) = factors.split_last().unwrap();
         prop_assert_eq!(intercept.code, "intercept");
         prop_assert!(reasons.is_sorted_by(|a, b| a.points >= b.points));
-        prop_assert!(reasons.iter().all(|it| SIGNALS.contains(&it.code) && it.text.is_some()));
+        prop_assert!(reasons.iter().all(|it| SIGNALS.contains(&&*it.code) && it.text.is_some()));
     }
 
     #[test]
