@@ -24,6 +24,27 @@ return until - since - case
     )
 end;
 
+-- The newest date from which at least so many days that count lead to `until`.
+create function active_days_before(until date, count int, paused datemultirange)
+returns date
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+    since date := until - count;
+    missing int;
+begin
+    if paused is not null then
+        loop
+            missing := count - active_days(since, until, paused);
+            exit when missing <= 0 or missing is null;
+            since := since - missing;
+        end loop;
+    end if;
+    return since;
+end $$;
+
 -- One freeze of a member. No foreign key: cascading, it would be a way to lose rows, and without, a deletion would fail.
 create table member_freezes (
     member_id uuid not null,

@@ -5,8 +5,20 @@
 -- made of, what that score knew counts.
 select
     seen.days as "visits!",
-    coalesce(active_days(seen.first_on, today.day, paused.days), 0) as "first_ago!",
-    coalesce(active_days(seen.last_on, today.day, paused.days), 0) as "last_ago!",
+    coalesce(
+        case
+            when paused.days is null then today.day - seen.first_on
+            else active_days(seen.first_on, today.day, paused.days)
+        end,
+        0
+    ) as "first_ago!",
+    coalesce(
+        case
+            when paused.days is null then today.day - seen.last_on
+            else active_days(seen.last_on, today.day, paused.days)
+        end,
+        0
+    ) as "last_ago!",
     visited.recent as "recent!",
     seen.before as "before!",
     mood.conversations::int as "conversations!",
@@ -41,20 +53,17 @@ left join lateral (
 ) as latest on true
 cross join lateral (
     select
+        active_days_before(today.day, 28, paused.days) as recent,
+        active_days_before(latest.day, 28, paused.days) as newest_before,
+        active_days_before(latest.day, 84, paused.days) as before
+    offset 0 -- once for each member
+) as cut
+cross join lateral (
+    select
         count(*)::int as days,
         min(day) as first_on,
-        count(*) filter (
-            where case
-                when paused.days is null then day > today.day - 28
-                else active_days(day, today.day, paused.days) < 28
-            end
-        )::int as recent,
-        count(*) filter (
-            where case
-                when paused.days is null then day > latest.day - 84 and day <= latest.day - 28
-                else active_days(day, latest.day, paused.days) between 28 and 83
-            end
-        )::int as before
+        count(*) filter (where day > cut.recent)::int as recent,
+        count(*) filter (where day > cut.before and day <= cut.newest_before)::int as before
     from (
         select distinct swipe.here::date as day
         from (

@@ -91,8 +91,14 @@ async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
             .join(" ")
     };
     assert_eq!(at(0), "2025-06-16 low low critical low churn_risk gone");
+    assert!(at(18).starts_with("2025-07-04 low low critical high"));
+    for night in 19..26 {
+        let line = at(night);
+        assert!(line.contains("low low critical high"), "{line}");
+        assert!(line.ends_with("visits_silent"), "{line}");
+    }
     assert_eq!(
-        at(14),
-        "2025-06-30 low low critical high churn_risk gone, churn_risk leaves"
+        at(39),
+        "2025-07-25 low low critical critical churn_risk gone, churn_risk leaves"
     );
 }

@@ -18,9 +18,9 @@ async fn silent_gym(app: &App, members: i32, last_ago: i32) -> Uuid {
          )
          insert into visits (gym_id, member_id, checked_in_at)
          select '{gym}', id,
-                (date '{TODAY}' - {last_ago} - row_number % 3 - n * 3 + time '18:00')
+                (date '{TODAY}' - {last_ago} - nth % 3 - n * 3 + time '18:00')
                     at time zone 'Europe/Paris'
-           from (select id, row_number() over () from made) m, generate_series(0, 50) n"
+           from (select id, (row_number() over ())::int as nth from made) m, generate_series(0, 50) n"
     ))
     .await;
     gym
@@ -59,7 +59,7 @@ async fn levels_stand_still_and_the_alert_is_resolved_when_visits_come_again() {
     let app = App::new().await;
     let gym = silent_gym(&app, 30, 1).await;
     let [gone] = app.members(gym, 300).await;
-    app.came(gone, seed::every(20, 2)).await;
+    app.came(gone, every(20, 2)).await;
     app.analyse(TONIGHT).await;
     let levels = "select level, count(*) from member_churn group by 1 order by 1";
     let before = app.rows(levels).await;
