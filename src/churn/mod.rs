@@ -2,11 +2,13 @@
 //!
 //! Owns the model: the facts it reads ([`facts`]), the probability
 //! ([`model`]), level and factors ([`verdict`]), the weights in use
-//! ([`weights`]) and fitting a gym's own ([`fit`]). The job
+//! ([`weights`]), the mean of a gym that has none of its own ([`offset`]) and
+//! fitting a gym's own ([`fit`]). The job
 //! `daily-churn-analysis` scores members with it and keeps the scores.
 
 pub mod facts;
 pub mod fit;
 pub mod model;
+pub mod offset;
 pub mod verdict;
 pub mod weights;

@@ -6,13 +6,16 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::BATCH;
-use crate::churn::facts::{self, Member};
-use crate::churn::verdict::{Level, Verdict};
+use crate::churn::facts::{self, Member, Seen};
+use crate::churn::offset::{self, Offset};
+use crate::churn::verdict::{Factor, Level, Verdict};
 use crate::churn::weights::{self, Model};
 use crate::database::{Transaction, Unprepared};
 use crate::engine::{Completion, JobContext, JobError, context};
@@ -21,6 +24,7 @@ use crate::engine::{Completion, JobContext, JobError, context};
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub(super) member: Member,
+    pub(super) seen: Seen,
     pub(super) verdict: Verdict,
     pub(super) model_version: String,
 }
@@ -30,6 +34,8 @@ pub(super) struct Judged {
 pub(super) struct Page {
     pub(super) judged: Vec<Judged>,
     pub(super) checkpoint: Checkpoint,
+    /// Of gyms on this page, found just now.
+    pub(super) offsets: Vec<Offset>,
 }
 
 /// Where a run stopped: a continuation with `force` must not begin again at the
@@ -63,6 +69,8 @@ pub(super) struct Cursor {
     at_the_end: bool,
     /// Of the gyms on the last page.
     gyms: HashMap<Uuid, GymModel>,
+    /// Found since the last page.
+    offsets: Vec<Offset>,
 }
 
 /// What a gym's members are judged by.
@@ -70,6 +78,8 @@ pub(super) struct Cursor {
 struct GymModel {
     model: Model,
     gap: f64,
+    /// Whether its readers are silent: no level changes meanwhile.
+    is_silent: bool,
 }
 
 impl Cursor {
@@ -81,6 +91,7 @@ impl Cursor {
             at_the_end: checkpoint.left == 0,
             checkpoint,
             gyms: HashMap::new(),
+            offsets: Vec::new(),
         }
     }
 
@@ -100,25 +111,46 @@ impl Cursor {
         }
         let size = ctx.options.batch_size_or(BATCH);
         let size = size.min(self.checkpoint.left.try_into().unwrap_or(i64::MAX));
+        let (asked, picked, judged) = loop {
+            let asked = ctx.part_size.of(size);
+            let read = self.read(ctx, asked).await;
+            if let Some((picked, judged)) = ctx.part_size.judge(asked, read)? {
+                break (asked, picked, judged);
+            }
+            if ctx.budget.is_spent() {
+                return Ok(None);
+            }
+        };
+        self.at_the_end = i64::try_from(picked.rows).is_ok_and(|read| read < asked);
+        self.checkpoint.after = picked.last.or(self.checkpoint.after);
+        self.checkpoint.left -= self.checkpoint.left.min(picked.to_do);
+        self.at_the_end |= self.checkpoint.left == 0;
+        Ok(Some(Page {
+            judged,
+            checkpoint: self.checkpoint,
+            offsets: std::mem::take(&mut self.offsets),
+        }))
+    }
+
+    /// Reads and judges the next `size` members, and moves nothing.
+    async fn read(
+        &mut self,
+        ctx: &JobContext,
+        size: i64,
+    ) -> std::result::Result<(Picked, Vec<Judged>), JobError> {
         let mut tx = ctx.reading().await?;
-        let picked = pick(Unprepared(&mut tx), ctx, self.checkpoint.after, size)
+        let members = pick(Unprepared(&mut tx), ctx, self.checkpoint.after, size)
             .await
             .map_err(context("pick members to score"))?;
-        self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
-        let last = picked.last().map(|last| (last.gym_id, last.id));
-        self.checkpoint.after = last.or(self.checkpoint.after);
-        let members: Vec<Member> = picked
+        let rows = members.len();
+        let last = members.last().map(|last| (last.gym_id, last.id));
+        let members: Vec<Member> = members
             .into_iter()
             .filter(|one| ctx.options.force || !one.is_done)
             .collect();
-        self.checkpoint.left -= self.checkpoint.left.min(members.len() as u64);
-        self.at_the_end |= self.checkpoint.left == 0;
-        let checkpoint = self.checkpoint;
-        let judged = self
-            .judge(ctx, &mut tx, members)
-            .await
-            .map_err(context("read what members did"))?;
-        Ok(Some(Page { judged, checkpoint }))
+        let to_do = members.len() as u64;
+        let judged = self.judge(ctx, &mut tx, members).await?;
+        Ok((Picked { rows, last, to_do }, judged))
     }
 
     async fn judge(
@@ -126,25 +158,35 @@ impl Cursor {
         ctx: &JobContext,
         db: &mut Transaction,
         members: Vec<Member>,
-    ) -> Result<Vec<Judged>> {
+    ) -> std::result::Result<Vec<Judged>, JobError> {
         if members.is_empty() {
             return Ok(Vec::new());
         }
         self.read_models(ctx, db, &members).await?;
-        let facts = facts::of_members(db, &members, ctx.now).await?;
-        let judged = members
-            .into_iter()
-            .zip(facts)
-            .filter_map(|(member, facts)| {
-                let known = self.gyms.get(&member.gym_id)?;
-                let verdict =
-                    Verdict::of(&facts, &known.model.weights, known.gap, member.previous)?;
-                Some(Judged {
-                    verdict,
-                    model_version: known.model.version.clone(),
-                    member,
-                })
-            });
+        let seen = facts::of_members(db, &members, ctx.now)
+            .await
+            .map_err(context("read what members did"))?;
+        let unseen = members.iter().zip(&seen);
+        let unseen = unseen.filter(|(_, seen)| {
+            seen.facts.visits == 0 && seen.facts.joined_ago.is_none_or(|ago| ago >= 0)
+        });
+        let mut kept = last_verdicts(Unprepared(db), unseen.map(|(one, _)| one))
+            .await
+            .map_err(context("read the scores of who has no visits left"))?;
+        let judged = members.into_iter().zip(seen).filter_map(|(member, seen)| {
+            let gym = self.gyms.get(&member.gym_id)?;
+            let mut verdict = match kept.remove(&member.id) {
+                Some(kept) => kept,
+                None => Verdict::of(&seen.facts, &gym.model.weights, gym.gap, member.previous)?,
+            };
+            verdict.stay_at(member.previous.filter(|_| gym.is_silent));
+            Some(Judged {
+                verdict,
+                model_version: gym.model.version.clone(),
+                member,
+                seen,
+            })
+        });
         Ok(judged.collect())
     }
 
@@ -154,7 +196,7 @@ impl Cursor {
         ctx: &JobContext,
         db: &mut Transaction,
         members: &[Member],
-    ) -> Result<()> {
+    ) -> std::result::Result<(), JobError> {
         let mut gyms: Vec<Uuid> = members.iter().map(|member| member.gym_id).collect();
         gyms.dedup();
         self.gyms.retain(|gym, _| gyms.contains(gym));
@@ -162,15 +204,117 @@ impl Cursor {
         if gyms.is_empty() {
             return Ok(());
         }
-        let mut models = weights::newest(Unprepared(db), &gyms, ctx.now).await?;
-        let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now).await?;
-        let known = gaps.into_iter().map(|(gym, gap)| {
-            let model = models.remove(&gym).unwrap_or_default();
-            (gym, GymModel { model, gap })
-        });
-        self.gyms.extend(known);
+        let mut models = weights::newest(Unprepared(db), &gyms, ctx.now)
+            .await
+            .map_err(context("read the models of gyms"))?;
+        let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now)
+            .await
+            .map_err(context("read the rhythm of gyms"))?;
+        let silent = silent(Unprepared(db), &gyms)
+            .await
+            .map_err(context("read which gyms are silent"))?;
+        let mut offsets = offset::known(Unprepared(db), &gyms, ctx.now)
+            .await
+            .map_err(context("read the means of gyms"))?;
+        for (gym, gap) in gaps {
+            let mut model = models.remove(&gym);
+            if model.is_none() {
+                let known = match offsets.remove(&gym) {
+                    Some(known) => known,
+                    None => self.find_offset(ctx, db, gym).await?,
+                };
+                model = Some(Model::moved_by(known));
+            }
+            let model = model.unwrap_or_default();
+            let is_silent = silent.contains(&gym);
+            let known = GymModel {
+                model,
+                gap,
+                is_silent,
+            };
+            self.gyms.insert(gym, known);
+        }
         Ok(())
     }
+
+    async fn find_offset(
+        &mut self,
+        ctx: &JobContext,
+        db: &mut Transaction,
+        gym: Uuid,
+    ) -> std::result::Result<f64, JobError> {
+        let found = offset::find(db, gym, ctx.now)
+            .await
+            .map_err(context("find the mean of a gym"))?;
+        self.offsets.push(found);
+        Ok(found.log_odds)
+    }
+}
+
+/// What was picked: how many members, the last of them, and how many of them
+/// are to be scored.
+struct Picked {
+    rows: usize,
+    last: Option<(Uuid, Uuid)>,
+    to_do: u64,
+}
+
+/// Which of these gyms have had no visit for days.
+async fn silent(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select gym_id
+           from visit_silences
+          where gym_id = any($1)
+            and ended_on is null",
+        gyms,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What was said last of those of these members who had a score: none of their
+/// visits is left, and nothing newer is known.
+async fn last_verdicts(
+    db: Unprepared<'_>,
+    members: impl Iterator<Item = &Member>,
+) -> Result<HashMap<Uuid, Verdict>> {
+    let (ids, days): (Vec<Uuid>, Vec<NaiveDate>) =
+        members.map(|member| (member.id, member.today)).unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"
+        select m.id as "id!", h.score as "score!", h.level as "level: Level",
+               coalesce(c.factors, '[]') as "factors!: Json<Vec<Factor>>"
+          from unnest($1::uuid[], $2::date[]) as m (id, day)
+         cross join lateral (
+               select score, level
+                 from member_churn_history
+                where member_id = m.id
+                  and scored_on <= m.day
+                  and score is not null
+                order by scored_on desc
+                limit 1
+         ) h
+          left join member_churn c
+            on c.member_id = m.id
+           and c.score is not null
+        "#,
+        &ids,
+        &days,
+    )
+    .fetch_all(db)
+    .await?;
+    let kept = rows.into_iter().map(|row| {
+        let verdict = Verdict {
+            score: Some(row.score),
+            level: row.level,
+            factors: row.factors.0,
+        };
+        (row.id, verdict)
+    });
+    Ok(kept.collect())
 }
 
 /// The next members by keyset, and of each whether they are done.

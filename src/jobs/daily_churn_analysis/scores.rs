@@ -62,19 +62,27 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
             "level": one.verdict.level,
             "factors": one.verdict.factors,
             "version": one.model_version,
+            "first_on": one.seen.first_on,
+            "last_on": one.seen.last_on,
+            "days": one.seen.facts.visits,
+            "before": one.seen.facts.before,
         })
     });
     sqlx::query_scalar!(
         r#"
         with judged as (
-            select m.id, m.gym_id, j.day, j.score, j.level, j.factors, j.version
+            select m.id, m.gym_id, j.day, j.score, j.level, j.factors, j.version,
+                   j.first_on, j.last_on, j.days, j.before
               from jsonb_to_recordset($1)
-                   as j (id uuid, day date, score real, level text, factors jsonb, version text)
+                   as j (id uuid, day date, score real, level text, factors jsonb, version text,
+                         first_on date, last_on date, days int, before int)
               join churn_members m on m.id = j.id and m.is_scored
         ), current as (
             insert into member_churn as c (member_id, gym_id, score, level, factors, model_version,
-                                           scored_on, computed_at)
-            select id, gym_id, score, level, factors, version, day, $2
+                                           scored_on, computed_at, first_visit_on,
+                                           last_visit_on, visit_days, visits_before)
+            select id, gym_id, score, level, factors, version, day, $2,
+                   first_on, last_on, days, before
               from judged
                 on conflict (member_id) do update
                set gym_id = excluded.gym_id,
@@ -83,7 +91,11 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
                    factors = excluded.factors,
                    model_version = excluded.model_version,
                    scored_on = excluded.scored_on,
-                   computed_at = excluded.computed_at
+                   computed_at = excluded.computed_at,
+                   first_visit_on = excluded.first_visit_on,
+                   last_visit_on = excluded.last_visit_on,
+                   visit_days = excluded.visit_days,
+                   visits_before = excluded.visits_before
              where c.scored_on <= excluded.scored_on
         ), history as (
             insert into member_churn_history as h (member_id, scored_on, gym_id, score, level,
@@ -96,7 +108,8 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
                    level = excluded.level,
                    model_version = excluded.model_version,
                    scored_at = excluded.scored_at,
-                   outcome = null
+                   outcome = null,
+                   has_no_outcome = false
              where $3
         )
         select id as "id!"

@@ -71,7 +71,7 @@ async fn a_dry_run_and_a_checkpoint_show_no_address() {
     let plan = app.operate(JOB, "dry_run=true&batch_size=1").await;
 
     assert_eq!(counts(&plan, "report_deliveries"), json!([2, 0, 0]));
-    assert!(!plan.text.contains("@"), "{plan:?}");
+    assert!(!plan.text.contains('@'), "{plan:?}");
     let ledger = app.rows("select place, results from job_runs").await;
     assert!(!ledger.to_string().contains('@'), "{ledger}");
 }
