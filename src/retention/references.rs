@@ -91,6 +91,7 @@ pub(super) async fn erase(db: &mut Transaction, gone: &Gone<'_>) -> Result<()> {
     sessions(Unprepared(db), gone).await?;
     alerts(Unprepared(db), gone).await?;
     scores(Unprepared(db), gone).await?;
+    freezes(Unprepared(db), gone).await?;
     reports(Unprepared(db), gone).await?;
     logs(Unprepared(db), gone).await?;
     audit_events(Unprepared(db), gone).await?;
@@ -157,6 +158,10 @@ statements! {
     /// The score of today; those of the past stay, for measuring the model.
     scores(ids)
         "delete from member_churn where member_id = any($1)"
+
+    /// When they were away, which may say that they were ill.
+    freezes(ids)
+        "delete from member_freezes where member_id = any($1)"
 
     /// A report keeps how many members were at risk, and how much.
     reports(ids)

@@ -106,20 +106,7 @@ fn rows_of(target: &str, at: &str, count: i64) -> String {
             "source_message_id, job, counts_for, failed_at, received_at",
             format!("gen_random_uuid()::text, 'x', 'x', {at}, {at}"),
         ),
-        "report_deliveries" => {
-            return format!(
-                "with reports as (
-                     insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end,
-                                                 timezone, content_hash)
-                     select '{GYM}', (select coalesce(max(iso_year), 0) from weekly_reports) + n, 1, {at} - interval '7 days', {at},
-                            'Europe/Paris', 'x'
-                       from generate_series(1, {count}) n
-                     returning id, period_end
-                 )
-                 insert into report_deliveries (report_id, recipient, sent_at)
-                 select id, 'ada@gym.test', period_end from reports;"
-            );
-        }
+        "report_deliveries" => return deliveries_of(at, count),
         // Kept for ten years.
         "audit_events" => (
             "event_type, entity_type, entity_id, occurred_at",
@@ -128,6 +115,22 @@ fn rows_of(target: &str, at: &str, count: i64) -> String {
         other => panic!("no rows of {other}"),
     };
     format!("insert into {target} ({columns}) select {values} from generate_series(1, {count}) n;")
+}
+
+/// What inserts `count` reports whose mail was sent when their week ended.
+fn deliveries_of(at: &str, count: i64) -> String {
+    format!(
+        "with reports as (
+             insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end,
+                                         timezone, content_hash)
+             select '{GYM}', (select coalesce(max(iso_year), 0) from weekly_reports) + n, 1,
+                    {at} - interval '7 days', {at}, 'Europe/Paris', 'x'
+               from generate_series(1, {count}) n
+             returning id, period_end
+         )
+         insert into report_deliveries (report_id, recipient, sent_at)
+         select id, 'ada@gym.test', period_end from reports;"
+    )
 }
 
 /// How many rows of `target` have not been erased.
