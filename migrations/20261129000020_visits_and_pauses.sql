@@ -24,7 +24,7 @@ return until - since - case
     )
 end;
 
--- The newest date from which at least so many days that count lead to `until`.
+-- The newest date from which at least so many days that count lead to `until`; or one before which no visit is read.
 create function active_days_before(until date, count int, paused datemultirange)
 returns date
 language plpgsql
@@ -38,7 +38,7 @@ begin
     if paused is not null then
         loop
             missing := count - active_days(since, until, paused);
-            exit when missing <= 0 or missing is null;
+            exit when missing <= 0 or missing is null or since < until - 1500;
             since := since - missing;
         end loop;
     end if;

@@ -64,6 +64,34 @@ pub(crate) async fn known(
         .collect())
 }
 
+/// Those of `gyms` with members enough, at all, for an offset to be found.
+pub(crate) async fn large_enough(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Uuid>> {
+    let fewest = i64::try_from(ENOUGH.0).unwrap_or(i64::MAX) / i64::from(WINDOWS);
+    sqlx::query_scalar!(
+        r#"select gym.id as "id!"
+             from unnest($1::uuid[]) as gym (id)
+            where exists (
+                select from members m
+                 where m.gym_id = gym.id
+                   and m.status in ('active', 'cancelled', 'expired')
+                offset $2
+            )"#,
+        gyms,
+        fewest,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The offset of a gym of which too little is known.
+pub(crate) fn none(gym_id: Uuid) -> Offset {
+    Offset {
+        gym_id,
+        log_odds: 0.0,
+        predictions: 0,
+    }
+}
+
 /// Looks for the offset of a gym, by what is known at `at`.
 pub(crate) async fn find(db: &mut Transaction, gym_id: Uuid, at: DateTime<Utc>) -> Result<Offset> {
     let mut rows: Vec<Row> = Vec::new();

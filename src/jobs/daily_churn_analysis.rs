@@ -23,6 +23,8 @@ use crate::engine::batch::{BatchWork, commit_in_parts};
 use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 
 mod alerts;
+mod gyms;
+mod last_verdicts;
 mod outcomes;
 mod pages;
 mod pauses;

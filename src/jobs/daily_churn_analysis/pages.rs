@@ -4,19 +4,15 @@
 //! a run that was killed is continued by the next, and a second run on the
 //! same day finds nothing to do. Each page is read and judged with no lock held.
 
-use std::collections::HashMap;
-
-use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
-use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::BATCH;
+use super::gyms::Gyms;
+use super::{BATCH, last_verdicts};
 use crate::churn::facts::{self, Member, Seen};
-use crate::churn::offset::{self, Offset};
-use crate::churn::verdict::{Factor, Level, Verdict};
-use crate::churn::weights::{self, Model};
+use crate::churn::offset::Offset;
+use crate::churn::verdict::{Level, Verdict};
 use crate::database::{Transaction, Unprepared};
 use crate::engine::{Completion, JobContext, JobError, context};
 
@@ -67,19 +63,7 @@ impl Checkpoint {
 pub(super) struct Cursor {
     checkpoint: Checkpoint,
     at_the_end: bool,
-    /// Of the gyms on the last page.
-    gyms: HashMap<Uuid, GymModel>,
-    /// Found since the last page.
-    offsets: Vec<Offset>,
-}
-
-/// What a gym's members are judged by.
-#[derive(Debug, Clone)]
-struct GymModel {
-    model: Model,
-    gap: f64,
-    /// Whether its readers are silent: no level changes meanwhile.
-    is_silent: bool,
+    gyms: Gyms,
 }
 
 impl Cursor {
@@ -90,8 +74,7 @@ impl Cursor {
         Self {
             at_the_end: checkpoint.left == 0,
             checkpoint,
-            gyms: HashMap::new(),
-            offsets: Vec::new(),
+            gyms: Gyms::default(),
         }
     }
 
@@ -128,7 +111,7 @@ impl Cursor {
         Ok(Some(Page {
             judged,
             checkpoint: self.checkpoint,
-            offsets: std::mem::take(&mut self.offsets),
+            offsets: self.gyms.found(),
         }))
     }
 
@@ -162,7 +145,7 @@ impl Cursor {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        self.read_models(ctx, db, &members).await?;
+        self.gyms.read(ctx, db, &members).await?;
         let seen = facts::of_members(db, &members, ctx.now)
             .await
             .map_err(context("read what members did"))?;
@@ -170,7 +153,7 @@ impl Cursor {
         let unseen = unseen.filter(|(_, seen)| {
             seen.facts.visits == 0 && seen.facts.joined_ago.is_none_or(|ago| ago >= 0)
         });
-        let mut kept = last_verdicts(Unprepared(db), unseen.map(|(one, _)| one))
+        let mut kept = last_verdicts::of(Unprepared(db), unseen.map(|(one, _)| one))
             .await
             .map_err(context("read the scores of who has no visits left"))?;
         let judged = members.into_iter().zip(seen).filter_map(|(member, seen)| {
@@ -189,66 +172,6 @@ impl Cursor {
         });
         Ok(judged.collect())
     }
-
-    /// Reads the models of the gyms of a page, and drops those before.
-    async fn read_models(
-        &mut self,
-        ctx: &JobContext,
-        db: &mut Transaction,
-        members: &[Member],
-    ) -> std::result::Result<(), JobError> {
-        let mut gyms: Vec<Uuid> = members.iter().map(|member| member.gym_id).collect();
-        gyms.dedup();
-        self.gyms.retain(|gym, _| gyms.contains(gym));
-        gyms.retain(|gym| !self.gyms.contains_key(gym));
-        if gyms.is_empty() {
-            return Ok(());
-        }
-        let mut models = weights::newest(Unprepared(db), &gyms, ctx.now)
-            .await
-            .map_err(context("read the models of gyms"))?;
-        let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now)
-            .await
-            .map_err(context("read the rhythm of gyms"))?;
-        let silent = silent(Unprepared(db), &gyms)
-            .await
-            .map_err(context("read which gyms are silent"))?;
-        let mut offsets = offset::known(Unprepared(db), &gyms, ctx.now)
-            .await
-            .map_err(context("read the means of gyms"))?;
-        for (gym, gap) in gaps {
-            let mut model = models.remove(&gym);
-            if model.is_none() {
-                let known = match offsets.remove(&gym) {
-                    Some(known) => known,
-                    None => self.find_offset(ctx, db, gym).await?,
-                };
-                model = Some(Model::moved_by(known));
-            }
-            let model = model.unwrap_or_default();
-            let is_silent = silent.contains(&gym);
-            let known = GymModel {
-                model,
-                gap,
-                is_silent,
-            };
-            self.gyms.insert(gym, known);
-        }
-        Ok(())
-    }
-
-    async fn find_offset(
-        &mut self,
-        ctx: &JobContext,
-        db: &mut Transaction,
-        gym: Uuid,
-    ) -> std::result::Result<f64, JobError> {
-        let found = offset::find(db, gym, ctx.now)
-            .await
-            .map_err(context("find the mean of a gym"))?;
-        self.offsets.push(found);
-        Ok(found.log_odds)
-    }
 }
 
 /// What was picked: how many members, the last of them, and how many of them
@@ -257,64 +180,6 @@ struct Picked {
     rows: usize,
     last: Option<(Uuid, Uuid)>,
     to_do: u64,
-}
-
-/// Which of these gyms have had no visit for days.
-async fn silent(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        "select gym_id
-           from visit_silences
-          where gym_id = any($1)
-            and ended_on is null",
-        gyms,
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// What was said last of those of these members who had a score: none of their
-/// visits is left, and nothing newer is known.
-async fn last_verdicts(
-    db: Unprepared<'_>,
-    members: impl Iterator<Item = &Member>,
-) -> Result<HashMap<Uuid, Verdict>> {
-    let (ids, days): (Vec<Uuid>, Vec<NaiveDate>) =
-        members.map(|member| (member.id, member.today)).unzip();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = sqlx::query!(
-        r#"
-        select m.id as "id!", h.score as "score!", h.level as "level: Level",
-               coalesce(c.factors, '[]') as "factors!: Json<Vec<Factor>>"
-          from unnest($1::uuid[], $2::date[]) as m (id, day)
-         cross join lateral (
-               select score, level
-                 from member_churn_history
-                where member_id = m.id
-                  and scored_on <= m.day
-                  and score is not null
-                order by scored_on desc
-                limit 1
-         ) h
-          left join member_churn c
-            on c.member_id = m.id
-           and c.score is not null
-        "#,
-        &ids,
-        &days,
-    )
-    .fetch_all(db)
-    .await?;
-    let kept = rows.into_iter().map(|row| {
-        let verdict = Verdict {
-            score: Some(row.score),
-            level: row.level,
-            factors: row.factors.0,
-        };
-        (row.id, verdict)
-    });
-    Ok(kept.collect())
 }
 
 /// The next members by keyset, and of each whether they are done.
