@@ -15,13 +15,19 @@ as $$
     end
 $$;
 
--- Every id in a text, wherever it stands. Reading a document takes long: an index spares it.
+-- Every id in a text, wherever it stands, also behind digits that could begin one (`2026-<id>`). Reading a document takes long: an index spares it.
 create function uuids_in(words text)
 returns uuid[]
 language sql immutable parallel safe cost 1000
 as $$
-    select coalesce(array_agg(found[1]::uuid), '{}')
-    from regexp_matches(words, '([0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7})', 'g') as found
+    select coalesce(array_agg(id), '{}')
+    from (
+        select found[1]::uuid as id
+        from regexp_matches(words, '([0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7})', 'g') as found
+        union
+        select found[1]::uuid
+        from regexp_matches(words, '([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})', 'g') as found
+    ) as ids
 $$;
 
 -- Every word in a text, in lower case. Its beginning only, because longer ones are refused; line ends of a document are
@@ -42,11 +48,15 @@ as $$
     select string_agg(query::text, ' | ')::tsquery
     from (
         select phraseto_tsquery('simple', email) as query
-        where length(email) > 5
+        where email like '%_@_%'
         union all
         select phraseto_tsquery('simple', badge_id)
         where badge_id ~ '[0-9]'
             and length(badge_id) > case when badge_id ~ '[A-Za-z]' then 3 else 7 end
+            -- A version, a day, a moment.
+            and badge_id !~* '^v?[0-9.]*[.][0-9.]*$'
+            and badge_id !~ '^(19|20)[0-9]{2}(0[1-9]|1[0-2])([0-2][0-9]|3[01])$'
+            and badge_id !~ '^1[0-9]{9}([0-9]{3})?$'
         union all
         select tsquery_phrase(a, b, distance)
         from (

@@ -124,10 +124,10 @@ fn may_be_erased(
             Err("with \"delete\", the column is the one that refers to the member")
         }
         Action::Delete if !found.may_delete => {
-            Err("grant select and delete on its table to the service's role")
+            Err("grant select and delete on every row of its table to the service's role")
         }
         Action::SetNull | Action::Empty if found.may_update != Some(true) => {
-            Err("grant select and update on its table to the service's role")
+            Err("grant select and update on every row of its table to the service's role")
         }
         _ => Ok(()),
     }
@@ -166,9 +166,11 @@ async fn facts(db: Unprepared<'_>, rule: &Rule) -> Result<Option<Facts>> {
                ) as "has_key!",
                has_schema_privilege(n.oid, 'usage')
                    and has_table_privilege(c.oid, 'select')
+                   and not row_security_active(c.oid)
                    and has_column_privilege(c.oid, a.attnum, 'update') as may_update,
                has_schema_privilege(n.oid, 'usage')
                    and has_table_privilege(c.oid, 'select')
+                   and not row_security_active(c.oid)
                    and has_table_privilege(c.oid, 'delete') as "may_delete!"
           from pg_class c
           join pg_namespace n on n.oid = c.relnamespace

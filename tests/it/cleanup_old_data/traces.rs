@@ -15,14 +15,18 @@ use dump::dump;
 
 const GONE: &str = "abcdef00-1234-4abc-8def-0123456789ab";
 
-/// The ways to write an id that the type takes, and one that only people do.
-const SPELLINGS: [&str; 6] = [
+/// The ways to write an id that the type takes, one that only people do, and
+/// behind digits that could begin another.
+const SPELLINGS: [&str; 9] = [
     "ABCDEF00-1234-4ABC-8DEF-0123456789AB",
     "abcdef0012344abc8def0123456789ab",
     "{abcdef00-1234-4abc-8def-0123456789ab}",
     "{ABCDEF0012344ABC8DEF0123456789AB}",
     "abcd-ef00-1234-4abc-8def-0123-4567-89ab",
     "urn:uuid:Abcdef00-1234-4Abc-8deF-0123456789aB",
+    "2026-abcdef00-1234-4abc-8def-0123456789ab",
+    "1764400000-ABCDEF00-1234-4ABC-8DEF-0123456789AB",
+    "cafeabcdef00-1234-4abc-8def-0123456789ab.wav",
 ];
 
 /// Where a document may have it.

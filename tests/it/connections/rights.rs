@@ -113,6 +113,30 @@ async fn rows_that_the_role_cannot_see_are_told(#[case] policy: &str, #[case] sa
         .await;
 }
 
+#[tokio::test]
+async fn a_rule_for_rows_that_the_role_cannot_see_is_refused() {
+    let (app, role) = app_with_those_rights().await;
+    app.execute(&format!(
+        "create table health (member_id uuid references members, fact text);
+         grant select, update, delete on health to {role};
+         alter table health enable row level security;
+         create policy some on health using (fact is null)"
+    ))
+    .await;
+    let file = std::env::temp_dir().join(format!("{role}.json"));
+    let rule = r#"{"erase": [{"table": "health", "column": "fact", "action": "set_null"}]}"#;
+    std::fs::write(&file, rule).unwrap();
+
+    let apply = ["policies", "apply", "--file", file.to_str().unwrap()];
+    let done = cli::run(&app.settings, &apply).await;
+
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.err.contains("every row of its table"), "{done:?}");
+    std::fs::remove_file(file).unwrap();
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
 /// The tables and views that the migrations create.
 fn relations() -> BTreeSet<String> {
     let mut relations = BTreeSet::new();
