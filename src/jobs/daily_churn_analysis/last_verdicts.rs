@@ -30,8 +30,16 @@ pub(super) async fn of(
                coalesce(c.factors, '[]') as "factors!: Json<Vec<Factor>>"
           from unnest($1::uuid[], $2::date[]) as m (id, day)
          cross join lateral (
-               select score, level
-                 from member_churn_history
+               (select score, level, scored_on
+                  from member_churn_history
+                 where member_id = m.id
+                   and scored_on <= m.day
+                   and score is not null
+                 order by scored_on desc
+                 limit 1)
+               union all
+               select score, level, scored_on
+                 from member_churn
                 where member_id = m.id
                   and scored_on <= m.day
                   and score is not null

@@ -79,7 +79,10 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
                and (m.status = 'anonymised' or m.churn_opt_out)
         )
         update member_freezes f
-           set ended_on = greatest(f.began_on, least(m.frozen_until, today.day))
+           set ended_on = case
+                   when m.frozen_until > f.began_on then least(m.frozen_until, today.day)
+                   else today.day
+               end
           from members m
           join gyms g on g.id = m.gym_id
          cross join lateral (

@@ -60,11 +60,11 @@ create index member_freezes_open
     on member_freezes (member_id)
     where ended_on is null;
 
--- Days on which a gym had no visit at all, where its weeks before say that some were to be expected.
+-- Days on which a gym had hardly a visit, where its weeks before say that many were to be expected.
 create table visit_silences (
     gym_id uuid not null references gyms,
-    began_on date not null, -- the first day without a visit
-    ended_on date, -- the day on which visits came again; null while none has
+    began_on date not null, -- the first such day
+    ended_on date, -- the day on which visits came again; null while they have not
     usual_per_day real not null, -- visits to be expected on one of these days
     primary key (gym_id, began_on),
     constraint visit_silences_end_after_they_begin
@@ -83,7 +83,8 @@ create table churn_offsets (
 );
 
 -- The days up to `today` that are no absence of a member: freezes that a night has noted, a freeze that no night has seen
--- but that the member's row names the end of (it began after the last visit before), and silences of the gym.
+-- but that the member's row names the end of (it began after the last visit before, if one is known), and silences of the
+-- gym. An end at or before the beginning of a freeze is that of an older one.
 create function pauses_of(member uuid, zone text, today date)
 returns table (days datemultirange)
 language sql
@@ -93,7 +94,10 @@ begin atomic
     select (
         select range_agg(pause.during)
         from (
-            select daterange(f.began_on, greatest(f.began_on, coalesce(f.ended_on, least(m.frozen_until, today)))) as during
+            select daterange(f.began_on, greatest(f.began_on, coalesce(
+                f.ended_on,
+                case when m.frozen_until > f.began_on then least(m.frozen_until, today) else today end
+            ))) as during
             from member_freezes as f
             where f.member_id = m.id
                 and f.began_on <= today
@@ -105,14 +109,25 @@ begin atomic
             union all
             select daterange(last.day + 1, greatest(last.day + 1, m.frozen_until))
             from (
-                select (max(v.checked_in_at) at time zone zone)::date as day
-                from visits as v
-                where v.member_id = m.id
-                    and v.checked_in_at >= '0001-01-01 00:00:00+00'
-                    and v.checked_in_at < least(m.frozen_until, today)::timestamp at time zone zone
+                select greatest(
+                    (
+                        select (max(v.checked_in_at) at time zone zone)::date
+                        from visits as v
+                        where v.member_id = m.id
+                            and v.checked_in_at >= '0001-01-01 00:00:00+00'
+                            and v.checked_in_at
+                                < greatest('1900-01-01', least(m.frozen_until, today))::timestamp at time zone zone
+                    ),
+                    (
+                        select c.last_visit_on
+                        from member_churn as c
+                        where c.member_id = m.id
+                            and c.last_visit_on < m.frozen_until
+                    )
+                ) as day
             ) as last
-            where m.frozen_until <= today
-                and isfinite(m.frozen_until)
+            where m.frozen_until between '1900-01-01' and today
+                and last.day is not null
                 and not exists (
                     select
                     from member_freezes as f
