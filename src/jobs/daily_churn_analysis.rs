@@ -30,6 +30,7 @@ mod pages;
 mod pauses;
 mod results;
 mod scores;
+mod silences;
 mod snapshot;
 mod unscored_members;
 
