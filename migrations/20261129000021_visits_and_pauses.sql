@@ -114,9 +114,11 @@ begin atomic
                         select (max(v.checked_in_at) at time zone zone)::date
                         from visits as v
                         where v.member_id = m.id
-                            and v.checked_in_at >= '0001-01-01 00:00:00+00'
-                            and v.checked_in_at
-                                < greatest('1900-01-01', least(m.frozen_until, today))::timestamp at time zone zone
+                            and (v.member_id, v.checked_in_at) >= (m.id, '0001-01-01 00:00:00+00'::timestamptz)
+                            and (v.member_id, v.checked_in_at) < (
+                                m.id,
+                                greatest('1900-01-01', least(m.frozen_until, today))::timestamp at time zone zone
+                            )
                     ),
                     (
                         select c.last_visit_on
@@ -125,6 +127,7 @@ begin atomic
                             and c.last_visit_on < m.frozen_until
                     )
                 ) as day
+                offset 0 -- once
             ) as last
             where m.frozen_until between '1900-01-01' and today
                 and last.day is not null

@@ -1,5 +1,7 @@
 -- What members did up to a moment, in days of their gym's calendar: one place for the night's run and for the fit.
--- Visits come from visits_of_member and conversations from conversation_sessions_of_member, each from the index alone.
+-- Visits come from visits_of_member and conversations from conversation_sessions_of_member, each from the index alone:
+-- compared as rows, the moments are no range of visits_by_age, which reads the visits of all for each member wherever the
+-- tables were never analysed.
 -- Days in which a member was frozen, or the gym's readers were silent, do not count. Two swipes of one visit differ in
 -- their day only around midnight. Where retention has taken visits, and none is newer than those that the last score was
 -- made of, what that score knew counts.
@@ -38,8 +40,8 @@ left join lateral (
             checked_in_at at time zone m.timezone as here
         from visits
         where member_id = m.id
-            and checked_in_at <= $3
-            and checked_in_at > $3 - interval '3 years'
+            and (member_id, checked_in_at) <= (m.id, $3)
+            and (member_id, checked_in_at) > (m.id, $3 - interval '3 years')
     ) as swipe
     where swipe.here::time >= '00:01'
         or is_visit(swipe.checked_in_at, (
@@ -72,8 +74,8 @@ cross join lateral (
                 checked_in_at at time zone m.timezone as here
             from visits
             where member_id = m.id
-                and checked_in_at <= $3
-                and checked_in_at > $3 - interval '3 years'
+                and (member_id, checked_in_at) <= (m.id, $3)
+                and (member_id, checked_in_at) > (m.id, $3 - interval '3 years')
             offset 0 -- the calendar is asked once for each
         ) as swipe
         where swipe.here::time >= '00:01'

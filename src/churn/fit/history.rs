@@ -140,8 +140,8 @@ async fn absent(
                    else not exists (
                        select from visits v
                         where v.member_id = m.id
-                          and v.checked_in_at > $2
-                          and v.checked_in_at <= $2 + interval '30 days'
+                          and (v.member_id, v.checked_in_at) > (m.id, $2)
+                          and (v.member_id, v.checked_in_at) <= (m.id, $2 + interval '30 days')
                    )
                end as absent
           from unnest($1::uuid[]) with ordinality as m (id, place)

@@ -83,8 +83,8 @@ pub(super) async fn fill(db: Unprepared<'_>, ctx: &JobContext, limit: i64) -> Re
                    outcome = case when not due.is_unfair then not exists (
                        select from visits v
                         where v.member_id = due.member_id
-                          and v.checked_in_at > due.since
-                          and v.checked_in_at < due.until
+                          and (v.member_id, v.checked_in_at) > (due.member_id, due.since)
+                          and (v.member_id, v.checked_in_at) < (due.member_id, due.until)
                           and is_visit(v.checked_in_at, (
                                   select max(before.checked_in_at)
                                     from visits before

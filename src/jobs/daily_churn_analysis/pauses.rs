@@ -80,8 +80,8 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
                        (select (max(v.checked_in_at) at time zone g.timezone)::date + 1
                           from visits v
                          where v.member_id = m.id
-                           and v.checked_in_at <= $1
-                           and v.checked_in_at > $1 - interval '3 years'),
+                           and (v.member_id, v.checked_in_at) <= (m.id, $1)
+                           and (v.member_id, v.checked_in_at) > (m.id, $1 - interval '3 years')),
                        (select max(h.scored_on)
                           from member_churn_history h
                          where h.member_id = m.id

@@ -162,8 +162,10 @@ async fn store(db: Unprepared<'_>, found: &[(Uuid, Silence)]) -> Result<()> {
              or (select count(distinct v.member_id)
                    from visits v
                   where v.gym_id = f.gym_id
-                    and v.checked_in_at >= f.since::timestamp at time zone g.timezone
-                    and v.checked_in_at < f.began_on::timestamp at time zone g.timezone) >= $2
+                    and (v.gym_id, v.checked_in_at)
+                        >= (f.gym_id, f.since::timestamp at time zone g.timezone)
+                    and (v.gym_id, v.checked_in_at)
+                        < (f.gym_id, f.began_on::timestamp at time zone g.timezone)) >= $2
           order by f.gym_id, f.began_on
              on conflict (gym_id, began_on) do update
             set ended_on = excluded.ended_on",

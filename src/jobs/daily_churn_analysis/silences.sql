@@ -1,5 +1,6 @@
 -- How many members came to some gyms, by keyset, on which days of their calendars: of the last sixty, or since the last
--- visit, and of as many before as are asked for. From visits_of_gym alone; a gym without visits is a row too.
+-- visit, and of as many before as are asked for. From visits_of_gym alone, by rows, so that
+-- visits_by_age is of no use; a gym without visits is a row too.
 with gym as materialized (
     select
         g.id,
@@ -22,8 +23,8 @@ cross join lateral (
     select least(gym.today - 60, (max(v.checked_in_at) at time zone gym.timezone)::date) - $5::int as since
     from visits as v
     where v.gym_id = gym.id
-        and v.checked_in_at <= $1
-        and v.checked_in_at > $1 - interval '3 years'
+        and (v.gym_id, v.checked_in_at) <= (gym.id, $1)
+        and (v.gym_id, v.checked_in_at) > (gym.id, $1 - interval '3 years')
     offset 0
 ) as bound
 left join lateral (
@@ -36,8 +37,8 @@ left join lateral (
             v.member_id
         from visits as v
         where v.gym_id = gym.id
-            and v.checked_in_at >= bound.since::timestamp at time zone gym.timezone
-            and v.checked_in_at <= $1
+            and (v.gym_id, v.checked_in_at) >= (gym.id, bound.since::timestamp at time zone gym.timezone)
+            and (v.gym_id, v.checked_in_at) <= (gym.id, $1)
         offset 0
     ) as visit
     group by visit.day
