@@ -46,7 +46,9 @@ pub fn found(came: &[(NaiveDate, i32)], today: NaiveDate, known: &[Silence]) -> 
     for day in days.into_iter().flatten().take_while(|day| *day <= today) {
         let members = came.next_if(|(on, _)| *on == day).map_or(0, |(_, of)| of);
         let within = known.iter().find(|one| one.holds(day));
-        let is_over = found.iter().any(|one| within.is_some_and(|it| it.began_on == one.began_on));
+        let is_over = found
+            .iter()
+            .any(|one| within.is_some_and(|it| it.began_on == one.began_on));
         let within = within.filter(|_| !is_over);
         let share = f64::from(members) / usual.around(day, within).max(1.0);
         let is_quiet = members == 0 || share <= SHARE;

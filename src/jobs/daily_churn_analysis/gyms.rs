@@ -111,7 +111,7 @@ impl Gyms {
     }
 }
 
-/// Which of these gyms have had no visit for days.
+/// The readers of which of these gyms are silent.
 async fn silent(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "select gym_id

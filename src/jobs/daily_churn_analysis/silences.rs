@@ -35,9 +35,8 @@ pub(super) async fn note(
     let mut after = None;
     loop {
         let rows = ctx.part_size.of(GYMS);
-        let write = async |batch: &mut Batch<'_>, _: &mut Results| {
-            note_some(batch, ctx, after, rows).await
-        };
+        let write =
+            async |batch: &mut Batch<'_>, _: &mut Results| note_some(batch, ctx, after, rows).await;
         let looked_at = ctx.fence.write(results, write).await;
         let Some(looked_at) = ctx.part_size.judge(rows, looked_at)? else {
             continue;

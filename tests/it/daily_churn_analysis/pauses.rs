@@ -42,6 +42,59 @@ async fn a_freeze_that_no_night_has_seen_began_after_the_last_visit_before_its_e
     assert_eq!(app.level(member).await, level);
 }
 
+/// Of members who never came, or not before.
+#[tokio::test]
+async fn an_end_of_a_freeze_of_which_no_beginning_is_known_leaves_nothing_out() {
+    const ENDS: [&str; 9] = [
+        "2025-06-16",
+        "2025-06-15",
+        "2025-06-07",
+        "2025-04-02",
+        "1900-01-01",
+        "0001-01-01",
+        "4714-11-24 BC",
+        "-infinity",
+        "2025-05-01",
+    ];
+    let app = App::new().await;
+    let gym = app.gym_in("Asia/Tokyo").await;
+    let members = app.members::<9>(gym, 400).await;
+    for (member, end) in members.iter().zip(ENDS) {
+        app.change(*member, &format!("frozen_until = '{end}'"))
+            .await;
+    }
+    let [.., back, later] = members;
+    app.came(back, (2..45).step_by(3).collect()).await;
+    app.came(later, (2..45).step_by(3).collect()).await;
+    let [other] = app.members(app.gym_in("Europe/Paris").await, 400).await;
+    app.came(other, every(2, 3)).await;
+
+    let reply = app.analyse(TONIGHT).await;
+
+    assert_eq!(reply.results()["processed"], 10);
+    assert_eq!(reply.results()["never_visited"], 7);
+    for member in [back, later, other] {
+        assert_eq!(app.level(member).await, "low");
+    }
+}
+
+#[tokio::test]
+async fn a_freeze_that_is_entered_when_the_visits_are_gone_began_after_the_last_that_was_known() {
+    let app = App::new().await;
+    let gym = app.gym_in("Europe/Paris").await;
+    let [member] = app.members(gym, 400).await;
+    app.came(member, every(65, 3)).await;
+    app.analyse(TONIGHT).await;
+    assert_eq!(app.level(member).await, "critical");
+    app.execute("delete from visits").await;
+    app.change(member, &format!("frozen_until = '{TODAY}'"))
+        .await;
+
+    app.analyse("2025-06-17T02:00:00Z").await;
+
+    assert_eq!(app.level(member).await, "low");
+}
+
 #[tokio::test]
 async fn a_freeze_is_left_out_of_the_rhythm_too() {
     let app = App::new().await;
@@ -64,6 +117,12 @@ async fn a_freeze_is_left_out_of_the_rhythm_too() {
 /// Frozen by status or by date, and thawed by status alone.
 #[rstest]
 #[case("status = 'frozen'", "status = 'active'")]
+#[case::the_end_of_an_older_one(
+    "status = 'frozen', frozen_until = '2025-05-01'",
+    "status = 'active'"
+)]
+#[case("status = 'frozen', frozen_until = '-infinity'", "status = 'active'")]
+#[case("status = 'frozen', frozen_until = '0001-01-01'", "status = 'active'")]
 #[case("frozen_until = '2025-09-01'", "frozen_until = null")]
 #[case("frozen_until = '2025-09-01'", "frozen_until = '2025-08-16'")]
 #[tokio::test]

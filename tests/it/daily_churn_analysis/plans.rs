@@ -1,5 +1,6 @@
-//! Every statement of the night takes a moment, however many members there
-//! are, and whether or not the tables were ever analysed.
+//! Every statement of the night takes a moment, however the members are spread
+//! over gyms, and whether or not the tables were ever analysed: a plan that
+//! reads the visits of all for each member takes some ten times as long.
 
 use rstest::rstest;
 
@@ -52,7 +53,7 @@ async fn fill(app: &App, gyms: i32, members: i32) {
 #[rstest]
 #[tokio::test]
 async fn a_night_takes_a_moment_at_every_size(
-    #[values((1, 200), (1, 20_000), (40, 500), (1_000, 20))] (gyms, members): (i32, i32),
+    #[values((1, 1_000), (20, 50), (100, 10))] (gyms, members): (i32, i32),
     #[values(true, false)] is_analysed: bool,
 ) {
     let app = App::with(&[
@@ -75,9 +76,9 @@ async fn a_night_takes_a_moment_at_every_size(
         reply.results()["outcomes_filled"],
         i64::from(gyms * members * 2)
     );
-    assert!(took < 25_000, "{took} ms");
+    assert!(took < 8_000, "{took} ms");
     let again = app.analyse("2025-06-17T02:00:00Z").await;
     let took = again.body["duration_ms"].as_i64().unwrap();
     println!("{gyms} gyms of {members}, analysed: {is_analysed}: {took} ms on the night after");
-    assert!(took < 25_000, "{took} ms");
+    assert!(took < 8_000, "{took} ms");
 }

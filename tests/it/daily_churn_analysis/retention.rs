@@ -50,13 +50,18 @@ async fn who_was_critical_stays_critical_when_retention_took_their_visits(#[case
 }
 
 /// Of scores that an older version wrote, nothing else is kept.
+#[rstest]
+#[case::both("")]
+#[case::history("delete from member_churn")]
+#[case::the_newest("delete from member_churn_history")]
 #[tokio::test]
-async fn a_score_of_which_only_history_is_left_is_kept() {
+async fn a_score_of_which_one_row_is_left_is_kept(#[case] and: &str) {
     let app = App::new().await;
     let member = judged(&app, 50).await;
     app.execute(&format!(
         "delete from visits where member_id = '{member}';
-         update member_churn set first_visit_on = null, last_visit_on = null, visit_days = null"
+         update member_churn set first_visit_on = null, last_visit_on = null, visit_days = null;
+         {and}"
     ))
     .await;
 

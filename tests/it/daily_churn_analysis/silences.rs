@@ -102,6 +102,78 @@ async fn levels_stand_still_and_the_alert_is_resolved_when_visits_come_again() {
     );
 }
 
+/// A reader is dead, and each day one visit is entered by hand.
+#[tokio::test]
+async fn one_visit_a_day_by_another_way_hides_no_dead_reader() {
+    let app = App::new().await;
+    let gym = silent_gym(&app, 100, 17).await;
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at, source)
+         select '{gym}', (select min(id::text)::uuid from members),
+                timestamptz '2025-06-18T10:00:00Z' - n * interval '1 day', 'manual'
+           from generate_series(0, 18) n"
+    ))
+    .await;
+
+    for night in ["2025-06-16", "2025-06-17", "2025-06-18"] {
+        let reply = app.analyse(&format!("{night}T02:00:00Z")).await;
+        assert_eq!(reply.results()["critical_risk"], 0, "{night}");
+        assert_eq!(reply.results()["high_risk"], 0, "{night}");
+    }
+
+    assert_eq!(
+        alerts(&app).await,
+        json!([{ "kind": "visits_silent", "status": "open", "count": 1 }])
+    );
+    assert_eq!(
+        app.rows("select began_on, ended_on from visit_silences")
+            .await,
+        json!([{ "began_on": "2025-05-31", "ended_on": null }])
+    );
+    // Eleven of the usual thirty-three are more than hardly any.
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at)
+         select '{gym}', id, '2025-06-18T16:00:00Z' from members order by id limit 11"
+    ))
+    .await;
+    let reply = app.analyse("2025-06-19T02:00:00Z").await;
+    assert_eq!(reply.results()["alerts_resolved"], 1);
+}
+
+/// Whether or not a night noted the first: in the four weeks
+/// before the second, visits came on four days.
+#[rstest]
+#[tokio::test]
+async fn a_silence_is_told_too_when_a_long_one_was_before_it(
+    #[values(true, false)] is_known: bool,
+) {
+    let app = App::new().await;
+    let gym = silent_gym(&app, 30, 60).await;
+    if is_known {
+        app.analyse("2025-05-20T02:00:00Z").await;
+    }
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at)
+         select '{gym}', id, timestamptz '2025-05-27T16:00:00Z' + n * interval '1 day'
+           from members, generate_series(0, 3) n"
+    ))
+    .await;
+
+    app.analyse(TONIGHT).await;
+
+    assert_eq!(
+        app.rows("select began_on, ended_on from visit_silences order by 1")
+            .await,
+        json!([{ "began_on": "2025-04-18", "ended_on": "2025-05-27" },
+               { "began_on": "2025-05-31", "ended_on": null }])
+    );
+    assert_eq!(
+        app.rows("select details ->> 'silent_since' as since from alerts where status = 'open'")
+            .await,
+        json!([{ "since": "2025-05-31" }])
+    );
+}
+
 /// Too short, too few visits, too few members; and each of them just enough.
 #[rstest]
 #[case::too_short(30, 3, 0)]
