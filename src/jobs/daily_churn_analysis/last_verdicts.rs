@@ -26,7 +26,7 @@ pub(super) async fn of(
     }
     let rows = sqlx::query!(
         r#"
-        select m.id as "id!", h.score as "score!", h.level as "level: Level",
+        select m.id as "id!", h.score as "score!", h.level as "level!: Level",
                coalesce(c.factors, '[]') as "factors!: Json<Vec<Factor>>"
           from unnest($1::uuid[], $2::date[]) as m (id, day)
          cross join lateral (
