@@ -66,7 +66,8 @@ pub(crate) async fn gaps_of_gyms(
     gyms: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, f64>> {
-    // Some active members of each gym, the same ones at every call.
+    // Some active members of each gym, the same ones at every call; compared as rows, so that
+    // they are not looked for among those of all gyms.
     let sample = sqlx::query!(
         "select m.id, g.id as gym_id, g.timezone
            from gyms g
@@ -74,8 +75,9 @@ pub(crate) async fn gaps_of_gyms(
                select id
                  from members
                 where gym_id = g.id
+                  and (gym_id, id) >= (g.id, '00000000-0000-0000-0000-000000000000')
                   and status = 'active'
-                order by id
+                order by gym_id, id
                 limit $2
            ) m
           where g.id = any($1)",

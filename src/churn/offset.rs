@@ -73,6 +73,7 @@ pub(crate) async fn large_enough(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Ve
             where exists (
                 select from members m
                  where m.gym_id = gym.id
+                   and (m.gym_id, m.id) >= (gym.id, '00000000-0000-0000-0000-000000000000')
                    and m.status in ('active', 'cancelled', 'expired')
                 offset $2
             )"#,
