@@ -21,6 +21,7 @@ mod plans;
 mod retention;
 mod seed;
 mod silences;
+mod silent_days;
 mod states;
 
 use seed::{TODAY, every};
