@@ -66,7 +66,7 @@ pub(crate) async fn known(
 
 /// Those of `gyms` with members enough, at all, for an offset to be found.
 pub(crate) async fn large_enough(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<Vec<Uuid>> {
-    let fewest = i64::try_from(ENOUGH.0).unwrap_or(i64::MAX) / i64::from(WINDOWS);
+    let fewest = i64::try_from(ENOUGH.0).unwrap_or(i64::MAX) - 1;
     sqlx::query_scalar!(
         r#"select gym.id as "id!"
              from unnest($1::uuid[]) as gym (id)

@@ -52,7 +52,6 @@ async fn who_was_critical_stays_critical_when_retention_took_their_visits(#[case
 /// Of scores that an older version wrote, nothing else is kept.
 #[rstest]
 #[case::both("")]
-#[case::history("delete from member_churn")]
 #[case::the_newest("delete from member_churn_history")]
 #[tokio::test]
 async fn a_score_of_which_one_row_is_left_is_kept(#[case] and: &str) {
