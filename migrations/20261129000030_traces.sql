@@ -49,6 +49,7 @@ as $$
     from (
         select phraseto_tsquery('simple', email) as query
         where email like '%_@_%'
+            and length(email) > 5
         union all
         select phraseto_tsquery('simple', badge_id)
         where badge_id ~ '[0-9]'

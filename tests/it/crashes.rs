@@ -70,9 +70,9 @@ async fn two_shards_at_once_in_two_processes_share_their_stock_levels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_killed_five_times_and_redelivered_ends_with_every_order_expired_once() {
     let app = App::with(&[("LEASE_TTL_SECONDS", "1"), ("STRIPE_MAX_RPS", "10000")]).await;
-    app.stale_orders(3_000, 3).await;
+    app.stale_orders(1_500, 3).await;
     app.open_intents_for_all().await;
-    let moments = [(); 5].map(|()| (number_below(400), number_below(80)));
+    let moments = [(); 5].map(|()| (number_below(150), number_below(80)));
     let how = format!("killed when so many more were expired, and ms after: {moments:?}");
     let delivery = Delivery::of(JOB);
 
@@ -93,7 +93,7 @@ async fn a_run_killed_five_times_and_redelivered_ends_with_every_order_expired_o
     let reply = process.address.redeliver(&delivery).await.unwrap();
 
     assert_eq!(reply.outcome(), (200, "succeeded"), "{how}: {reply:?}");
-    assert_each_expired_once(&app, 3_000, 3_000, &how).await;
+    assert_each_expired_once(&app, 1_500, 1_500, &how).await;
     let (killed, last) = ("abandoned", "succeeded");
     let expected = [killed, killed, killed, killed, killed, last];
     assert_eq!(statuses(&app).await, expected, "{how}");

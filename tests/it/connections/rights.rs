@@ -120,12 +120,12 @@ async fn a_rule_for_rows_that_the_role_cannot_see_is_refused() {
         "create table health (member_id uuid references members, fact text);
          grant select, update, delete on health to {role};
          alter table health enable row level security;
-         create policy some on health using (fact is null)"
+         create policy blank on health using (fact is null)"
     ))
     .await;
     let file = std::env::temp_dir().join(format!("{role}.json"));
-    let rule = r#"{"erase": [{"table": "health", "column": "fact", "action": "set_null"}]}"#;
-    std::fs::write(&file, rule).unwrap();
+    let content = r#"{"erase": [{"table": "health", "column": "fact", "action": "set_null"}]}"#;
+    std::fs::write(&file, content).unwrap();
 
     let apply = ["policies", "apply", "--file", file.to_str().unwrap()];
     let done = cli::run(&app.settings, &apply).await;

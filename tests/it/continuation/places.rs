@@ -21,9 +21,8 @@ async fn deliver(connected: &Connected, job: &str, body: &str) -> Vec<Reply> {
     }
     assert_eq!(first.outcome(), (200, "partial"), "{first:?}");
     let replies = connected.follow(first).await;
-    assert!(replies.len() > 1, "{replies:#?}");
-    let last = replies.last().unwrap();
-    assert_eq!(last.outcome(), (200, "succeeded"), "{replies:#?}");
+    let end = replies.last().map(Reply::outcome);
+    assert_eq!(end, Some((200, "succeeded")), "{replies:#?}");
     replies
 }
 

@@ -41,7 +41,14 @@ async fn fill(app: &App, kiosks: i32, alerts: i32) {
     .await;
 }
 
-async fn a_night(kiosks: i32, alerts: i32, is_analysed: bool) {
+/// The smallest size and the hardest.
+#[rstest]
+#[tokio::test]
+async fn a_night_takes_a_moment_at_every_size(
+    #[values((1_000, 0), (8_000, 20_000))] size: (i32, i32),
+    #[values(true, false)] is_analysed: bool,
+) {
+    let (kiosks, alerts) = size;
     let app = App::with(&[
         ("DATABASE_STATEMENT_TIMEOUT_MS", "5000"),
         ("RUN_BUDGET_SECONDS", "50"),
@@ -68,26 +75,4 @@ async fn a_night(kiosks: i32, alerts: i32, is_analysed: bool) {
         took < 20_000,
         "{took} ms for {kiosks} kiosks and {alerts} alerts"
     );
-}
-
-#[rstest]
-#[tokio::test]
-async fn a_night_takes_a_moment_at_every_size(
-    #[values(1_000, 8_000)] kiosks: i32,
-    #[values(0, 20_000)] alerts: i32,
-    #[values(true, false)] is_analysed: bool,
-) {
-    a_night(kiosks, alerts, is_analysed).await;
-}
-
-/// With `--test-threads 1` and `--nocapture`, the table of all.
-#[rstest]
-#[tokio::test]
-#[ignore = "takes minutes"]
-async fn a_night_takes_a_moment_at_all_sizes(
-    #[values(1_000, 2_000, 4_000, 8_000, 12_000, 16_000, 20_000)] kiosks: i32,
-    #[values(0, 20_000)] alerts: i32,
-    #[values(true, false)] is_analysed: bool,
-) {
-    a_night(kiosks, alerts, is_analysed).await;
 }
