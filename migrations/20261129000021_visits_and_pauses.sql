@@ -90,7 +90,7 @@ returns table (days datemultirange)
 language sql
 stable
 parallel safe
-begin atomic
+as $$
     select (
         select range_agg(pause.during)
         from (
@@ -142,8 +142,8 @@ begin atomic
     )
     from members as m
     where m.id = member
-    offset 0; -- looked up by its key, one by one, whatever the planner believes
-end;
+    offset 0 -- looked up by its key, one by one, whatever the planner believes
+$$;
 
 create or replace function forget_scores_of_the_deleted()
 returns trigger

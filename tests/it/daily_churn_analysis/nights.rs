@@ -72,10 +72,12 @@ async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
             .await;
         }
         let moment = format!("{day}T02:00:00Z");
-        let cleaned = app
-            .operate("cleanup-old-data", &format!("as_of={moment}"))
-            .await;
-        assert_eq!(cleaned.outcome(), (200, "succeeded"), "{cleaned:?}");
+        if night % 5 == 0 {
+            let cleaned = app
+                .operate("cleanup-old-data", &format!("as_of={moment}"))
+                .await;
+            assert_eq!(cleaned.outcome(), (200, "succeeded"), "{cleaned:?}");
+        }
         let reply = app.analyse(&moment).await;
         assert_eq!(reply.results()["never_visited"], 0, "{reply:?}");
         lines.push(format!("{day}  {}", told(&app, &names).await));
