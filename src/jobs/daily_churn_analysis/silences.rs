@@ -121,9 +121,15 @@ async fn days(
 
 async fn known(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<HashMap<Uuid, Vec<Silence>>> {
     let rows = sqlx::query!(
-        "select gym_id, began_on, ended_on, usual_per_day
-           from visit_silences
-          where gym_id = any($1)",
+        r#"
+        select gym_id,
+               greatest(began_on, '0001-01-01') as "began_on!",
+               least(ended_on, '9999-12-31') as ended_on,
+               usual_per_day
+          from visit_silences
+         where gym_id = any($1)
+           and began_on < '9999-12-31'
+        "#,
         gyms,
     )
     .fetch_all(db)
@@ -207,10 +213,11 @@ async fn raise(
 async fn silent(db: Unprepared<'_>, ctx: &JobContext) -> Result<Vec<Alert>> {
     let rows = sqlx::query!(
         r#"
-        select s.gym_id, g.name, g.timezone, s.began_on, s.usual_per_day,
-               ($1::timestamptz at time zone g.timezone)::date - s.began_on as "days!"
+        select s.gym_id, g.name, g.timezone, since.day as "began_on!", s.usual_per_day,
+               ($1::timestamptz at time zone g.timezone)::date - since.day as "days!"
           from visit_silences s
           join gyms g on g.id = s.gym_id
+         cross join lateral (select greatest(s.began_on, '0001-01-01') as day) since
          where s.ended_on is null
            and g.status <> 'cancelled'
            and s.began_on <= ($1 at time zone g.timezone)::date
