@@ -124,7 +124,8 @@ async fn known(db: Unprepared<'_>, gyms: &[Uuid]) -> Result<HashMap<Uuid, Vec<Si
         r#"
         select gym_id,
                greatest(began_on, '0001-01-01') as "began_on!",
-               least(ended_on, '9999-12-31') as ended_on,
+               case when ended_on is not null
+                    then least(greatest(ended_on, '0001-01-01'), '9999-12-31') end as ended_on,
                usual_per_day
           from visit_silences
          where gym_id = any($1)
