@@ -14,12 +14,13 @@ use crate::engine::{Batch, JobContext, JobError, context};
 /// Members at the most in one statement.
 const MEMBERS: i64 = 5_000;
 
-/// Notes all that this night sees.
+/// Notes all that this night sees, as far as the budget goes: without all of
+/// it nothing is judged, since what comes next has no budget either.
 pub(super) async fn note(
     ctx: &JobContext,
     results: &mut Results,
 ) -> std::result::Result<(), JobError> {
-    loop {
+    while !ctx.budget.is_spent() {
         let rows = ctx.part_size.of(MEMBERS);
         let write = async |batch: &mut Batch<'_>, _: &mut Results| {
             note_freezes(batch.db()?, ctx, rows)
@@ -50,6 +51,8 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
              using members m
              where m.id = f.member_id
                and (m.status = 'anonymised' or m.churn_opt_out)
+               and ($2::uuid is null or m.gym_id = $2)
+               and ($4::int = 1 or abs(hashtext(m.id::text)::bigint) % $4::int = $3::int)
         )
         update member_freezes f
            set ended_on = case
@@ -67,47 +70,18 @@ async fn note_freezes(Unprepared(db): Unprepared<'_>, ctx: &JobContext, limit: i
            and m.status not in ('frozen', 'anonymised')
            and (m.frozen_until is null or m.frozen_until <= today.day)
            and f.began_on <= today.day
+           and ($2::uuid is null or m.gym_id = $2)
+           and ($4::int = 1 or abs(hashtext(m.id::text)::bigint) % $4::int = $3::int)
         "#,
         ctx.now,
+        ctx.options.gym_id,
+        shard,
+        shards,
     )
     .execute(Unprepared(db))
     .await?;
-    sqlx::query_scalar!(
-        r#"
-        with begun as (
-            insert into member_freezes as f (member_id, began_on)
-            select m.id, least(today.day, greatest(
-                       (select (max(v.checked_in_at) at time zone g.timezone)::date + 1
-                          from visits v
-                         where v.member_id = m.id
-                           and (v.member_id, v.checked_in_at) <= (m.id, $1)
-                           and (v.member_id, v.checked_in_at) > (m.id, $1 - interval '3 years')),
-                       (select max(h.scored_on)
-                          from member_churn_history h
-                         where h.member_id = m.id
-                           and h.scored_on <= today.day)
-                   ))
-              from members m
-              join gyms g on g.id = m.gym_id
-             cross join lateral (
-                   select ($1::timestamptz at time zone g.timezone)::date as day
-             ) today
-              left join member_freezes known
-                on known.member_id = m.id
-               and known.ended_on is null
-             where (m.status = 'frozen' or m.status = 'active' and m.frozen_until > today.day)
-               and not m.churn_opt_out
-               and known.member_id is null
-               and ($2::uuid is null or m.gym_id = $2)
-               and ($4::int = 1 or abs(hashtext(m.id::text)::bigint) % $4::int = $3::int)
-             limit $5
-                on conflict (member_id, began_on) do update
-               set ended_on = null
-            returning f.member_id
-        )
-        select count(*) as "begun!"
-          from begun
-        "#,
+    sqlx::query_file_scalar!(
+        "src/jobs/daily_churn_analysis/freezes.sql",
         ctx.now,
         ctx.options.gym_id,
         shard,

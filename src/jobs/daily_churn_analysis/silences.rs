@@ -33,7 +33,7 @@ pub(super) async fn note(
     results: &mut Results,
 ) -> std::result::Result<(), JobError> {
     let mut after = None;
-    loop {
+    while !ctx.budget.is_spent() {
         let rows = ctx.part_size.of(GYMS);
         let write =
             async |batch: &mut Batch<'_>, _: &mut Results| note_some(batch, ctx, after, rows).await;

@@ -2,47 +2,29 @@
 //! kept for sixty days.
 
 use chrono::{Days, NaiveDate};
+use uuid::Uuid;
 
 use super::seed::every;
 use super::*;
 
-/// The levels of the four, the others' highest one, and the open alerts.
-async fn told(app: &App, names: &[(&str, uuid::Uuid); 4]) -> String {
-    let mut line = String::new();
-    for (_, member) in names {
-        line += &format!("{:<10}", app.level(*member).await);
-    }
-    let alerts = app
-        .rows(
-            "select string_agg(kind || ' ' || coalesce(first_name, ''), ', '
-                               order by kind, first_name) as open
-               from alerts left join members on members.id = member_id
-              where alerts.status = 'open'",
-        )
-        .await;
-    line + alerts[0]["open"].as_str().unwrap_or("").trim()
-}
+const NAMES: [&str; 4] = ["regular", "frozen", "gone", "leaves"];
 
-#[tokio::test]
-async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
-    let app = App::new().await;
+/// A gym of 34 members, up to the fortieth night; its readers are silent from
+/// the eighteenth night to the twenty-fifth.
+async fn gym(app: &App) -> [Uuid; 4] {
     let gym = app.gym_in("Europe/Paris").await;
-    let [regular, frozen, gone, leaves] = app.members(gym, 400).await;
-    let names = [
-        ("regular", regular),
-        ("frozen", frozen),
-        ("gone", gone),
-        ("leaves", leaves),
-    ];
-    for (name, member) in &names {
+    let named = app.members(gym, 400).await;
+    for (name, member) in NAMES.iter().zip(named) {
         app.execute(&format!(
             "update members set first_name = '{name}' where id = '{member}'"
         ))
         .await;
     }
-    // Up to the fortieth night; but for the days on which the readers are silent.
-    let open = |ago: &i32| !(-24..=-17).contains(ago);
-    let all: Vec<i32> = every(-39, 2).into_iter().filter(open).collect();
+    let [regular, frozen, gone, leaves] = named;
+    let all: Vec<i32> = every(-39, 2)
+        .into_iter()
+        .filter(|ago| !(-24..=-17).contains(ago))
+        .collect();
     for other in app.members::<30>(gym, 400).await {
         app.came(other, all.clone()).await;
     }
@@ -54,24 +36,50 @@ async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
     app.came(gone, every(45, 2)).await;
     app.came(leaves, all.into_iter().filter(|ago| *ago >= 5).collect())
         .await;
+    named
+}
+
+/// The levels of the four, and the open alerts.
+async fn told(app: &App, members: &[Uuid; 4]) -> String {
+    let mut told = Vec::new();
+    for member in members {
+        told.push(format!("{:<9}", app.level(*member).await));
+    }
+    let alerts = app
+        .rows(
+            "select string_agg(kind || ' ' || coalesce(first_name, ''), ', '
+                               order by kind, first_name) as open
+               from alerts left join members on members.id = member_id
+              where alerts.status = 'open'",
+        )
+        .await;
+    told.push(alerts[0]["open"].as_str().unwrap_or("").trim().to_owned());
+    told.join(" ")
+}
+
+/// What a night of the table says, without what aligns it.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
+    let app = App::new().await;
+    let members = gym(&app).await;
+    let [_, frozen, gone, _] = members;
     app.execute("update retention_policies set keep_days = 60 where target = 'visits'")
         .await;
     let first: NaiveDate = TODAY.parse().unwrap();
 
-    let mut lines = vec![format!(
-        "{:<12}{:<10}{:<10}{:<10}{:<10}open alerts",
-        "night", "regular", "frozen", "gone", "leaves"
-    )];
+    let mut nights = Vec::new();
     for night in 0..40 {
-        let day = first + Days::new(night);
         if night == 1 {
-            let change = format!("frozen_until = date '{TODAY}' + 14");
             app.execute(&format!(
-                "update members set {change} where id = '{frozen}'"
+                "update members set frozen_until = date '{TODAY}' + 14 where id = '{frozen}'"
             ))
             .await;
         }
-        let moment = format!("{day}T02:00:00Z");
+        let moment = format!("{}T02:00:00Z", first + Days::new(night));
         if night % 5 == 0 {
             let cleaned = app
                 .operate("cleanup-old-data", &format!("as_of={moment}"))
@@ -80,27 +88,24 @@ async fn forty_nights_with_a_freeze_a_gap_and_sixty_days_of_visits() {
         }
         let reply = app.analyse(&moment).await;
         assert_eq!(reply.results()["never_visited"], 0, "{reply:?}");
-        lines.push(format!("{day}  {}", told(&app, &names).await));
+        nights.push(told(&app, &members).await);
     }
 
-    println!("{}", lines.join("\n"));
+    println!("night {} open alerts", NAMES.join("   "));
+    for (day, night) in first.iter_days().zip(&nights) {
+        println!("{day} {night}");
+    }
     let kept = format!("select count(*) from visits where member_id = '{gone}'");
     assert_eq!(app.count(&kept).await, 0);
-    let at = |night: usize| {
-        lines[night + 1]
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    assert_eq!(at(0), "2025-06-16 low low critical low churn_risk gone");
-    assert!(at(18).starts_with("2025-07-04 low low critical high"));
-    for night in 19..26 {
-        let line = at(night);
-        assert!(line.contains("low low critical high"), "{line}");
-        assert!(line.ends_with("visits_silent"), "{line}");
+    let nights: Vec<String> = nights.iter().map(|night| words(night)).collect();
+    assert_eq!(nights[0], "low low critical low churn_risk gone");
+    assert!(nights[18].starts_with("low low critical high"));
+    for night in &nights[19..26] {
+        assert!(night.starts_with("low low critical high"), "{night}");
+        assert!(night.ends_with("visits_silent"), "{night}");
     }
     assert_eq!(
-        at(39),
-        "2025-07-25 low low critical critical churn_risk gone, churn_risk leaves"
+        nights[39],
+        "low low critical critical churn_risk gone, churn_risk leaves"
     );
 }
