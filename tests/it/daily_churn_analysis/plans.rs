@@ -76,9 +76,9 @@ async fn a_night_takes_a_moment_at_every_size(
         reply.results()["outcomes_filled"],
         i64::from(gyms * members * 2)
     );
-    assert!(took < 8_000, "{took} ms");
+    assert!(took < 20_000, "{took} ms");
     let again = app.analyse("2025-06-17T02:00:00Z").await;
     let took = again.body["duration_ms"].as_i64().unwrap();
     println!("{gyms} gyms of {members}, analysed: {is_analysed}: {took} ms on the night after");
-    assert!(took < 8_000, "{took} ms");
+    assert!(took < 20_000, "{took} ms");
 }
