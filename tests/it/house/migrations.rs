@@ -30,7 +30,7 @@ const SMALL: [&str; 7] = [
 ];
 
 /// How a statement begins that keeps no one waiting, whatever follows.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 12] = [
     "create table ",
     "create function ",
     "create or replace function ",
@@ -42,6 +42,7 @@ const HARMLESS: [&str; 11] = [
     "comment on ",
     "create trigger ",
     "drop table ",
+    "reindex index concurrently ",
 ];
 
 /// What is wrong with a migration, where the files before it said `before`.
