@@ -242,8 +242,12 @@ async fn take_turn(
 /// What it builds concurrently and is there, although the migration is not on
 /// record: a try broke off in the middle, or right before the record.
 async fn drop_index(db: &mut PgConnection, missing: &Migration) -> sqlx::Result<()> {
+    // Built anew, an index stays until another, of this name, takes its place.
+    let is_rebuilt = missing.sql.as_str().contains("\nreindex ");
+    let ending = if is_rebuilt { "_ccnew" } else { "" };
     for name in names_after(missing, "index concurrently ") {
-        let drop = format!("drop index concurrently if exists {name}");
+        let name = name.trim_end_matches(';');
+        let drop = format!("drop index concurrently if exists {name}{ending}");
         db.execute(AssertSqlSafe(drop)).await?;
     }
     Ok(())

@@ -145,13 +145,14 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 const RECORD: &str = "_sqlx_migrations";
 
 /// What the statements of this program do to each table and view.
-pub const RIGHTS: [(&str, &str); 41] = [
+pub const RIGHTS: [(&str, &str); 44] = [
     (RECORD, "select"),
     ("alerts", "select insert update delete"),
     ("audit_events", "select insert update delete"),
     ("churn_accuracy", "select insert update"),
     ("churn_members", "select"),
     ("churn_models", "select insert"),
+    ("churn_offsets", "select insert"),
     ("conversation_events", "select update delete"),
     ("conversation_sessions", "select update"),
     ("delivery_failures", "select insert update delete"),
@@ -174,6 +175,7 @@ pub const RIGHTS: [(&str, &str); 41] = [
     ("member_churn", "select insert update delete"),
     ("member_churn_history", "select insert update delete"),
     ("member_contacts", "select"),
+    ("member_freezes", "select insert update delete"),
     ("members", "select update"),
     ("order_expirations", "select insert update delete"),
     ("open_deliveries", "select"),
@@ -185,6 +187,7 @@ pub const RIGHTS: [(&str, &str); 41] = [
     ("stock_levels", "select update"),
     ("stock_reservations", "select update"),
     ("system_logs", "select insert update delete"),
+    ("visit_silences", "select insert update"),
     ("visits", "select delete"),
     ("weekly_reports", "select insert update"),
 ];
