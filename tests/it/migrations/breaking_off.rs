@@ -74,7 +74,9 @@ async fn a_migrate_that_broke_off_while_it_built_an_index_anew_keeps_the_old_one
     .await;
     let url = &app.database.direct_url;
 
-    let applied = migrate::apply(url.parse().unwrap()).await.unwrap();
+    let applied = migrate::apply(url.parse().unwrap(), &schema())
+        .await
+        .unwrap();
 
     assert_eq!(applied, 1);
     let indexes = "select count(*) from pg_class where relname like 'alerts_by_trace%'";
