@@ -24,6 +24,10 @@ use super::obstacles::{Obstacles, Others, obstacles};
 use super::{MIGRATOR, Schema};
 use crate::foreign_text::ForeignText;
 
+mod failed;
+
+pub use failed::Failed;
+
 /// How long until a `migrate` that waits for another asks again.
 const TURN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -81,23 +85,6 @@ pub struct Migrated {
     pub unknown: Vec<i64>,
     /// The tables and views that it closed to `PUBLIC`.
     pub closed: Vec<String>,
-}
-
-/// Why it did not.
-#[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// Before it wrote anything.
-    #[error(transparent)]
-    Refused(#[from] Obstacles),
-    /// On the way.
-    #[error(transparent)]
-    Broke(#[from] MigrateError),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Broke(error.into())
-    }
 }
 
 /// Applies the missing migrations, and tells of each step.
