@@ -237,6 +237,7 @@ as $$
 begin
     delete from member_churn where member_id in (select id from gone);
     delete from member_churn_history where member_id in (select id from gone);
+    delete from member_freezes where member_id in (select id from gone);
     update alerts set member_id = null where member_id in (select id from gone);
     delete from host_members where member_id in (select id from gone);
     return null;

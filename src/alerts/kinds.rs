@@ -83,6 +83,19 @@ pub const CHURN_RISK_CRITICAL: Kind = Kind::new(
 )
 .daily();
 
+/// daily-churn-analysis: a gym has hardly a visit, where its weeks before had many.
+pub const VISITS_SILENT: Kind = Kind::new(
+    "visits_silent",
+    "high",
+    "{} has had hardly a visit for {} days",
+    &[
+        "Check the badge readers of the gym, and what brings their visits into the database.",
+        "If the gym is closed, acknowledge this: it is resolved when visits come again.",
+        "If visits were lost, import them: the nights after count them. Until visits come, the levels of the gym's members stand still.",
+    ],
+)
+.daily();
+
 /// health-check-kiosks: a kiosk is offline. Like all alerts of kiosks it grows
 /// more severe with its age ([`super::kiosks`]).
 pub const KIOSK_OFFLINE: Kind = Kind::new(

@@ -36,7 +36,7 @@ pub(crate) fn kinds() -> Json<Value> {
 /// decides which these are. Only alerts that have to change are locked, by id.
 ///
 /// `statement!` must bind now as `$1`, and its last argument, which is added
-/// here, as `$8`. Its text up to `lead` ends in the CTE
+/// here, as `$10`. Its text up to `lead` ends in the CTE
 ///
 /// - `subject (wanted, gym_id, kiosk_id, since, words, details, is_clear,
 ///   is_superseded)`: every kiosk, and every gym as a whole without a kiosk;
@@ -68,7 +68,7 @@ macro_rules! following {
                    subject.details, kind.recommended_actions, subject.gym_id, subject.kiosk_id,
                    subject.since, subject.is_clear, subject.is_superseded
               from subject
-              left join lateral jsonb_to_record($8::jsonb -> subject.wanted)
+              left join lateral jsonb_to_record($10::jsonb -> subject.wanted)
                    as kind (kind text, severity text, title text, recommended_actions jsonb)
                 on subject.wanted is not null
         ), known as (

@@ -1,7 +1,8 @@
 //! Reads what members did: the one place where visits become facts.
 //!
 //! Set-based, for some thousand members at once, and the same statement for
-//! the night's run and for the fit. Changes nothing.
+//! the night's run and for the fit. Time in which a member was frozen, or the
+//! gym's readers were silent, is left out. Changes nothing.
 
 use std::collections::HashMap;
 
@@ -32,23 +33,31 @@ pub(crate) struct Member {
     pub(crate) is_done: bool,
 }
 
+/// What is known of a member, and between which visits.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) facts: Facts,
+    pub(crate) first_on: Option<NaiveDate>,
+    pub(crate) last_on: Option<NaiveDate>,
+}
+
 /// The facts of each of `members` at that moment, in their order.
 pub(crate) async fn of_members(
     db: &mut Transaction,
     members: &[Member],
     at: DateTime<Utc>,
-) -> Result<Vec<Facts>> {
+) -> Result<Vec<Seen>> {
     let ids: Vec<Uuid> = members.iter().map(|member| member.id).collect();
     let timezones: Vec<String> = members
         .iter()
         .map(|member| member.timezone.clone())
         .collect();
-    let mut facts = visits_and_conversations(db, &ids, &timezones, at).await?;
-    for (facts, member) in facts.iter_mut().zip(members) {
-        facts.joined_ago = member.joined_ago;
-        facts.ends_in = member.ends_in;
+    let mut seen = visits_and_conversations(db, &ids, &timezones, at).await?;
+    for (seen, member) in seen.iter_mut().zip(members) {
+        seen.facts.joined_ago = member.joined_ago;
+        seen.facts.ends_in = member.ends_in;
     }
-    Ok(facts)
+    Ok(seen)
 }
 
 /// The mean gap between visits in each of these gyms, in days.
@@ -57,7 +66,8 @@ pub(crate) async fn gaps_of_gyms(
     gyms: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, f64>> {
-    // Some active members of each gym, the same ones at every call.
+    // Some active members of each gym, the same ones at every call; compared as rows, so that
+    // they are not looked for among those of all gyms.
     let sample = sqlx::query!(
         "select m.id, g.id as gym_id, g.timezone
            from gyms g
@@ -65,8 +75,9 @@ pub(crate) async fn gaps_of_gyms(
                select id
                  from members
                 where gym_id = g.id
+                  and (gym_id, id) >= (g.id, '00000000-0000-0000-0000-000000000000')
                   and status = 'active'
-                order by id
+                order by gym_id, id
                 limit $2
            ) m
           where g.id = any($1)",
@@ -77,13 +88,13 @@ pub(crate) async fn gaps_of_gyms(
     .await?;
     let ids: Vec<Uuid> = sample.iter().map(|one| one.id).collect();
     let timezones: Vec<String> = sample.iter().map(|one| one.timezone.clone()).collect();
-    let facts = visits_and_conversations(db, &ids, &timezones, at).await?;
+    let seen = visits_and_conversations(db, &ids, &timezones, at).await?;
     let gap = |gym: &Uuid| {
         let of_gym = sample
             .iter()
-            .zip(&facts)
+            .zip(&seen)
             .filter(|(one, _)| one.gym_id == *gym);
-        model::gap_of_gym(of_gym.map(|(_, facts)| facts))
+        model::gap_of_gym(of_gym.map(|(_, seen)| &seen.facts))
     };
     Ok(gyms.iter().map(|gym| (*gym, gap(gym))).collect())
 }
@@ -93,8 +104,23 @@ async fn visits_and_conversations(
     ids: &[Uuid],
     timezones: &[String],
     at: DateTime<Utc>,
-) -> Result<Vec<Facts>> {
-    sqlx::query_file_as!(Facts, "src/churn/facts.sql", ids, timezones, at)
+) -> Result<Vec<Seen>> {
+    let rows = sqlx::query_file!("src/churn/facts.sql", ids, timezones, at)
         .fetch_all(Unprepared(db))
-        .await
+        .await?;
+    let seen = rows.into_iter().map(|row| Seen {
+        facts: Facts {
+            visits: row.visits,
+            first_ago: row.first_ago,
+            last_ago: row.last_ago,
+            recent: row.recent,
+            before: row.before,
+            conversations: row.conversations,
+            negative: row.negative,
+            ..Facts::default()
+        },
+        first_on: row.first_on,
+        last_on: row.last_on,
+    });
+    Ok(seen.collect())
 }

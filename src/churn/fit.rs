@@ -16,7 +16,7 @@ use super::model::{DEFAULT, SIGNALS, Weights, probability};
 use super::weights;
 use crate::database::{self, Pool, TxLimits, Unprepared};
 
-mod history;
+pub(super) mod history;
 mod regression;
 
 use history::Row;

@@ -62,7 +62,9 @@ const TREND_SHRINK: f64 = 2.0;
 /// Conversations assumed before the first one, and how many were negative.
 const CONVERSATIONS_SHRINK: (f64, f64) = (4.0, 0.8);
 
-/// What is known of a member at one moment, in days of the gym's calendar.
+/// What is known of a member at one moment, in days of the gym's calendar;
+/// those on which the member was frozen, or the gym's readers were silent, do
+/// not count.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Days with a visit, in the last three years.

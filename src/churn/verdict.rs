@@ -4,7 +4,9 @@
 //! [`HYSTERESIS`] below it, so that a score that wavers around a cut does not
 //! open and resolve an alert every night.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::model::{Facts, SIGNALS, Weights, probability};
 
@@ -36,10 +38,10 @@ pub enum Level {
 }
 
 /// One reason, as it is stored: a code and numbers; words are made from them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Factor {
     /// One of [`SIGNALS`], or `intercept`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -101,6 +103,12 @@ impl Verdict {
         })
     }
 
+    /// Holds the level, where there is one to hold and a score to hold it for.
+    pub fn stay_at(&mut self, level: Option<Level>) {
+        let fits = |level: &Level| (*level >= Level::Low) == self.score.is_some();
+        self.level = level.filter(fits).unwrap_or(self.level);
+    }
+
     fn without_score(level: Level) -> Self {
         Self {
             score: None,
@@ -144,7 +152,7 @@ fn factors(facts: &Facts, weights: &Weights, gap_of_gym: f64) -> Vec<Factor> {
         .zip(values)
         .filter(|((_, points), _)| *points != 0.0)
         .map(|((code, points), (value, usual, text))| Factor {
-            code,
+            code: code.into(),
             value: Some(value),
             usual,
             points,
@@ -153,7 +161,7 @@ fn factors(facts: &Facts, weights: &Weights, gap_of_gym: f64) -> Vec<Factor> {
         .collect();
     factors.sort_by(|a, b| b.points.total_cmp(&a.points));
     factors.push(Factor {
-        code: "intercept",
+        code: "intercept".into(),
         value: None,
         usual: None,
         points: weights.intercept,

@@ -32,6 +32,15 @@ impl Default for Model {
     }
 }
 
+impl Model {
+    /// The default, with so much added to every log-odds.
+    pub(crate) fn moved_by(log_odds: f64) -> Self {
+        let mut model = Self::default();
+        model.weights.intercept += log_odds;
+        model
+    }
+}
+
 /// What the version of a fitted model is called.
 pub(crate) fn name(version: i32) -> String {
     format!("{DEFAULT_VERSION}/fit-{version}")

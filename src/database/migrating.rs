@@ -23,6 +23,10 @@ use super::obstacles::{Obstacles, Others, obstacles};
 use super::{MIGRATOR, Schema};
 use crate::foreign_text::ForeignText;
 
+mod failed;
+
+pub use failed::Failed;
+
 /// How long until a `migrate` that waits for another asks again.
 const TURN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -80,23 +84,6 @@ pub struct Migrated {
     pub unknown: Vec<i64>,
     /// The tables and views that it closed to `PUBLIC`.
     pub closed: Vec<String>,
-}
-
-/// Why it did not.
-#[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// Before it wrote anything.
-    #[error(transparent)]
-    Refused(#[from] Obstacles),
-    /// On the way.
-    #[error(transparent)]
-    Broke(#[from] MigrateError),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Broke(error.into())
-    }
 }
 
 /// Applies the missing migrations, and tells of each step.
@@ -242,8 +229,12 @@ async fn take_turn(
 /// What it builds concurrently and is there, although the migration is not on
 /// record: a try broke off in the middle, or right before the record.
 async fn drop_index(db: &mut PgConnection, missing: &Migration) -> sqlx::Result<()> {
+    // Built anew, an index stays until another, of this name, takes its place.
+    let is_rebuilt = missing.sql.as_str().contains("\nreindex ");
+    let ending = if is_rebuilt { "_ccnew" } else { "" };
     for name in names_after(missing, "index concurrently ") {
-        let drop = format!("drop index concurrently if exists {name}");
+        let name = name.trim_end_matches(';');
+        let drop = format!("drop index concurrently if exists {name}{ending}");
         db.execute(AssertSqlSafe(drop)).await?;
     }
     Ok(())

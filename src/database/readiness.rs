@@ -157,7 +157,7 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
 const RECORD: &str = "_sqlx_migrations";
 
 /// What the statements of this program do to each table and view.
-pub const RIGHTS: [(&str, &str); 42] = [
+pub const RIGHTS: [(&str, &str); 45] = [
     (RECORD, "select"),
     ("adoptions", "select"),
     ("alerts", "select insert update delete"),
@@ -165,6 +165,7 @@ pub const RIGHTS: [(&str, &str); 42] = [
     ("churn_accuracy", "select insert update"),
     ("churn_members", "select"),
     ("churn_models", "select insert"),
+    ("churn_offsets", "select insert"),
     ("conversation_events", "select update delete"),
     ("conversation_sessions", "select update"),
     ("delivery_failures", "select insert update delete"),
@@ -187,6 +188,7 @@ pub const RIGHTS: [(&str, &str); 42] = [
     ("member_churn", "select insert update delete"),
     ("member_churn_history", "select insert update delete"),
     ("member_contacts", "select"),
+    ("member_freezes", "select insert update delete"),
     ("members", "select update"),
     ("order_expirations", "select insert update delete"),
     ("open_deliveries", "select"),
@@ -198,6 +200,7 @@ pub const RIGHTS: [(&str, &str); 42] = [
     ("stock_levels", "select update"),
     ("stock_reservations", "select update"),
     ("system_logs", "select insert update delete"),
+    ("visit_silences", "select insert update"),
     ("visits", "select delete"),
     ("weekly_reports", "select insert update"),
 ];

@@ -12,12 +12,22 @@
 //!
 //! Only reads. When a gym was open says [`super::opening_hours`].
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::opening_hours::Span;
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
+
+/// Kiosks that beat at least once in so many seconds have the shortest slots.
+pub const USUAL_INTERVAL: i32 = 150;
+
+/// The slot of a kiosk that beats every so many seconds, as the statement and the
+/// view `known_maintenances` say it too. A silence for longer is a miss.
+#[must_use]
+pub fn slot(interval: i32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(interval.max(USUAL_INTERVAL)) * 2)
+}
 
 /// Opening time of gyms, column by column as the statement takes it.
 #[derive(Debug, Default)]

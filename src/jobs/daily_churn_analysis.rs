@@ -18,14 +18,19 @@
 //!
 //! [`model`]: crate::churn::model
 
+use crate::churn::offset;
 use crate::engine::batch::{BatchWork, commit_in_parts};
 use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 
 mod alerts;
+mod gyms;
+mod last_verdicts;
 mod outcomes;
 mod pages;
+mod pauses;
 mod results;
 mod scores;
+mod silences;
 mod snapshot;
 mod unscored_members;
 
@@ -61,9 +66,11 @@ pub(super) const JOB: Job = Job {
 /// Members per transaction.
 const BATCH: u32 = 1_000;
 
-/// Outcomes first, because their day is over; then what there is about members
-/// who are not scored is deleted, and the others are scored.
+/// What is no absence is noted first; then outcomes are filled, because their
+/// day is over; then what there is about members who are not scored is deleted,
+/// and the others are scored.
 async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, JobError> {
+    pauses::note(ctx, results).await?;
     let outcomes = fill_outcomes(ctx, results).await?;
     let forgotten = forget(ctx, results).await?;
     let scored = score(ctx, results).await?;
@@ -84,7 +91,7 @@ async fn fill_outcomes(ctx: &JobContext, results: &mut Results) -> Result<Comple
         if ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
         }
-        let rows = outcomes::ROWS.min(left);
+        let rows = ctx.part_size.of(outcomes::ROWS.min(left));
         let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
             let filled = outcomes::fill(batch.db()?, ctx, rows)
                 .await
@@ -92,7 +99,10 @@ async fn fill_outcomes(ctx: &JobContext, results: &mut Results) -> Result<Comple
             sum.outcomes_filled += filled;
             Ok(filled)
         };
-        let filled = ctx.fence.write(results, write).await?;
+        let filled = ctx.fence.write(results, write).await;
+        let Some(filled) = ctx.part_size.judge(rows, filled)? else {
+            continue;
+        };
         left -= filled;
         let outcomes_left = left.try_into().unwrap_or_default();
         ctx.checkpoint.save(&Checkpoint {
@@ -113,12 +123,14 @@ async fn forget(ctx: &JobContext, results: &mut Results) -> Result<Completion, J
         if ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
         }
+        let rows = ctx.part_size.of(unscored_members::ROWS);
         let write = async |batch: &mut Batch<'_>, sum: &mut Results| {
-            unscored_members::forget(ctx, batch, sum).await
+            unscored_members::forget(ctx, batch, rows, sum).await
         };
-        match ctx.fence.write(results, write).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(Completion::Done),
+        let written = ctx.fence.write(results, write).await;
+        match ctx.part_size.judge(rows, written) {
+            Ok(Some(true) | None) => {}
+            Ok(Some(false)) => return Ok(Completion::Done),
             Err(error) if error.is_about_rows() => {
                 tracing::warn!(%error, "Failed to delete the scores of members who left; the next run retries");
                 results.errors += 1;
@@ -136,6 +148,14 @@ async fn score(ctx: &JobContext, results: &mut Results) -> Result<Completion, Jo
     while let Some(page) = next {
         if ctx.budget.is_spent() {
             return Ok(Completion::WorkLeft);
+        }
+        if !page.offsets.is_empty() {
+            let write = async |batch: &mut Batch<'_>, _: &mut Results| {
+                offset::store(batch.db()?, &page.offsets, ctx.now)
+                    .await
+                    .map_err(context("keep the means of gyms"))
+            };
+            ctx.fence.write(results, write).await?;
         }
         let scores = &mut Scores;
         let written = commit_in_parts(ctx, scores, &page.judged, results);

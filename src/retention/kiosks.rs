@@ -14,31 +14,26 @@ target! {
             "legal_holds h
                          where h.subject_id = (select k.gym_id from kiosks k where k.id = b.kiosk_id)"
         ],
-        erase: "
-        with expired as materialized (
-        select b.id
-          from kiosk_heartbeats b",
-            // In the order of the walk, or a plan may go kiosk by kiosk.
-            "
-         order by b.received_at, b.id
-        )
-        delete from kiosk_heartbeats b
-         where b.id = any (array(select id from expired))
-           and b.received_at < $3",
+        erase: deleted by_key,
     }
 }
 
 target! {
-    /// A hold may name the alert's gym or member, or the gym of its member or
-    /// kiosk.
+    /// Dated by its end, or by what it last was where that has not come. A hold
+    /// may name the alert's gym or member, or the gym of its member or kiosk.
     Alerts {
-        facts: { table: "alerts" },
+        facts: { table: "alerts", judges_ahead: true },
         rows: "alerts a",
         key: ("coalesce(a.resolved_at, a.last_seen_at)", "a.id", "uuid"),
         eligible: "a.status in ('resolved', 'dismissed')
-           and coalesce(a.resolved_at, a.last_seen_at) < $3",
+           and (coalesce(a.resolved_at, a.last_seen_at) < $3
+                or is_ahead(coalesce(a.resolved_at, a.last_seen_at)))
+           and coalesce(unless_ahead(a.resolved_at), unless_ahead(a.last_seen_at), unless_ahead(a.opened_at))
+               < $3",
         ahead: "a.status in ('resolved', 'dismissed')
-           and coalesce(a.resolved_at, a.last_seen_at) > $1",
+           and coalesce(a.resolved_at, a.last_seen_at) > $1
+           and coalesce(unless_ahead(a.resolved_at), unless_ahead(a.last_seen_at), unless_ahead(a.opened_at))
+               is null",
         held_by: [
             "legal_holds h
                          where h.subject_id in (

@@ -35,17 +35,7 @@ target! {
         eligible: "r.status <> 'running' and r.started_at < $3",
         ahead: "r.status <> 'running' and r.started_at > $1",
         held_by: [],
-        erase: "
-        with expired as materialized (
-        select r.id
-          from job_runs r",
-            // In the order of the walk, or a plan may go job by job.
-            "
-         order by r.started_at, r.id
-        )
-        delete from job_runs r
-         where r.id = any (array(select id from expired))
-           and r.started_at < $3",
+        erase: deleted by_key,
     }
 }
 

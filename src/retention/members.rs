@@ -18,10 +18,11 @@ use crate::database::{Transaction, Unprepared};
 target! {
     /// Members who are neither active nor frozen. A hold covers them also
     /// where it covers what belongs to them, or a document that names them. A
-    /// moment that has not come says nothing of the last contact: it keeps only
-    /// a member of whom nothing else is known.
+    /// membership that runs keeps its member. A moment of the past that has not
+    /// come says nothing of the last contact: it keeps only a member of whom
+    /// nothing else is known.
     Members {
-        facts: { table: "members", action: "anonymise", batch_size: 200, erases_each: false },
+        facts: { table: "members", action: "anonymise", batch_size: 200, erases_each: false, judges_ahead: true },
         rows: "member_contacts c",
         key: ("c.known_at", "c.id", "uuid"),
         eligible: "c.status in ('cancelled', 'expired')

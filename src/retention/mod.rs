@@ -11,7 +11,7 @@ pub(crate) mod erasure_log;
 mod kiosks;
 mod logs;
 mod members;
-mod moment;
+pub(crate) mod moment;
 pub mod policies;
 mod references;
 mod reports;

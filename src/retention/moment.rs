@@ -12,13 +12,24 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 
+/// From the epoch of our calendar to that of Postgres.
+const SECONDS_BEFORE_2000: i64 = 946_684_800;
+
 /// The eight bytes of a `timestamptz` on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Moment(i64);
 
 impl Moment {
     /// `-infinity`.
     pub(crate) const FIRST: Self = Self(i64::MIN);
+    /// `infinity`.
+    pub(crate) const LAST: Self = Self(i64::MAX);
+}
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(at: DateTime<Utc>) -> Self {
+        Self(at.timestamp_micros() - SECONDS_BEFORE_2000 * 1_000_000)
+    }
 }
 
 impl Type<Postgres> for Moment {

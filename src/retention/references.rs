@@ -91,6 +91,7 @@ pub(super) async fn erase(db: &mut Transaction, gone: &Gone<'_>) -> Result<()> {
     sessions(Unprepared(db), gone).await?;
     alerts(Unprepared(db), gone).await?;
     scores(Unprepared(db), gone).await?;
+    freezes(Unprepared(db), gone).await?;
     reports(Unprepared(db), gone).await?;
     logs(Unprepared(db), gone).await?;
     audit_events(Unprepared(db), gone).await?;
@@ -158,30 +159,46 @@ statements! {
     scores(ids)
         "delete from member_churn where member_id = any($1)"
 
-    /// A report keeps how many members were at risk, and how much.
-    reports(ids)
+    /// When they were away, which may say that they were ill.
+    freezes(ids)
+        "delete from member_freezes where member_id = any($1)"
+
+    /// A report keeps how many members were at risk, and how much; what it says
+    /// is emptied where it names one.
+    reports(ids, words)
         r#"
         update weekly_reports w
-           set metrics = jsonb_set(w.metrics, '{at_risk}', (
-                   select jsonb_agg(
-                              case
-                                  when uuid_or_null(entry ->> 'member_id') = any($1)
-                                  then jsonb_build_object('member_id', null,
-                                                          'score', entry -> 'score',
-                                                          'level', entry -> 'level')
-                                  else entry
-                              end
-                              order by position)
-                     from jsonb_array_elements(w.metrics -> 'at_risk')
-                          with ordinality as listed (entry, position)
-               ))
-         where w.id in (
-             select n.id
-               from unnest($1::uuid[]) as gone (id)
-               join weekly_reports n
-                 on n.metrics -> 'at_risk'
-                    @> jsonb_build_array(jsonb_build_object('member_id', gone.id))
-         )
+           set metrics = case
+                   when jsonb_typeof(w.metrics -> 'at_risk') = 'array' then jsonb_set(w.metrics, '{at_risk}', (
+                       select coalesce(jsonb_agg(
+                                  case
+                                      when uuids_in(entry::text) && $1
+                                          or words_in(entry::text) @@ $2::text::tsquery
+                                      then jsonb_build_object('member_id', null,
+                                                              'score', entry -> 'score',
+                                                              'level', entry -> 'level')
+                                      else entry
+                                  end
+                                  order by position), '[]')
+                         from jsonb_array_elements(w.metrics -> 'at_risk')
+                              with ordinality as listed (entry, position)
+                   ))
+                   else w.metrics
+               end,
+               insights = case
+                   when uuids_in(w.insights::text) && $1 or words_in(w.insights::text) @@ $2::text::tsquery
+                   then '[]'
+                   else w.insights
+               end,
+               recommendations = case
+                   when uuids_in(w.recommendations::text) && $1
+                       or words_in(w.recommendations::text) @@ $2::text::tsquery
+                   then '[]'
+                   else w.recommendations
+               end
+         where uuids_in(coalesce((metrics -> 'at_risk')::text, '') || ' ' || insights::text || ' ' || recommendations::text) && $1
+            or words_in(coalesce((metrics -> 'at_risk')::text, '') || ' ' || insights::text || ' ' || recommendations::text)
+               @@ $2::text::tsquery
         "#
 
     logs(ids, words)
@@ -194,32 +211,39 @@ statements! {
     /// That something happened stays on record, and when, and by whom.
     audit_events(ids, words)
         "update audit_events
-            set payload = '{}'
+            set payload = '{}',
+                entity_id = case
+                    when uuids_in(entity_id) && $1 or words_in(entity_id) @@ $2::text::tsquery
+                    then 'anonymised'
+                    else entity_id
+                end
           where (uuids_in(entity_id || ' ' || payload::text) && $1
-                 or words_in(entity_id || ' ' || payload::text) @@ $2::text::tsquery)
-            and payload <> '{}'"
+                 or words_in(entity_id || ' ' || payload::text) @@ $2::text::tsquery)"
 
-    /// What an operator wrote when they asked for a run.
+    /// What an operator wrote when they asked for a run, or who they were.
     runs(ids, words)
         "update job_runs
-            set reason = null,
+            set actor = null,
+                reason = null,
                 error = null
-          where (reason is not null or error is not null)
-            and (uuids_in(concat_ws(' ', reason, error)) && $1
-                 or words_in(concat_ws(' ', reason, error)) @@ $2::text::tsquery)"
+          where (actor is not null or reason is not null or error is not null)
+            and (uuids_in(concat_ws(' ', actor, reason, error)) && $1
+                 or words_in(concat_ws(' ', actor, reason, error)) @@ $2::text::tsquery)"
 
     pauses(ids, words)
         "update job_pauses
-            set reason = null
-          where uuids_in(reason) && $1
-             or words_in(reason) @@ $2::text::tsquery"
+            set paused_by = null,
+                reason = null
+          where uuids_in(concat_ws(' ', paused_by, reason)) && $1
+             or words_in(concat_ws(' ', paused_by, reason)) @@ $2::text::tsquery"
 
     delivery_failures(ids, words)
         "update delivery_failures
-            set response = null,
+            set url = null,
+                response = null,
                 options = null
-          where uuids_in(concat_ws(' ', response, options)) && $1
-             or words_in(concat_ws(' ', response, options)) @@ $2::text::tsquery"
+          where uuids_in(concat_ws(' ', url, response, options)) && $1
+             or words_in(concat_ws(' ', url, response, options)) @@ $2::text::tsquery"
 
     /// Reports that the member was mailed when they were on a list; they are so
     /// old that none is mailed again.

@@ -5,7 +5,8 @@
 use super::statements::target;
 
 target! {
-    /// A delivery expires by when it was last tried, and at once when its
+    /// A delivery expires by when it was last tried, or by its week where that
+    /// has not come, and at once when its
     /// recipient has left the list; but never while its report is so young that
     /// a mail might be sent again; the floor is what a refusal is remembered for. Its id is its report and a hash, so that no
     /// address stands in a checkpoint. A hold may name the report's gym.
@@ -28,8 +29,8 @@ target! {
         eligible: "(select w.period_end from weekly_reports w where w.id = d.report_id)
                    < $2::timestamptz - interval '60 days'
            and (coalesce(
-                    d.sent_at,
-                    d.attempted_at,
+                    unless_ahead(d.sent_at),
+                    unless_ahead(d.attempted_at),
                     (select w.period_end from weekly_reports w where w.id = d.report_id)
                 ) < $3
                 or not exists (
@@ -37,7 +38,8 @@ target! {
                      where r.gym_id = (select w.gym_id from weekly_reports w where w.id = d.report_id)
                        and mailbox_of(r.email) = mailbox_of(d.recipient)
                 ))",
-        ahead: "coalesce(d.sent_at, d.attempted_at, '-infinity'::timestamptz) > $1",
+        ahead: "coalesce(d.sent_at, d.attempted_at, '-infinity'::timestamptz) > $1
+           and (select w.period_end from weekly_reports w where w.id = d.report_id) > $1",
         held_by: [
             "legal_holds h
                          where h.subject_id = (select w.gym_id from weekly_reports w where w.id = d.report_id)"

@@ -13,7 +13,8 @@
 //! - `held_by`: where a legal hold on the row's subjects is found: a table or
 //!   view `h` with an `until`, and the join; empty when a row has no subject
 //! - `erase`: the statement up to its `where`, and what follows its
-//!   conditions; or `chosen`, for what takes more than one statement
+//!   conditions; `deleted by_key`, where a table has more indexes than that of
+//!   the walk; or `chosen`, for what takes more than one statement
 //!
 //! In the others `$1` says whether any hold is active, and `$2` is now.
 //! `$4` and `$5` are the key before the range; in `erase`, `$6` and `$7` are
@@ -135,25 +136,58 @@ macro_rules! target {
                 from " $rows "
                where " $eligible "
                  and (" $($columns)+ ") > (" $($after)+ ")
+                 and " $at " <= $9
                order by " $($columns)+ "
                limit $6
           ) looked"
                 ]
-                $range, $range.after.at as _, $range.after.id, $range.size, $range.samples, $range.each
+                $range, $range.after.at as _, $range.after.id, $range.size, $range.samples, $range.each,
+                $range.until as _
             )
             .fetch_one($db)
             .await
         })
     };
 
+    (@erase $db:ident $range:ident $rows:literal $key:tt $eligible:literal $held_by:tt
+        $head:literal, $($tail:literal,)?
+    ) => {
+        target!(@erase $db $range $rows $key $eligible $held_by [$head] [$($tail)?])
+    };
+
+    // In the order of the walk, or a plan may go by another index.
+    (@erase $db:ident $range:ident $rows:literal {
+        columns: [$($columns:literal)+], after: $after:tt, upto: $upto:tt,
+        at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
+    } $eligible:literal $held_by:tt deleted by_key,) => {
+        target!(@erase $db $range $rows {
+            columns: [$($columns)+], after: $after, upto: $upto,
+            at: $at, id: $id, sample: $sample, unique: $unique,
+        } $eligible $held_by
+            [
+                "
+        with expired as materialized (
+        select " $id " as id
+          from " $rows
+            ]
+            [
+                "
+         order by " $($columns)+ "
+        )
+        delete from " $rows "
+         where " $id " = any (array(select id from expired))
+           and " $eligible
+            ])
+    };
+
     (@erase $db:ident $range:ident $rows:literal {
         columns: [$($columns:literal)+], after: [$($after:literal)+], upto: [$($upto:literal)+],
         at: $at:literal, id: $id:literal, sample: $sample:literal, unique: $unique:literal,
-    } $eligible:literal $held_by:tt $head:literal, $($tail:literal,)?) => {
+    } $eligible:literal $held_by:tt [$($head:literal)+] [$($tail:literal)*]) => {
         Box::pin(async move {
             let query = target!(@query query()
                 [
-                    $head "
+                    $($head)+ "
          where " $eligible "
            and (" $($columns)+ ") > (" $($after)+ ")
            and (" $($columns)+ ") <= (" $($upto)+ ")
@@ -169,7 +203,7 @@ macro_rules! target {
                       and (" $($columns)+ ") > (" $($after)+ ")
                       and (" $($columns)+ ") <= (" $($upto)+ ")
                       for update skip locked
-               ))" $($tail)?
+               ))" $($tail)*
                 ]
                 $range, $range.after.at as _, $range.after.id, $range.upto.at as _, $range.upto.id,
                 $range.locks == $crate::retention::target::LockPolicy::SkipLocked

@@ -87,6 +87,9 @@ pub(crate) struct Facts {
     pub(crate) first_id: &'static str,
     /// Whether one transaction can erase its rows one by one.
     pub(crate) erases_each: bool,
+    /// Whether a row whose key has not come is judged by another moment. Then the
+    /// walk goes on behind the present, and else not beyond the cutoff.
+    pub(crate) judges_ahead: bool,
 }
 
 impl Facts {
@@ -98,6 +101,7 @@ impl Facts {
         batch_size: 5_000,
         first_id: "00000000-0000-0000-0000-000000000000",
         erases_each: true,
+        judges_ahead: false,
     };
 }
 
@@ -183,6 +187,8 @@ pub(crate) struct KeyRange {
     pub(crate) after: Key,
     /// The last row of the range; `bounds` finds it.
     pub(crate) upto: Key,
+    /// No row that is dated later is looked at.
+    pub(crate) until: Moment,
     /// The most rows of the range.
     pub(crate) size: i64,
     /// Whether any legal hold is active; without one, no statement asks whom

@@ -8,6 +8,7 @@ mod anonymised;
 mod broken_off;
 mod deliveries;
 mod dry_run;
+mod ends_ahead;
 mod families;
 mod future;
 mod holds;
@@ -77,8 +78,8 @@ fn rows_of(target: &str, at: &str, count: i64) -> String {
         ),
         "kiosk_heartbeats" => ("kiosk_id, received_at", format!("'{KIOSK}'::uuid, {at}")),
         "alerts" => (
-            "kind, dedup_key, status, title, resolved_at",
-            format!("'x', 'x:' || n, 'resolved', 'over', {at}"),
+            "kind, dedup_key, status, title, opened_at, last_seen_at, resolved_at",
+            format!("'x', 'x:' || n, 'resolved', 'over', {at}, {at}, {at}"),
         ),
         "visits" => (
             "gym_id, member_id, checked_in_at",

@@ -8,13 +8,20 @@ use serde_json::{Value, json};
 use crate::app::{App, Reply};
 
 mod alerts;
+mod calibration;
 mod cdnow;
 mod fit;
 mod interrupted;
 mod model;
 mod moments;
+mod nights;
 mod outcomes;
+mod pauses;
+mod plans;
+mod retention;
 mod seed;
+mod silences;
+mod silent_days;
 mod states;
 
 use seed::{TODAY, every};

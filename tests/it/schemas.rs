@@ -109,32 +109,63 @@ async fn what_the_host_writes_by_a_path_of_its_own_does_what_it_should() {
     assert_eq!(app.count(synced).await, 0);
 }
 
-/// One that looks up names when it is called finds ours whoever calls.
+/// Called by whoever writes a row, or restores a dump.
 #[tokio::test]
-async fn every_function_keeps_the_path_of_its_schema_or_names_nothing_of_ours() {
+async fn what_triggers_indexes_and_checks_call_keeps_the_path_of_its_schema_or_names_nothing_of_ours()
+ {
     let app = App::new().await;
-    let lost = app
-        .rows(
-            "select proname
-               from pg_proc p
-               join pg_language l on l.oid = p.prolang
-              where pronamespace = current_schema()::regnamespace
-                and coalesce(array_to_string(proconfig, ' '), '') !~ ('^search_path=\"?' || current_schema() || '\"?,')
-                and (
-                    l.lanname <> 'sql'
-                    or p.prosqlbody is null and exists (
-                        select from pg_class c
-                         where c.relnamespace = p.pronamespace
-                           and p.prosrc ~ ('\\m' || c.relname || '\\M')
-                        union all
-                        select from pg_proc f
-                         where f.pronamespace = p.pronamespace
-                           and p.prosrc ~ ('\\m' || f.proname || '\\M')
-                    )
-                )",
+    let called = "
+        with recursive called (id) as (
+            select refobjid
+              from pg_depend
+             where refclassid = 'pg_proc'::regclass
+               and classid <> all (array['pg_proc', 'pg_rewrite']::regclass[])
+            union
+            select d.refobjid
+              from called
+              join pg_depend d
+                on d.classid = 'pg_proc'::regclass
+               and d.objid = called.id
+               and d.refclassid = 'pg_proc'::regclass
         )
+        select p.proname as name, l.lanname, p.prosqlbody is null as is_text, p.prosrc,
+               coalesce(array_to_string(proconfig, ' '), '')
+                   ~ ('^search_path=\"?' || current_schema() || '\"?,') as keeps
+          from called
+          join pg_proc p on p.oid = called.id
+          join pg_language l on l.oid = p.prolang
+         where pronamespace = current_schema()::regnamespace";
+    let lost = app
+        .rows(&format!(
+            "select name
+               from ({called}) f
+              where not keeps
+                and (
+                    lanname <> 'sql'
+                    or is_text and exists (
+                        select from pg_class c
+                         where c.relnamespace = current_schema()::regnamespace
+                           and f.prosrc ~ ('\\m' || c.relname || '\\M')
+                        union all
+                        select from pg_proc o
+                         where o.pronamespace = current_schema()::regnamespace
+                           and f.prosrc ~ ('\\m' || o.proname || '\\M')
+                    )
+                )"
+        ))
         .await;
     assert_eq!(lost, json!([]));
+    let all = app
+        .rows(&format!("select name from ({called}) f order by 1"))
+        .await;
+    for name in [
+        "forget_last_sync",
+        "forget_scores_of_the_deleted",
+        "uuids_in",
+        "words_in",
+    ] {
+        assert!(all.to_string().contains(name), "{name} is not in {all}");
+    }
 }
 
 /// Of the role or the database: every name of ours means something else there.
@@ -192,7 +223,6 @@ async fn a_schema_can_be_renamed() {
          create schema public;
          alter function moved.forget_scores_of_the_deleted() set search_path = moved, pg_temp;
          alter function moved.forget_last_sync() set search_path = moved, pg_temp;
-         alter function moved.erase_each set search_path = moved, pg_temp;
          update moved.erasure_rules set schema_name = 'moved' where schema_name = 'public'",
     ))
     .await;

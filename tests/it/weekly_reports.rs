@@ -14,6 +14,7 @@ mod pages;
 mod plans;
 mod rows;
 mod statements;
+mod swipes;
 mod weeks;
 
 const JOB: &str = "weekly-reports";

@@ -19,7 +19,7 @@ pub(super) const ERASE: &str = "erase expired rows";
 const COUNTING: Duration = Duration::from_millis(400);
 /// What is dated so far ahead of the clock has not come; the database's function
 /// `is_ahead` says the same.
-const AHEAD: TimeDelta = TimeDelta::days(1);
+pub(super) const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How long to wait for a row that another transaction holds.
 const ROW_LOCK: Duration = Duration::from_millis(100);
 

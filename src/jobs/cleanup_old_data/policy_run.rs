@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Results;
-use super::batch::{self, Step};
+use super::batch::{self, AHEAD, Step};
 use crate::engine::{JobContext, JobError};
+use crate::retention::moment::Moment;
 use crate::retention::policies::Policy;
 use crate::retention::target::{BatchBounds, Key, KeyRange, Keys, LockPolicy, Target};
 
@@ -150,7 +151,7 @@ impl PolicyRun {
     ) -> Result<(), JobError> {
         self.has_begun = true;
         let mut batch = ctx.fence.batch().await?;
-        let mut range = self.range_after_progress(ctx);
+        let mut range = self.range_after(ctx, self.progress.after.clone());
         let room = results.samples.room(ctx, self.table());
         range.samples = room.try_into().unwrap_or_default();
         let asked = range.size;
@@ -168,19 +169,24 @@ impl PolicyRun {
             return self.on_failure(error, found, results);
         }
         *results = sum;
-        self.advance(asked, &step, results);
+        self.advance(ctx, asked, &step, results);
         Ok(())
     }
 
-    fn range_after_progress(&self, ctx: &JobContext) -> KeyRange {
+    fn range_after(&self, ctx: &JobContext, after: Key) -> KeyRange {
         KeyRange {
             cutoff: self.cutoff,
             now: ctx.now,
-            after: self.progress.after.clone(),
-            upto: self.progress.after.clone(),
+            upto: after.clone(),
+            until: if !self.target.facts().judges_ahead || self.is_ahead(&after) {
+                Moment::LAST
+            } else {
+                self.cutoff.into()
+            },
             size: self
                 .size
                 .min(self.progress.left.try_into().unwrap_or(i64::MAX)),
+            after,
             any_held: false,
             locks: self.locks,
             samples: 0,
@@ -189,8 +195,24 @@ impl PolicyRun {
         }
     }
 
+    /// Whether this is among rows that are dated in the future: none before them is
+    /// looked at beyond the cutoff.
+    fn is_ahead(&self, after: &Key) -> bool {
+        after.at > self.cutoff.into()
+    }
+
+    /// Where the walk goes on behind the present, if it does.
+    fn leap(&self, ctx: &JobContext, after: &Key) -> Option<Key> {
+        let facts = self.target.facts();
+        let leaps = facts.judges_ahead && !self.is_ahead(after);
+        leaps.then(|| Key {
+            at: (ctx.now + AHEAD).into(),
+            ..Key::first(facts)
+        })
+    }
+
     /// Goes past the rows of a batch that was kept.
-    fn advance(&mut self, asked: i64, step: &Step, results: &mut Results) {
+    fn advance(&mut self, ctx: &JobContext, asked: i64, step: &Step, results: &mut Results) {
         self.failures = 0;
         let Some(erased) = &step.erased else {
             return;
@@ -205,7 +227,10 @@ impl PolicyRun {
         let used = free - erased.refused;
         self.move_past(&step.bounds, used.try_into().unwrap_or_default());
         if step.bounds.looked < asked {
-            self.stage = Stage::AtTheEnd;
+            match self.leap(ctx, &self.progress.after) {
+                Some(ahead) => self.progress.after = ahead,
+                None => self.stage = Stage::AtTheEnd,
+            }
         }
         self.size = (self.size * 2).min(self.full_size);
         if self.each {
@@ -223,6 +248,23 @@ impl PolicyRun {
         }
     }
 
+    /// How many rows the walk has not come to: those that are free, and those that
+    /// are held.
+    async fn count_beyond(&self, ctx: &JobContext) -> Result<Option<(i64, i64)>, JobError> {
+        let (mut free, mut held) = (0, 0);
+        let mut next = Some(self.progress.after.clone());
+        while let Some(after) = next {
+            next = self.leap(ctx, &after);
+            let range = self.range_after(ctx, after);
+            let Some(bounds) = batch::count(ctx, self.target, range).await? else {
+                return Ok(None);
+            };
+            free += bounds.free();
+            held += bounds.held;
+        }
+        Ok(Some((free, held)))
+    }
+
     /// Counts the rows past the cutoff that are left: those that were passed
     /// are known, only those beyond the walk are counted; and those that a
     /// moment in the future keeps.
@@ -236,9 +278,7 @@ impl PolicyRun {
         } else if ctx.budget.is_past_grace() {
             None
         } else {
-            batch::count(ctx, self.target, self.range_after_progress(ctx))
-                .await?
-                .map(|bounds| (bounds.free(), bounds.held))
+            self.count_beyond(ctx).await?
         };
         let ahead = if ctx.budget.is_past_grace() {
             None

@@ -2,7 +2,8 @@
 //!
 //! Every prediction whose thirty days are over gets its outcome, also after
 //! missed nights. The days are those of the gym's calendar, from the one of
-//! the prediction on; what the prediction itself had seen does not count.
+//! the prediction on; what the prediction itself had seen does not count. One
+//! whose days lie in a freeze or in a silence of the gym's readers has none.
 //! Then the newest day that is known is measured ([`measure`]).
 
 use chrono::NaiveDate;
@@ -41,46 +42,8 @@ pub(super) struct Accuracy {
 /// many. Predictions about members who are gone are deleted.
 pub(super) async fn fill(db: Unprepared<'_>, ctx: &JobContext, limit: i64) -> Result<i64> {
     let (shard, shards) = ctx.options.shard_of();
-    sqlx::query_scalar!(
-        r#"
-        with due as (
-            select h.member_id, h.scored_on, m.id is not null as is_known,
-                   coalesce(h.scored_at, h.scored_on::timestamp at time zone g.timezone) as since,
-                   (h.scored_on + 30)::timestamp at time zone g.timezone as until
-              from member_churn_history h
-              join gyms g on g.id = h.gym_id
-              left join members m on m.id = h.member_id and m.status <> 'anonymised'
-             where h.outcome is null
-               and h.score is not null
-               and h.scored_on <= ($1::timestamptz at time zone 'UTC')::date - 29
-               and h.scored_on <= ($1 at time zone g.timezone)::date - 30
-               and ($2::uuid is null or h.gym_id = $2)
-               and ($4::int = 1 or abs(hashtext(h.member_id::text)::bigint) % $4::int = $3::int)
-             order by h.scored_on
-             limit $5
-               for update of h skip locked
-        ), deleted as (
-            delete from member_churn_history h
-             using due
-             where h.member_id = due.member_id
-               and h.scored_on = due.scored_on
-               and not due.is_known
-        ), filled as (
-            update member_churn_history h
-               set outcome = not exists (
-                       select from visits v
-                        where v.member_id = due.member_id
-                          and v.checked_in_at > due.since
-                          and v.checked_in_at < due.until
-                   )
-              from due
-             where h.member_id = due.member_id
-               and h.scored_on = due.scored_on
-               and due.is_known
-        )
-        select count(*) as "due!"
-          from due
-        "#,
+    sqlx::query_file_scalar!(
+        "src/jobs/daily_churn_analysis/fill.sql",
         ctx.now,
         ctx.options.gym_id,
         shard,

@@ -4,16 +4,15 @@
 //! a run that was killed is continued by the next, and a second run on the
 //! same day finds nothing to do. Each page is read and judged with no lock held.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
 use uuid::Uuid;
 
-use super::BATCH;
-use crate::churn::facts::{self, Member};
+use super::gyms::Gyms;
+use super::{BATCH, last_verdicts};
+use crate::churn::facts::{self, Member, Seen};
+use crate::churn::offset::Offset;
 use crate::churn::verdict::{Level, Verdict};
-use crate::churn::weights::{self, Model};
 use crate::database::{Transaction, Unprepared};
 use crate::engine::{Completion, JobContext, JobError, context};
 
@@ -21,6 +20,7 @@ use crate::engine::{Completion, JobContext, JobError, context};
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub(super) member: Member,
+    pub(super) seen: Seen,
     pub(super) verdict: Verdict,
     pub(super) model_version: String,
 }
@@ -30,6 +30,8 @@ pub(super) struct Judged {
 pub(super) struct Page {
     pub(super) judged: Vec<Judged>,
     pub(super) checkpoint: Checkpoint,
+    /// Of gyms on this page, found just now.
+    pub(super) offsets: Vec<Offset>,
 }
 
 /// Where a run stopped: a continuation with `force` must not begin again at the
@@ -61,15 +63,7 @@ impl Checkpoint {
 pub(super) struct Cursor {
     checkpoint: Checkpoint,
     at_the_end: bool,
-    /// Of the gyms on the last page.
-    gyms: HashMap<Uuid, GymModel>,
-}
-
-/// What a gym's members are judged by.
-#[derive(Debug, Clone)]
-struct GymModel {
-    model: Model,
-    gap: f64,
+    gyms: Gyms,
 }
 
 impl Cursor {
@@ -80,7 +74,7 @@ impl Cursor {
         Self {
             at_the_end: checkpoint.left == 0,
             checkpoint,
-            gyms: HashMap::new(),
+            gyms: Gyms::default(),
         }
     }
 
@@ -100,25 +94,46 @@ impl Cursor {
         }
         let size = ctx.options.batch_size_or(BATCH);
         let size = size.min(self.checkpoint.left.try_into().unwrap_or(i64::MAX));
+        let (asked, picked, judged) = loop {
+            let asked = ctx.part_size.of(size);
+            let read = self.read(ctx, asked).await;
+            if let Some((picked, judged)) = ctx.part_size.judge(asked, read)? {
+                break (asked, picked, judged);
+            }
+            if ctx.budget.is_spent() {
+                return Ok(None);
+            }
+        };
+        self.at_the_end = i64::try_from(picked.rows).is_ok_and(|read| read < asked);
+        self.checkpoint.after = picked.last.or(self.checkpoint.after);
+        self.checkpoint.left -= self.checkpoint.left.min(picked.to_do);
+        self.at_the_end |= self.checkpoint.left == 0;
+        Ok(Some(Page {
+            judged,
+            checkpoint: self.checkpoint,
+            offsets: self.gyms.found(),
+        }))
+    }
+
+    /// Reads and judges the next `size` members, and moves nothing.
+    async fn read(
+        &mut self,
+        ctx: &JobContext,
+        size: i64,
+    ) -> std::result::Result<(Picked, Vec<Judged>), JobError> {
         let mut tx = ctx.reading().await?;
-        let picked = pick(Unprepared(&mut tx), ctx, self.checkpoint.after, size)
+        let members = pick(Unprepared(&mut tx), ctx, self.checkpoint.after, size)
             .await
             .map_err(context("pick members to score"))?;
-        self.at_the_end = i64::try_from(picked.len()).is_ok_and(|read| read < size);
-        let last = picked.last().map(|last| (last.gym_id, last.id));
-        self.checkpoint.after = last.or(self.checkpoint.after);
-        let members: Vec<Member> = picked
+        let rows = members.len();
+        let last = members.last().map(|last| (last.gym_id, last.id));
+        let members: Vec<Member> = members
             .into_iter()
             .filter(|one| ctx.options.force || !one.is_done)
             .collect();
-        self.checkpoint.left -= self.checkpoint.left.min(members.len() as u64);
-        self.at_the_end |= self.checkpoint.left == 0;
-        let checkpoint = self.checkpoint;
-        let judged = self
-            .judge(ctx, &mut tx, members)
-            .await
-            .map_err(context("read what members did"))?;
-        Ok(Some(Page { judged, checkpoint }))
+        let to_do = members.len() as u64;
+        let judged = self.judge(ctx, &mut tx, members).await?;
+        Ok((Picked { rows, last, to_do }, judged))
     }
 
     async fn judge(
@@ -126,51 +141,45 @@ impl Cursor {
         ctx: &JobContext,
         db: &mut Transaction,
         members: Vec<Member>,
-    ) -> Result<Vec<Judged>> {
+    ) -> std::result::Result<Vec<Judged>, JobError> {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        self.read_models(ctx, db, &members).await?;
-        let facts = facts::of_members(db, &members, ctx.now).await?;
-        let judged = members
-            .into_iter()
-            .zip(facts)
-            .filter_map(|(member, facts)| {
-                let known = self.gyms.get(&member.gym_id)?;
-                let verdict =
-                    Verdict::of(&facts, &known.model.weights, known.gap, member.previous)?;
-                Some(Judged {
-                    verdict,
-                    model_version: known.model.version.clone(),
-                    member,
-                })
-            });
+        self.gyms.read(ctx, db, &members).await?;
+        let seen = facts::of_members(db, &members, ctx.now)
+            .await
+            .map_err(context("read what members did"))?;
+        let unseen = members.iter().zip(&seen);
+        let unseen = unseen.filter(|(_, seen)| {
+            seen.facts.visits == 0 && seen.facts.joined_ago.is_none_or(|ago| ago >= 0)
+        });
+        let mut kept = last_verdicts::of(Unprepared(db), unseen.map(|(one, _)| one))
+            .await
+            .map_err(context("read the scores of who has no visits left"))?;
+        let judged = members.into_iter().zip(seen).filter_map(|(member, seen)| {
+            let gym = self.gyms.get(&member.gym_id)?;
+            let mut verdict = match kept.remove(&member.id) {
+                Some(kept) => kept,
+                None => Verdict::of(&seen.facts, &gym.model.weights, gym.gap, member.previous)?,
+            };
+            verdict.stay_at(member.previous.filter(|_| gym.is_silent));
+            Some(Judged {
+                verdict,
+                model_version: gym.model.version.clone(),
+                member,
+                seen,
+            })
+        });
         Ok(judged.collect())
     }
+}
 
-    /// Reads the models of the gyms of a page, and drops those before.
-    async fn read_models(
-        &mut self,
-        ctx: &JobContext,
-        db: &mut Transaction,
-        members: &[Member],
-    ) -> Result<()> {
-        let mut gyms: Vec<Uuid> = members.iter().map(|member| member.gym_id).collect();
-        gyms.dedup();
-        self.gyms.retain(|gym, _| gyms.contains(gym));
-        gyms.retain(|gym| !self.gyms.contains_key(gym));
-        if gyms.is_empty() {
-            return Ok(());
-        }
-        let mut models = weights::newest(Unprepared(db), &gyms, ctx.now).await?;
-        let gaps = facts::gaps_of_gyms(db, &gyms, ctx.now).await?;
-        let known = gaps.into_iter().map(|(gym, gap)| {
-            let model = models.remove(&gym).unwrap_or_default();
-            (gym, GymModel { model, gap })
-        });
-        self.gyms.extend(known);
-        Ok(())
-    }
+/// What was picked: how many members, the last of them, and how many of them
+/// are to be scored.
+struct Picked {
+    rows: usize,
+    last: Option<(Uuid, Uuid)>,
+    to_do: u64,
 }
 
 /// The next members by keyset, and of each whether they are done.

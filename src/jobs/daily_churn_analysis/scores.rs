@@ -62,46 +62,14 @@ async fn keep(db: Unprepared<'_>, ctx: &JobContext, judged: &[Judged]) -> Result
             "level": one.verdict.level,
             "factors": one.verdict.factors,
             "version": one.model_version,
+            "first_on": one.seen.first_on,
+            "last_on": one.seen.last_on,
+            "days": one.seen.facts.visits,
+            "before": one.seen.facts.before,
         })
     });
-    sqlx::query_scalar!(
-        r#"
-        with judged as (
-            select m.id, m.gym_id, j.day, j.score, j.level, j.factors, j.version
-              from jsonb_to_recordset($1)
-                   as j (id uuid, day date, score real, level text, factors jsonb, version text)
-              join churn_members m on m.id = j.id and m.is_scored
-        ), current as (
-            insert into member_churn as c (member_id, gym_id, score, level, factors, model_version,
-                                           scored_on, computed_at)
-            select id, gym_id, score, level, factors, version, day, $2
-              from judged
-                on conflict (member_id) do update
-               set gym_id = excluded.gym_id,
-                   score = excluded.score,
-                   level = excluded.level,
-                   factors = excluded.factors,
-                   model_version = excluded.model_version,
-                   scored_on = excluded.scored_on,
-                   computed_at = excluded.computed_at
-             where c.scored_on <= excluded.scored_on
-        ), history as (
-            insert into member_churn_history as h (member_id, scored_on, gym_id, score, level,
-                                                   model_version, scored_at)
-            select id, day, gym_id, score, level, version, $2
-              from judged
-                on conflict (member_id, scored_on) do update
-               set gym_id = excluded.gym_id,
-                   score = excluded.score,
-                   level = excluded.level,
-                   model_version = excluded.model_version,
-                   scored_at = excluded.scored_at,
-                   outcome = null
-             where $3
-        )
-        select id as "id!"
-          from judged
-        "#,
+    sqlx::query_file_scalar!(
+        "src/jobs/daily_churn_analysis/keep.sql",
         Json(verdicts.collect::<Vec<_>>()) as _,
         ctx.now,
         ctx.options.force,

@@ -18,29 +18,30 @@ use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
 
 /// Rows at the most in one statement.
-const ROWS: i64 = 5_000;
+pub(super) const ROWS: i64 = 5_000;
 
-/// Deletes some thousand rows, in the one transaction of `batch`, and adds them
+/// Deletes `rows` of each table at the most, in the one transaction of `batch`, and adds them
 /// to `sum`; answers whether there may be more.
 pub(super) async fn forget(
     ctx: &JobContext,
     batch: &mut Batch<'_>,
+    rows: i64,
     sum: &mut Results,
 ) -> std::result::Result<bool, JobError> {
-    let scores = drop_scores(batch.db()?, ctx)
+    let scores = drop_scores(batch.db()?, ctx, rows)
         .await
         .map_err(context("delete the scores of members who are not scored"))?;
-    let alerts = resolve_alerts(batch.db()?, ctx)
+    let alerts = resolve_alerts(batch.db()?, ctx, rows)
         .await
         .map_err(context("resolve the alerts of members who are not scored"))?;
-    let history = drop_history(batch.db()?, ctx)
+    let history = drop_history(batch.db()?, ctx, rows)
         .await
         .map_err(context("delete the history of members who must have none"))?;
     let kinds = [&scores, &alerts, &history];
     sum.forgotten += sum.samples.add(ctx, "forgotten", &scores.members);
     sum.alerts_resolved += sum.samples.add(ctx, "alerts_resolved", &alerts.members);
     sum.forgotten_later = kinds.iter().map(|gone| gone.held()).sum();
-    Ok(kinds.iter().any(|gone| gone.are_more()))
+    Ok(kinds.iter().any(|gone| gone.are_more(rows)))
 }
 
 /// Rows of one table, most of which are gone.
@@ -59,12 +60,12 @@ impl Gone {
     }
 
     /// Whether another look may find others; not when all of these were held.
-    fn are_more(&self) -> bool {
-        self.due >= ROWS && !self.members.is_empty()
+    fn are_more(&self, rows: i64) -> bool {
+        self.due >= rows && !self.members.is_empty()
     }
 }
 
-async fn drop_scores(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+async fn drop_scores(db: Unprepared<'_>, ctx: &JobContext, rows: i64) -> Result<Gone> {
     let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         Gone,
@@ -99,14 +100,18 @@ async fn drop_scores(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
         ctx.options.gym_id,
         shard,
         shards,
-        ROWS,
+        rows,
     )
     .fetch_one(db)
     .await
 }
 
 /// Resolves the open alerts of members without a score at risk.
-async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+async fn resolve_alerts(
+    Unprepared(connection): Unprepared<'_>,
+    ctx: &JobContext,
+    rows: i64,
+) -> Result<Gone> {
     let (shard, shards) = ctx.options.shard_of();
     let found = sqlx::query!(
         r#"
@@ -136,7 +141,7 @@ async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext
         ctx.options.gym_id,
         shard,
         shards,
-        ROWS,
+        rows,
     )
     .fetch_one(Unprepared(connection))
     .await?;
@@ -150,7 +155,7 @@ async fn resolve_alerts(Unprepared(connection): Unprepared<'_>, ctx: &JobContext
 /// All scores of members who are anonymised or object to being scored: an
 /// objection to profiling is one to its past too (GDPR, art. 21), unless a
 /// legal hold keeps it.
-async fn drop_history(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
+async fn drop_history(db: Unprepared<'_>, ctx: &JobContext, rows: i64) -> Result<Gone> {
     let (shard, shards) = ctx.options.shard_of();
     sqlx::query_as!(
         Gone,
@@ -189,7 +194,7 @@ async fn drop_history(db: Unprepared<'_>, ctx: &JobContext) -> Result<Gone> {
         ctx.options.gym_id,
         shard,
         shards,
-        ROWS,
+        rows,
         ctx.now,
     )
     .fetch_one(db)

@@ -16,11 +16,12 @@ use super::verdict::Held;
 use crate::database::Unprepared;
 use crate::engine::{JobContext, JobError, context};
 use crate::gyms::opening_hours::{Hours, Span};
+use crate::gyms::uptime::{USUAL_INTERVAL, slot};
 
-/// Silent for longer is degraded.
-const DEGRADED_AFTER: TimeDelta = TimeDelta::minutes(5);
-/// Silent for longer is offline.
+/// Silent for longer is offline, if that is longer than [`MISSED`].
 const OFFLINE_AFTER: TimeDelta = TimeDelta::minutes(30);
+/// So many slots of uptime without a sign are offline; one is degraded.
+const MISSED: i32 = 2;
 /// Gyms that are read at once.
 const GYMS_AHEAD: i64 = 1_000;
 /// Gyms that are kept for the next pass; of more, all are read again.
@@ -49,12 +50,21 @@ pub(super) enum Watch {
 /// What a last sign is worth.
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// A kiosk that was last heard before is degraded.
-    degraded_before: DateTime<Utc>,
-    /// A kiosk that was last heard before is offline.
-    offline_before: DateTime<Utc>,
+    /// By the kiosks' own intervals, the shortest first.
+    limits: Vec<Limit>,
     /// The opening time that uptime is measured in.
     pub(super) measured: Vec<Span>,
+}
+
+/// What a last sign of kiosks is worth that beat about every so many seconds.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    above: i32,
+    upto: i32,
+    /// A kiosk that was last heard before is degraded.
+    degraded_before: Option<DateTime<Utc>>,
+    /// A kiosk that was last heard before is offline.
+    offline_before: Option<DateTime<Utc>>,
 }
 
 /// The gyms of a run.
@@ -136,11 +146,13 @@ impl Gyms {
     }
 }
 
-/// Gyms column by column, as statements take them; null where no kiosk is
-/// watched.
-#[derive(Debug)]
+/// The limits of gyms column by column, as statements take them. Every kiosk of
+/// a gym has one; nulls where no kiosk is watched.
+#[derive(Debug, Default)]
 pub(super) struct Columns {
     pub(super) ids: Vec<Uuid>,
+    pub(super) above: Vec<i32>,
+    pub(super) upto: Vec<i32>,
     pub(super) degraded_before: Vec<Option<DateTime<Utc>>>,
     pub(super) offline_before: Vec<Option<DateTime<Utc>>>,
     pub(super) held: Option<Held>,
@@ -149,29 +161,56 @@ pub(super) struct Columns {
 impl Columns {
     /// The gyms whose hours are known.
     pub(super) fn of(gyms: &[Arc<Gym>], held: Option<Held>) -> Self {
-        let known = gyms.iter().filter_map(|gym| match &gym.watch {
-            Watch::Since(silence) => {
-                let (degraded, offline) = (silence.degraded_before, silence.offline_before);
-                Some((gym.id, Some(degraded), Some(offline)))
-            }
-            Watch::Never => Some((gym.id, None, None)),
-            Watch::Unknown(_) => None,
-        });
-        let (ids, degraded_before, offline_before) = known.collect();
-        Self {
-            ids,
-            degraded_before,
-            offline_before,
+        let mut columns = Self {
             held,
+            ..Self::default()
+        };
+        for gym in gyms {
+            let limits = match &gym.watch {
+                Watch::Since(silence) => &silence.limits[..],
+                Watch::Never => &[Limit::NONE],
+                Watch::Unknown(_) => &[],
+            };
+            for limit in limits {
+                columns.ids.push(gym.id);
+                columns.above.push(limit.above);
+                columns.upto.push(limit.upto);
+                columns.degraded_before.push(limit.degraded_before);
+                columns.offline_before.push(limit.offline_before);
+            }
         }
+        columns
     }
 }
 
+impl Limit {
+    const NONE: Self = Self {
+        above: 0,
+        upto: i32::MAX,
+        degraded_before: None,
+        offline_before: None,
+    };
+}
+
 impl Silence {
-    fn of(hours: &Hours, now: DateTime<Utc>) -> Option<Self> {
+    /// For kiosks with the usual interval, and with each of these longer ones. One
+    /// whose interval was changed since has the limit of the next shorter.
+    fn of(hours: &Hours, now: DateTime<Utc>, longer: &[i32]) -> Option<Self> {
+        let mut limits: Vec<Limit> = Vec::new();
+        for seconds in std::iter::once(&0).chain(longer) {
+            let slot = slot(*seconds);
+            if let Some(shorter) = limits.last_mut() {
+                shorter.upto = seconds - 1;
+            }
+            limits.push(Limit {
+                above: seconds - 1,
+                upto: i32::MAX,
+                degraded_before: Some(hours.silent_since(now, slot)?),
+                offline_before: Some(hours.silent_since(now, OFFLINE_AFTER.max(slot * MISSED))?),
+            });
+        }
         Some(Self {
-            degraded_before: hours.silent_since(now, DEGRADED_AFTER)?,
-            offline_before: hours.silent_since(now, OFFLINE_AFTER)?,
+            limits,
             measured: uptime::measured_hours(hours, now),
         })
     }
@@ -182,13 +221,16 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
         r#"
         select g.id, g.status in ('suspended', 'cancelled') as "is_out!", g.timezone,
                g.opening_hours::text as opening_hours,
-               (
-                   select count(*)
-                     from kiosks k
-                    where k.gym_id = g.id
-                      and k.created_at <= $1
-               ) as "kiosks!"
+               fleet.kiosks as "kiosks!", coalesce(fleet.longer, '{}') as "longer!"
           from gyms g
+         cross join lateral (
+               select count(*) as kiosks,
+                      array_agg(distinct k.heartbeat_interval_seconds)
+                          filter (where k.heartbeat_interval_seconds > $5) as longer
+                 from kiosks k
+                where k.gym_id = g.id
+                  and k.created_at <= $1
+         ) fleet
          where ($2::uuid is null or g.id > $2)
            and ($3::uuid is null or g.id = $3)
          order by g.id
@@ -198,13 +240,16 @@ async fn pick(db: Unprepared<'_>, ctx: &JobContext, after: Option<Uuid>) -> Resu
         after,
         ctx.options.gym_id,
         GYMS_AHEAD,
+        USUAL_INTERVAL,
     )
     .fetch_all(db)
     .await?;
     let gyms = rows.into_iter().map(|row| {
         let watch = match Hours::of_text(row.opening_hours.as_deref(), &row.timezone) {
             _ if row.is_out => Watch::Never,
-            Ok(hours) => Silence::of(&hours, ctx.now).map_or(Watch::Never, Watch::Since),
+            Ok(hours) => {
+                Silence::of(&hours, ctx.now, &row.longer).map_or(Watch::Never, Watch::Since)
+            }
             Err(reason) => Watch::Unknown(reason.to_string()),
         };
         Arc::new(Gym {

@@ -17,12 +17,13 @@ use crate::gyms::uptime::Measured;
 pub(super) struct Results {
     /// Kiosks looked at: the sum of the next four.
     pub(super) total: i64,
-    /// Kiosks heard in the last five minutes of opening time.
+    /// Kiosks heard in the last five minutes of opening time, or two of their
+    /// heartbeats.
     pub(super) online: i64,
     /// Kiosks silent for longer than that, or with a clock that runs ahead.
     pub(super) degraded: i64,
-    /// Kiosks silent for more than thirty minutes of opening time, or never
-    /// seen.
+    /// Kiosks silent for more than thirty minutes of opening time and four of
+    /// their heartbeats, or never seen.
     pub(super) offline: i64,
     /// Kiosks that are not watched.
     pub(super) untouched: i64,

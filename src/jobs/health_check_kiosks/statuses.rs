@@ -40,7 +40,7 @@ pub(super) async fn turn(db: Unprepared<'_>, ctx: &JobContext, gyms: &Columns) -
              where k.id = due.id
             returning k.id
         )
-        select count(*) as "kiosks!", coalesce((array_agg(id))[1:$8], '{}') as "samples!"
+        select count(*) as "kiosks!", coalesce((array_agg(id))[1:$10], '{}') as "samples!"
           from turned
         "#,
         ctx,

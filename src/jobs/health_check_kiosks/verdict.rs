@@ -32,7 +32,8 @@ pub(super) fn believed_until(ctx: &JobContext) -> DateTime<Utc> {
 /// A statement over the kiosks of a batch of gyms: `head`, the judged kiosks,
 /// `tail`. Its parameters are `$1` now, `$2` to `$4` the gyms column by
 /// column, `$5` until when a heartbeat is believed, `$6` and `$7` what is
-/// [`Held`], and then those given. What it may name:
+/// [`Held`], `$8` and `$9` for which intervals of heartbeats, and then those
+/// given. What it may name:
 ///
 /// - `k`: the kiosk; `judged.verdict`: null when it is to stay untouched, and
 ///   its status when its silence is held to be the fleet's.
@@ -58,11 +59,13 @@ macro_rules! judging {
         sqlx::query_as!(
             $row,
             $head + r#"
-          from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[])
-               as gym (id, degraded_before, offline_before)
+          from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $8::int[], $9::int[])
+               as gym (id, degraded_before, offline_before, above, upto)
           join kiosks k
             on k.gym_id = gym.id
            and k.created_at <= $1
+           and (k.heartbeat_interval_seconds <= gym.above) is not true
+           and (k.heartbeat_interval_seconds > gym.upto) is not true
          cross join lateral (
               select coalesce(k.last_heartbeat_at > $5, false) as is_asked,
                      case when k.last_heartbeat_at > $5 then (
@@ -103,7 +106,10 @@ macro_rules! judging {
                              then null
                          when seen.heard_at is null
                           and greatest(k.created_at, sign.maintained_until)
-                              > $1 - interval '24 hours'
+                              > $1 - greatest(
+                                    interval '24 hours',
+                                    make_interval(secs => 4.0 * k.heartbeat_interval_seconds)
+                                )
                              then null
                          when seen.heard_at is null
                            or seen.silent_since < gym.offline_before
@@ -137,6 +143,8 @@ macro_rules! judging {
             $crate::jobs::health_check_kiosks::verdict::believed_until($ctx),
             $gyms.held.map(|held| held.since),
             $gyms.held.and_then(|held| held.until),
+            &$gyms.above,
+            &$gyms.upto,
             $($($more)*)?
         )
     };

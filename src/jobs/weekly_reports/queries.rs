@@ -18,7 +18,7 @@ use crate::reports::metrics::rounded;
 /// All numbers of all gyms.
 type Counts = HashMap<Uuid, WeekCounts>;
 
-/// Counts for all of `candidates`, in eleven statements or more where there are
+/// Counts for all of `candidates`, in ten statements or more where there are
 /// many kiosks.
 pub(super) async fn count(ctx: &JobContext, candidates: &[Candidate]) -> Result<Counts, JobError> {
     let mut counts: Counts = candidates
@@ -88,9 +88,7 @@ async fn visits(db: &mut Transaction, weeks: &Weeks, counts: &mut Counts) -> sql
     for row in over_weeks!("src/jobs/weekly_reports/queries/visits.sql", weeks, db) {
         let gym = counts.entry(row.gym_id).or_default();
         gym.half_hours = row.half_hours.into_iter().zip(row.visits).collect();
-    }
-    for row in over_weeks!("src/jobs/weekly_reports/queries/visitors.sql", weeks, db) {
-        counts.entry(row.gym_id).or_default().visitors = ThisAndLast::new(row.this, row.last);
+        gym.visitors = ThisAndLast::new(row.this, row.last);
     }
     Ok(())
 }

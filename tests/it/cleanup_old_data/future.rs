@@ -9,7 +9,7 @@ use crate::app::{App, Reply};
 
 const GONE: &str = "00000000-0000-0000-0000-0000000000dd";
 
-fn held(reply: &Reply, target: &str) -> Value {
+pub(super) fn held(reply: &Reply, target: &str) -> Value {
     let policy = of(reply, target);
     json!([
         policy["affected"],
@@ -60,6 +60,11 @@ async fn a_moment_in_the_future_keeps_nobody_and_is_counted(
     )]
     at: &str,
 ) {
+    let at = match (source, at.contains("days")) {
+        // Nearer, it is a plan.
+        ("membership_ends_on", true) => "now() + interval '6 years'",
+        _ => at,
+    };
     let app = gone_with(source, at).await;
 
     let plan = app.operate(JOB, "dry_run=true").await;
@@ -69,6 +74,25 @@ async fn a_moment_in_the_future_keeps_nobody_and_is_counted(
     assert_eq!(held(&reply, "members"), json!([1, 0, 1]), "{reply:?}");
     let next = app.deliver(JOB).await;
     assert_eq!(held(&next, "members"), json!([0, 0, 0]), "{next:?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_membership_that_runs_keeps_its_member(
+    #[values("current_date", "current_date + 60", "now() + interval '4 years'")] ends_on: &str,
+    #[values(
+        "status = 'cancelled'",
+        "status = 'expired', last_contact_at = '2099-01-01'"
+    )]
+    set: &str,
+) {
+    let app = gone_with("membership_ends_on", ends_on).await;
+    app.execute(&format!("update members set {set} where id = '{GONE}'"))
+        .await;
+
+    let reply = app.deliver(JOB).await;
+
+    assert_eq!(held(&reply, "members"), json!([0, 0, 0]), "{reply:?}");
 }
 
 #[tokio::test]

@@ -108,13 +108,19 @@ async fn a_batch_is_a_span_of_the_index_at_every_size(
         "conversation_sessions" => format!("update {rows_of_it}\n"),
         _ => format!("delete from {rows_of_it}\n"),
     };
+    let until = match target {
+        "conversation_sessions" | "alerts" => "now()",
+        _ => "'infinity'",
+    };
     let walk = format!("from {rows_of_it}\n               where");
 
     let plans = [
         plan_of(
             &app,
             &[&walk, "looked!"],
-            &["false", "now()", "now()", &from, &id, "5000", "0", "false"],
+            &[
+                "false", "now()", "now()", &from, &id, "5000", "0", "false", until,
+            ],
         )
         .await,
         plan_of(
@@ -205,6 +211,7 @@ async fn whether_a_document_names_a_held_member_is_found_by_an_index() {
             "200",
             "0",
             "false",
+            "now()",
         ],
     )
     .await;
@@ -237,9 +244,16 @@ async fn reports_that_name_a_member_are_found_by_an_index() {
     .await;
     let gone = "array['00000000-0000-0000-0000-0000000000dd']::uuid[]";
 
-    let plan = plan_of(&app, &["update weekly_reports w", "'{at_risk}'"], &[gone]).await;
+    let words = "'ottoline <-> grandchamp'";
+    let plan = plan_of(
+        &app,
+        &["update weekly_reports w", "'{at_risk}'"],
+        &[gone, words],
+    )
+    .await;
 
-    assert!(plan.contains("weekly_reports_naming_members"), "{plan}");
+    let index = "weekly_reports_by_trace";
+    assert_eq!(plan.matches(index).count(), 2, "{plan}");
 }
 
 #[tokio::test]
@@ -266,6 +280,7 @@ async fn members_are_walked_by_their_index() {
             "200",
             "0",
             "false",
+            "now() - interval '3 years'",
         ],
     )
     .await;

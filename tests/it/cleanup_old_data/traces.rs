@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use serde_json::json;
 
-use super::{GYM, JOB, KIOSK, SESSION, a_gym, counts};
+use super::{GYM, JOB, KIOSK, MEMBER, SESSION, a_gym, counts};
 use crate::app::App;
 
 mod dump;
+mod others;
 
 use dump::dump;
 
@@ -95,7 +96,7 @@ async fn a_dump_has_no_trace_of_her_however_her_id_was_written_and_wherever_it_s
 }
 
 /// Texts without an id.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 16] = [
     "Ottoline Grandchamp",
     "GRANDCHAMP, Ottoline",
     "ottoline van Grandchamp",
@@ -104,6 +105,14 @@ const TEXTS: [&str; 8] = [
     "badge QX-77310 was read",
     "qx-77310",
     r#"{"last_name": "Grandchamp", "first_name": "Ottoline"}"#,
+    "https://gym.test/members/Ottoline-Grandchamp?tab=1",
+    "ottoline_grandchamp@work.test",
+    "GET /search?name=Ottoline%20Grandchamp",
+    "OTTOLINE+GRANDCHAMP",
+    "scans/grandchamp-ottoline.pdf",
+    "mailto:ottoline+gym@grandchamp.test",
+    "?to=ottoline%2Bgym%40grandchamp.test",
+    "badge=QX-77310, /badges/qx-77310.json",
 ];
 
 #[tokio::test]
@@ -124,12 +133,22 @@ async fn a_dump_has_no_trace_of_her_in_rows_that_have_no_id() {
              insert into system_logs (log_type, message) values ('x', '{text}');
              insert into system_logs (log_type, message, details) values ('x', 'x', '{document}');
              insert into audit_events (event_type, entity_type, entity_id, payload)
-             values ('x', 'x', 'x', '{document}');
-             insert into job_runs (id, job, trigger, status, reason, error)
-             values (gen_random_uuid(), 'x', 'cli', 'failed', '{text}', '{text}');
-             insert into job_pauses (job, reason) values ('x{n}', '{text}');
-             insert into delivery_failures (source_message_id, job, counts_for, failed_at, response, options)
-             values ('{n}', 'x', 'x', now(), '{text}', '{document}');
+             values ('x', 'x', 'x', '{document}'), ('x', 'x', '{text}', '{{}}');
+             insert into job_runs (id, job, trigger, status, actor, reason, error)
+             values (gen_random_uuid(), 'x', 'cli', 'failed', null, '{text}', '{text}'),
+                    (gen_random_uuid(), 'x', 'cli', 'failed', '{text}', null, null);
+             insert into job_pauses (job, reason, paused_by)
+             values ('x{n}', '{text}', null), ('y{n}', null, '{text}');
+             insert into delivery_failures (source_message_id, job, counts_for, failed_at, url, response, options)
+             values ('{n}', 'x', 'x', now(), null, '{text}', '{document}'),
+                    ('url {n}', 'x', 'x', now(), '{text}', null, null);
+             insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end, timezone,
+                                         content_hash, metrics, insights, recommendations)
+             select '{GYM}', 2021 + part, 1 + {n}, '2021-01-01', '2021-01-08', 'x', 'x',
+                    case part when 0 then jsonb_build_object('at_risk', array['{document}'::jsonb]) else '{{}}' end,
+                    case part when 1 then jsonb_build_array('x', '{document}'::jsonb) else '[]' end,
+                    case part when 2 then '[{document}]'::jsonb else '[]' end
+               from generate_series(0, 2) part;
              insert into legal_holds (subject_type, subject_id, reason, until)
              values ('gym', '{GYM}', '{text}', now() - interval '1 day')"
         ))
@@ -145,7 +164,7 @@ async fn a_dump_has_no_trace_of_her_in_rows_that_have_no_id() {
     .await;
     let words = ["ottoline", "grandchamp", "qx-77310"];
     let before = dump(&app, &words).await;
-    assert!(before.values().sum::<usize>() > 90, "{before:?}");
+    assert!(before.values().sum::<usize>() > 300, "{before:?}");
 
     let reply = app.deliver(JOB).await;
 
@@ -176,7 +195,10 @@ async fn a_dump_has_her_id_where_figures_are_made_of_it_and_nothing_else_of_hers
         insert into weekly_reports (gym_id, iso_year, iso_week, period_start, period_end, timezone,
                                     content_hash, metrics)
         values ('{GYM}', 2020, 1, '2020-01-01', '2020-01-08', 'x', 'x',
-                '{{"at_risk": [{{"member_id": "{GONE}", "score": 0.5, "level": "medium"}}]}}');
+                '{{"at_risk": [{{"member_id": "{GONE}", "score": 0.5, "level": "medium"}}]}}'),
+               ('{GYM}', 2020, 2, '2020-01-08', '2020-01-15', 'x', 'x',
+                '{{"at_risk": [{{"member_id": "{capitals}", "score": 0.5, "level": "high"}},
+                               {{"member_id": "{MEMBER}", "score": 0.9, "level": "high"}}]}}');
         insert into legal_holds (subject_type, subject_id, reason, until)
         values ('member', '{GONE}', 'her knee', now() - interval '1 day');
         insert into system_logs (log_type, message, details) values ('x', '{capitals}', '{{}}')
@@ -189,6 +211,12 @@ async fn a_dump_has_her_id_where_figures_are_made_of_it_and_nothing_else_of_hers
     let reply = app.deliver(JOB).await;
 
     assert_eq!(counts(&reply, "members"), json!([1, 0, 0]), "{reply:?}");
+    let at_risk = app
+        .rows("select metrics -> 'at_risk' as it from weekly_reports where iso_week = 2")
+        .await;
+    let blank = json!({ "member_id": null, "score": 0.5, "level": "high" });
+    let other = json!({ "member_id": MEMBER, "score": 0.9, "level": "high" });
+    assert_eq!(at_risk, json!([{ "it": [blank, other] }]));
     let figures = BTreeMap::from([("members".to_owned(), 1), ("visits".to_owned(), 3)]);
     assert_eq!(dump(&app, &[GONE]).await, figures);
     let words = ["knee", "tablet", "ottoline", "grandchamp", "QX-77310"];

@@ -100,9 +100,9 @@ proptest! {
         prop_assert!((points - log_odds).abs() < 1e-9, "{points} is not {log_odds}");
         prop_assert!((probability(points) - f64::from(score)).abs() < 1e-6);
         let (intercept, reasons) = factors.split_last().unwrap();
-        prop_assert_eq!(intercept.code, "intercept");
+        prop_assert_eq!(&*intercept.code, "intercept");
         prop_assert!(reasons.is_sorted_by(|a, b| a.points >= b.points));
-        prop_assert!(reasons.iter().all(|it| SIGNALS.contains(&it.code) && it.text.is_some()));
+        prop_assert!(reasons.iter().all(|it| SIGNALS.contains(&&*it.code) && it.text.is_some()));
     }
 
     #[test]

@@ -132,7 +132,7 @@ async fn who_turns_out_to_join_later_is_new_and_loses_score_and_alert() {
 #[tokio::test]
 async fn who_comes_back_from_the_ice_is_scored_again() {
     let app = App::new().await;
-    let [_, gone, ..] = app.members_of_every_sort().await;
+    let [regular, gone, ..] = app.members_of_every_sort().await;
     app.execute("update members set frozen_until = '2025-06-17'")
         .await;
     let frozen = app.analyse(TONIGHT).await;
@@ -141,8 +141,10 @@ async fn who_comes_back_from_the_ice_is_scored_again() {
     let thawed = app.analyse("2025-06-17T02:00:00Z").await;
 
     assert_eq!(thawed.results()["processed"], 4);
-    assert_eq!(thawed.results()["alerts_opened"], 1);
-    assert_eq!(app.level(gone).await, "critical");
+    assert_eq!(thawed.results()["alerts_opened"], 0);
+    assert_eq!(app.level(regular).await, "low");
+    // Of whom no more is known than that they were frozen, and came before.
+    assert_eq!(app.level(gone).await, "low");
 }
 
 #[tokio::test]
@@ -176,6 +178,36 @@ async fn a_badge_that_is_read_twice_is_one_visit() {
     app.execute(&format!(
         "insert into visits (gym_id, member_id, checked_in_at)
          select gym_id, member_id, checked_in_at + interval '1 hour' from visits
+          where member_id = '{twice}'"
+    ))
+    .await;
+
+    app.analyse(TONIGHT).await;
+
+    assert_eq!(
+        app.score(once).await.to_bits(),
+        app.score(twice).await.to_bits()
+    );
+}
+
+#[tokio::test]
+async fn two_swipes_of_one_visit_around_midnight_are_one_day() {
+    let app = App::new().await;
+    let gym = app.gym_in("Europe/Paris").await;
+    let [once, twice] = app.members(gym, 300).await;
+    for member in [once, twice] {
+        app.execute(&format!(
+            "insert into visits (gym_id, member_id, checked_in_at)
+             select '{gym}', '{member}', timestamp '2025-06-10 23:59:30' at time zone 'Europe/Paris'
+                                         - n * interval '4 days'
+               from generate_series(0, 40) n"
+        ))
+        .await;
+    }
+    app.execute(&format!(
+        "insert into visits (gym_id, member_id, checked_in_at)
+         select gym_id, member_id, checked_in_at + later
+           from visits, unnest(array['35 seconds', '80 seconds']::interval[]) later
           where member_id = '{twice}'"
     ))
     .await;

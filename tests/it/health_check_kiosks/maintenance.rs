@@ -54,6 +54,27 @@ async fn a_planned_maintenance_is_left_out_of_the_uptime(#[case] set: &str) {
     assert_eq!(app.status(kiosk).await, "online");
 }
 
+/// `status_since` is ten days old, and for nine of them the kiosk was heard.
+#[rstest::rstest]
+#[case::without_end("maintenance_until = null")]
+#[case::until_tonight("maintenance_until = '2026-01-15T20:00Z'")]
+#[tokio::test]
+async fn a_maintenance_that_was_set_without_its_begin_takes_nothing_from_the_days_before(
+    #[case] set: &str,
+) {
+    let app = App::new().await;
+    let kiosk = heard_but_for_six_hours(&app).await;
+    app.beats(kiosk, "2026-01-05T11:00Z", "2026-01-05T12:00Z", "1 minute")
+        .await;
+    app.on(kiosk, &format!("status = 'maintenance', {set}"))
+        .await;
+
+    app.check(NOON).await;
+
+    // It begins with the last beat, in the last of 288 slots.
+    assert_eq!(app.uptimes().await, json!([0.7491]));
+}
+
 #[tokio::test]
 async fn what_a_night_has_seen_is_left_out_when_the_row_tells_of_it_no_more() {
     let app = App::new().await;

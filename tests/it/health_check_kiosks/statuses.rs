@@ -1,6 +1,7 @@
 //! Which status a silence deserves, and which kiosks are left as they are.
 
 use rstest::rstest;
+use serde_json::json;
 
 use super::seed::{ALWAYS, BY_DAY, NOON};
 use crate::app::App;
@@ -26,6 +27,54 @@ async fn a_silence_of(#[case] silent: &str, #[case] becomes: &str) {
     }
 }
 
+/// Five minutes and thirty at least, two beats and four.
+#[tokio::test]
+async fn a_silence_is_measured_by_the_kiosks_own_interval() {
+    let app = App::new().await;
+    let gym = app.gym(ALWAYS).await;
+    let cases = [
+        (30, "5 minutes", "online"),
+        (30, "5 minutes 1 second", "degraded"),
+        (30, "30 minutes 1 second", "offline"),
+        (150, "5 minutes 1 second", "degraded"),
+        (151, "5 minutes 1 second", "online"),
+        (600, "20 minutes", "online"),
+        (600, "20 minutes 1 second", "degraded"),
+        (600, "40 minutes", "degraded"),
+        (600, "40 minutes 1 second", "offline"),
+        (900, "29 minutes", "online"),
+        (900, "45 minutes", "degraded"),
+        (900, "60 minutes 1 second", "offline"),
+        (3600, "120 minutes", "online"),
+        (3600, "121 minutes", "degraded"),
+        (3600, "241 minutes", "offline"),
+        (2_147_483_647, "3 days", "online"),
+    ];
+    for (interval, silent, _) in cases {
+        // None turns for the worse, which would be the fleet's silence.
+        let kiosk = app.kiosk(gym, "offline", silent).await;
+        let set = format!("heartbeat_interval_seconds = {interval}");
+        app.on(kiosk, &set).await;
+    }
+    let other = app.gym(ALWAYS).await;
+    app.kiosk(other, "offline", "6 minutes").await;
+
+    app.check(NOON).await;
+
+    let found = app
+        .rows(
+            "select k.status, a.kind from kiosks k left join alerts a on a.kiosk_id = k.id
+              order by substr(k.slug, 7)::int",
+        )
+        .await;
+    let statuses = cases.map(|(_, _, status)| status);
+    let expected = statuses.iter().chain(["degraded"].iter()).map(|status| {
+        let kind = (*status != "online").then(|| format!("kiosk_{status}"));
+        json!({ "status": status, "kind": kind })
+    });
+    assert_eq!(found, expected.collect::<serde_json::Value>());
+}
+
 #[rstest]
 #[case::being_set_up("provisioning", "status_since = status_since")]
 #[case::not_approved("pending_approval", "status_since = status_since")]
@@ -37,6 +86,10 @@ async fn a_silence_of(#[case] silent: &str, #[case] becomes: &str) {
 #[case::new(
     "online",
     "last_heartbeat_at = null, created_at = '2026-01-14T11:00:01Z'"
+)]
+#[case::new_and_heard_once_a_week(
+    "online",
+    "last_heartbeat_at = null, created_at = '2026-01-01', heartbeat_interval_seconds = 604800"
 )]
 #[tokio::test]
 async fn an_untouched_kiosk(#[case] status: &str, #[case] set: &str) {

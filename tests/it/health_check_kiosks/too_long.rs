@@ -1,7 +1,7 @@
 //! Statements that take too long for a batch are done for less of it, also those
 //! that only read.
 
-use crate::app::App;
+use crate::app::{App, Delivery, Reply};
 
 use super::seed::JOB;
 
@@ -11,9 +11,13 @@ const KIOSKS: i32 = 2 * GYMS;
 /// Gyms of two kiosks that were heard a second ago, with a statement's time for
 /// less than all of them once something takes its time.
 async fn a_slow_fleet(slow: &str) -> App {
+    a_fleet("1000", "50", slow).await
+}
+
+async fn a_fleet(timeout_ms: &str, budget_seconds: &str, slow: &str) -> App {
     let app = App::with(&[
-        ("DATABASE_STATEMENT_TIMEOUT_MS", "1000"),
-        ("RUN_BUDGET_SECONDS", "50"),
+        ("DATABASE_STATEMENT_TIMEOUT_MS", timeout_ms),
+        ("RUN_BUDGET_SECONDS", budget_seconds),
     ])
     .await;
     app.execute(&format!(
@@ -99,4 +103,44 @@ async fn turning_that_takes_too_long_is_done_in_parts_and_each_is_passed_for_goo
     let results = reply.results();
     assert_eq!(results["errors"].as_array().unwrap().len(), 1, "{reply:?}");
     assert_eq!(results["status_changed"], KIOSKS - 2, "{reply:?}");
+}
+
+/// All at once take too long, then half of them take the time that is left.
+#[tokio::test]
+async fn a_run_that_ends_between_two_parts_goes_on_with_the_second() {
+    let app = a_fleet(
+        "700",
+        "1",
+        "create function dawdle() returns trigger language plpgsql as
+         $$ begin perform pg_sleep(0.02); return null; end $$;
+         create trigger dawdle after update of status on kiosks for each row execute function dawdle()",
+    )
+    .await;
+
+    let first = app.deliver(JOB).await;
+    let mut replies = vec![first];
+    while let Some(last) = replies
+        .last()
+        .filter(|last| last.body["status"] == "partial")
+    {
+        assert!(replies.len() < 20, "{replies:#?}");
+        let id = &last.body["run_id"];
+        let body = format!(r#"{{"continuation_of": {id}}}"#);
+        let next = Delivery::of(JOB).body(&body).to(&app).await;
+        replies.push(next);
+    }
+
+    assert!(replies.len() > 1, "{replies:#?}");
+    let end = replies.last().map(Reply::outcome);
+    assert_eq!(end, Some((200, "succeeded")), "{replies:#?}");
+    for count in ["total", "status_changed"] {
+        let counts = replies.iter().map(|reply| reply.results()[count].as_i64());
+        assert_eq!(
+            counts.sum::<Option<i64>>(),
+            Some(KIOSKS.into()),
+            "{replies:#?}"
+        );
+    }
+    let measured = "select count(*) from kiosks where status = 'online' and uptime is not null";
+    assert_eq!(app.count(measured).await, i64::from(KIOSKS));
 }

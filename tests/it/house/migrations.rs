@@ -44,6 +44,7 @@ const HARMLESS: [&str; 12] = [
     "comment on ",
     "create trigger ",
     "drop table ",
+    "reindex index concurrently ",
 ];
 
 /// What is wrong with a migration, where the files before it said `before`.

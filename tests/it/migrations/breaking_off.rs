@@ -64,6 +64,25 @@ async fn a_migrate_that_is_killed_while_it_builds_an_index_is_done_by_the_next()
     assert_eq!(app.count(valid).await, 1);
 }
 
+#[tokio::test]
+async fn a_migrate_that_broke_off_while_it_built_an_index_anew_keeps_the_old_one() {
+    let app = App::new().await;
+    app.execute(
+        "delete from _sqlx_migrations where version = 20261129000055;
+         create index alerts_by_trace_ccnew on alerts (kind)",
+    )
+    .await;
+    let url = &app.database.direct_url;
+
+    let applied = migrate::apply(url.parse().unwrap(), &schema())
+        .await
+        .unwrap();
+
+    assert_eq!(applied, 1);
+    let indexes = "select count(*) from pg_class where relname like 'alerts_by_trace%'";
+    assert_eq!(app.count(indexes).await, 1);
+}
+
 /// Of any transaction in the database that was open before, whatever it uses.
 #[tokio::test]
 async fn what_an_index_waits_for_is_said() {

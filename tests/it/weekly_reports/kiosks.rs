@@ -115,7 +115,7 @@ const AWAY: &str = "beat not between '2025-01-28T21:30Z' and '2025-01-30T02:30Z'
 )]
 #[case::it_was_never_seen("status = 'online', maintenance_until = '2025-01-30T02:30Z'", json!(1.0))]
 #[case::it_is_still_on("status = 'maintenance', status_since = '2025-01-28T21:30Z'", json!(1.0))]
-#[case::it_was_on_all_week("status = 'maintenance', status_since = '2025-01-20'", json!(null))]
+#[case::it_was_set_without_its_begin("status = 'maintenance', status_since = '2025-01-20'", json!(0.8274))]
 #[case::it_begins_later(
     "status = 'maintenance', status_since = '2025-02-03T04:00Z', maintenance_until = '2025-02-05'",
     json!(0.8274)

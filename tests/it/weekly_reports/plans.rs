@@ -44,7 +44,7 @@ async fn fill(app: &App, gyms: i32) {
          insert into visits (gym_id, member_id, checked_in_at)
          select gym_id, id, now() - n * interval '336 hours' / {visits} from members, generate_series(1, {visits}) n;
          insert into member_churn_history (member_id, scored_on, gym_id, score, level, model_version)
-         select id, current_date - n, gym_id, 0.8, 'critical', 'test' from members, generate_series(0, 14) n;
+         select id, current_date - n, gym_id, 0.8, 'critical', 'test' from members, unnest(array[0, 7, 14]) n;
          insert into conversation_sessions (gym_id, started_at, sentiment, sentiment_score, topics)
          select gym_id, now() - n * interval '80 hours', 'neutral', 0, array['a', 'b' || n]
            from members, generate_series(1, 4) n;

@@ -225,6 +225,7 @@ async fn every_column_of_ours_that_leads_to_a_member_is_one_that_erasing_knows()
             "member_churn.member_id",
             // Stays until the night: daily-churn-analysis deletes it.
             "member_churn_history.member_id",
+            "member_freezes.member_id",
             "visits.member_id",
         ]
     );
