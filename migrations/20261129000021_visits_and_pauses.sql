@@ -84,7 +84,7 @@ create table churn_offsets (
 
 -- The days up to `today` that are no absence of a member: freezes that a night has noted, a freeze that no night has seen
 -- but that the member's row names the end of (it began after the last visit before, if one is known), and silences of the
--- gym. An end at or before the beginning of a freeze is that of an older one.
+-- gym. An end at or before the beginning of a freeze is that of an older one; who comes is not frozen any more.
 create function pauses_of(member uuid, zone text, today date)
 returns table (days datemultirange)
 language sql
@@ -94,9 +94,18 @@ as $$
     select (
         select range_agg(pause.during)
         from (
-            select daterange(f.began_on, greatest(f.began_on, coalesce(
-                f.ended_on,
-                case when m.frozen_until > f.began_on then least(m.frozen_until, today) else today end
+            select daterange(f.began_on, greatest(f.began_on, least(
+                coalesce(
+                    f.ended_on,
+                    case when m.frozen_until > f.began_on then least(m.frozen_until, today) else today end
+                ),
+                (
+                    select (min(v.checked_in_at) at time zone zone)::date
+                    from visits as v
+                    where v.member_id = m.id
+                        and (v.member_id, v.checked_in_at) >= (m.id, (f.began_on + 1)::timestamp at time zone zone)
+                        and (v.member_id, v.checked_in_at) < (m.id, 'infinity'::timestamptz)
+                )
             ))) as during
             from member_freezes as f
             where f.member_id = m.id
@@ -145,9 +154,11 @@ as $$
     offset 0 -- looked up by its key, one by one, whatever the planner believes
 $$;
 
+-- It is called by whatever session deletes a member.
 create or replace function forget_scores_of_the_deleted()
 returns trigger
 language plpgsql
+set search_path from current
 as $$
 begin
     delete from member_churn_history

@@ -2,7 +2,8 @@
 -- kiosk was up would not count. A kiosk that beats on after its status began was not in maintenance then.
 
 -- health-check-kiosks, weekly-reports: all maintenance that is known; what was recorded, and what the kiosks' rows tell beyond
--- it. One that is on began with the status, unless the kiosk was heard half an hour later. Of that, and of one that has ended and
+-- it. One that is on began with the status, unless the kiosk was heard half an hour later, or since then where no beat from before
+-- is kept. Of that, and of one that has ended and
 -- was never seen, only the end is known: it began with the last silence of more than a slot before that end, within a day or
 -- reaching into it.
 create or replace view known_maintenances as
@@ -25,6 +26,18 @@ cross join lateral (
             where heard.kiosk_id = k.id
                 and heard.received_at > within_calendar(k.status_since) + interval '30 minutes'
                 and heard.received_at <= within_calendar(k.status_since) + interval '30 minutes' + planned.slot
+        )
+        and (
+            exists (
+                select from kiosk_heartbeats before
+                where before.kiosk_id = k.id
+                    and before.received_at <= within_calendar(k.status_since)
+            )
+            or not exists (
+                select from kiosk_heartbeats since
+                where since.kiosk_id = k.id
+                    and since.received_at > within_calendar(k.status_since) + interval '30 minutes'
+            )
         ) as is_with_status
 ) began
 cross join lateral (

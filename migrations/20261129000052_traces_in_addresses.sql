@@ -3,48 +3,57 @@
 -- away, and what is searched for likewise. Indexes are found by `words_in`, which answers more from here on: the migrations
 -- after this one build each of them anew. Until then they find what they found before.
 
--- A text with its words set apart: what URLs are made of is a space, and letters have no accents, since `lower` may know
--- only those without. ASCII alone, as most texts are, is quick.
-create function plain_words(words text)
+-- What a URL stands for: bytes that are no UTF-8 are a space, since an error would refuse the row.
+create function percent_decoded(words text)
 returns text
 language sql immutable parallel safe
 as $$
+    select string_agg(
+        case
+            when part[1] is not null then convert_from(decode(replace(part[1], '%', ''), 'hex'), 'UTF8')
+            when part[2] is not null then ' '
+            else part[3]
+        end,
+        '' order by place
+    )
+    from regexp_matches(
+        words,
+        '((?:%(?:0[1-9a-f]|[1-7][0-9a-f])|%(?:c[2-9a-f]|d[0-9a-f])%[89ab][0-9a-f]'
+            || '|%(?:e[1-9a-cef]%[89ab][0-9a-f]|e0%[ab][0-9a-f]|ed%[89][0-9a-f])%[89ab][0-9a-f])+)'
+            || '|(%[0-9a-f]{2})|([^%]+|%)',
+        'gi'
+    ) with ordinality as cut (part, place)
+$$;
+
+-- A text with its words set apart: what URLs are made of is a space, and letters have no accents, since `lower` may know
+-- only those without. ASCII alone, as most texts are, is quick. Bound when it is made, as what calls it: indexes are built,
+-- and dumps restored, with no search_path.
+create function plain_words(words text)
+returns text
+language sql immutable parallel safe
+return (
     select translate(
         case
             when octet_length(decoded) = length(decoded) then decoded
-            else translate(normalize(decoded, NFD), U&'\0300\0301\0302\0303\0308\030A\030C\0327', '')
+            else translate(
+                replace(replace(replace(replace(replace(
+                    regexp_replace(normalize(decoded, NFD), U&'[!0300-!036F]' uescape '!', '', 'g'),
+                    U&'!0153' uescape '!', 'oe'), U&'!0152' uescape '!', 'Oe'), U&'!00E6' uescape '!', 'ae'), U&'!00C6' uescape '!', 'Ae'), U&'!00DF' uescape '!', 'ss'),
+                U&'!0141!0142!0110!0111!00D8!00F8' uescape '!',
+                'LlDdOo'
+            )
         end,
         '/<>&+',
         '    _'
     )
     from (
-        select case when strpos(plain, '%') = 0 then plain
-            else regexp_replace(
-                replace(replace(replace(replace(replace(
-                    regexp_replace(
-                    regexp_replace(
-                    regexp_replace(
-                    regexp_replace(
-                    regexp_replace(
-                    regexp_replace(
-                        plain,
-                        '%[Cc]3%[8Aa][0-5]', 'a', 'g'),
-                        '%[Cc]3%[8Aa]7', 'c', 'g'),
-                        '%[Cc]3%[8Aa][89ABab]', 'e', 'g'),
-                        '%[Cc]3%[8Aa][C-Fc-f]', 'i', 'g'),
-                        '%[Cc]3%[9Bb][2-6]', 'o', 'g'),
-                        '%[Cc]3%[9Bb][9A-Ca-c]', 'u', 'g'),
-                    '%40', '@'), '%2B', '_'), '%2b', '_'), '%2D', '-'), '%2E', '.'),
-                '%[0-9A-Fa-f]{2}', ' ', 'g'
-            )
-        end as decoded
-        from (select replace(replace(words, '\n', ' '), '\t', ' ') as plain) as cut
+        select case when strpos(plain, '%') = 0 then plain else percent_decoded(plain) end as decoded
+        from (select replace(replace(words, chr(92) || 'n', ' '), chr(92) || 't', ' ') as plain) as cut
     ) as read
-$$;
+);
 
 -- Every word in a text, in lower case. Its beginning only, because longer ones are refused; line ends of a document are
 -- two characters, the second of which would belong to the next word.
--- Bound when it is made: indexes are built, and dumps restored, with no search_path.
 create or replace function words_in(words text)
 returns tsvector
 language sql immutable parallel safe cost 1000
@@ -58,7 +67,10 @@ returns tsquery
 language sql immutable parallel safe
 as $$
     with names (a, b) as (
-        select lower(plain_words(one) collate "C"), lower(plain_words(other) collate "C")
+        -- A double name is two words, however they are joined.
+        select
+            translate(trim(lower(plain_words(one) collate "C")), '-', ' '),
+            translate(trim(lower(plain_words(other) collate "C")), '-', ' ')
         from (values (first_name, last_name), (last_name, first_name)) as orders (one, other)
         where length(first_name) > 1
             and length(last_name) > 1
@@ -90,12 +102,17 @@ as $$
         where numnode(phraseto_tsquery('simple', a)) > 0
             and numnode(phraseto_tsquery('simple', b)) > 0
         union all
-        select ('''' || replace(a || glue || b, ' ', glue) || ending)::tsquery
+        select ('''' || replace(a, ' ', inner_glue) || glue || replace(b, ' ', inner_glue) || ending)::tsquery
         from names
         cross join (
             values ('.', ''''), ('.', '.'':*'), ('-', '.'':*'), ('_', '.'':*'),
                 ('.', '@'':*'), ('-', '@'':*'), ('_', '@'':*')
         ) as written (glue, ending)
+        cross join lateral (
+            select '-'
+            union
+            select glue
+        ) as joined (inner_glue)
         where a || b !~ '[''\\]'
     ) as queries
     where numnode(query) > 0

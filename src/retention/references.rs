@@ -113,9 +113,16 @@ macro_rules! statements {
 }
 
 statements! {
+    /// What was talked about stays, for the reports, without what names one.
     sessions(ids, words, now)
         "update conversation_sessions
             set metadata = '{}',
+                topics = array(
+                    select topic
+                      from unnest(topics) with ordinality as listed (topic, position)
+                     where (uuids_in(topic) && $1 or words_in(topic) @@ $2::text::tsquery) is not true
+                     order by position
+                ),
                 redacted_at = coalesce(redacted_at, $3),
                 member_id = case when member_id = any($1) then null else member_id end
           where id in (

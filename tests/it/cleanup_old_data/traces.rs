@@ -223,32 +223,6 @@ async fn a_dump_has_her_id_where_figures_are_made_of_it_and_nothing_else_of_hers
     assert_eq!(dump(&app, &words).await, nowhere());
 }
 
-#[tokio::test]
-async fn what_is_not_about_her_stays_whole() {
-    let app = a_gym().await;
-    ottoline(&app).await;
-    app.execute(&format!(
-        "insert into members (gym_id, badge_id, first_name, last_name, email, status, cancelled_at)
-         values ('{GYM}', '42', 'a', 'order', 'x@y', 'cancelled', now() - interval '5 years'),
-                ('{GYM}', 'gold', null, 'Cron', null, 'cancelled', now() - interval '5 years');
-         insert into system_logs (log_type, message, details)
-         values ('kept', 'Ottoline came in', '{{}}'), ('kept', 'a order of 42', '{{\"a\": \"x@y\"}}'),
-                ('kept', 'the Cron of gold', '{{}}'),
-                ('kept', 'abcdef00-1234-4abc-8def-0123456789ac', '{{}}');
-         insert into conversation_events (session_id, event_type, transcript)
-         values ('{SESSION}', 'kept', 'Ottoline has left; that was long before one of the name Grandchamp')"
-    ))
-    .await;
-    let sql = "select message, details, null as transcript from system_logs where log_type = 'kept'
-               union all select null, null, transcript from conversation_events order by 1, 3";
-    let before = app.rows(sql).await;
-
-    let reply = app.deliver(JOB).await;
-
-    assert_eq!(counts(&reply, "members"), json!([3, 0, 0]), "{reply:?}");
-    assert_eq!(app.rows(sql).await, before);
-}
-
 #[rstest]
 #[tokio::test]
 async fn a_hold_by_a_document_protects_whom_it_names_however_it_does(

@@ -114,6 +114,26 @@ async fn a_freeze_is_left_out_of_the_rhythm_too() {
     assert!(difference.abs() < 0.01, "{difference}");
 }
 
+#[tokio::test]
+async fn a_freeze_that_was_not_ended_ends_with_the_next_visit() {
+    let app = App::new().await;
+    let gym = app.gym_in("Europe/Paris").await;
+    let [forgotten, never] = app.members(gym, 400).await;
+    for member in [forgotten, never] {
+        app.came(member, (16..240).step_by(7).collect()).await;
+    }
+    app.execute(&format!(
+        "insert into member_freezes (member_id, began_on, ended_on)
+         values ('{forgotten}', date '{TODAY}' - 80, date '{TODAY}' - 17)"
+    ))
+    .await;
+
+    app.analyse(TONIGHT).await;
+
+    let difference = app.score(forgotten).await - app.score(never).await;
+    assert!(difference.abs() < 0.02, "{difference}");
+}
+
 /// Frozen by status or by date, and thawed by status alone.
 #[rstest]
 #[case("status = 'frozen'", "status = 'active'")]

@@ -58,6 +58,7 @@ async fn a_planned_maintenance_is_left_out_of_the_uptime(#[case] set: &str) {
 #[rstest::rstest]
 #[case::without_end("maintenance_until = null")]
 #[case::until_tonight("maintenance_until = '2026-01-15T20:00Z'")]
+#[case::older_than_what_is_kept("status_since = '2025-03-01', maintenance_until = null")]
 #[tokio::test]
 async fn a_maintenance_that_was_set_without_its_begin_takes_nothing_from_the_days_before(
     #[case] set: &str,
@@ -143,6 +144,8 @@ async fn a_maintenance_that_is_prolonged_and_then_open_is_one() {
 async fn a_kiosk_that_is_in_maintenance_all_day_has_no_uptime() {
     let app = App::new().await;
     let kiosk = heard_but_for_six_hours(&app).await;
+    app.beats(kiosk, "2026-01-09T11:00Z", "2026-01-10T00:00Z", "1 minute")
+        .await;
     app.on(
         kiosk,
         "status = 'maintenance', status_since = '2026-01-10', maintenance_until = '2026-02-01'",
