@@ -141,6 +141,14 @@ async fn a_kiosk_that_is_not_watched_has_no_uptime() {
     let kiosk = app.kiosk(gym, "online", "1 second").await;
     app.beats(kiosk, "2026-01-14T11:00:00Z", NOON, "5 minutes")
         .await;
+    // Heard before the maintenance began, ten days ago.
+    app.beats(
+        kiosk,
+        "2026-01-05T10:00:00Z",
+        "2026-01-05T10:30:00Z",
+        "5 minutes",
+    )
+    .await;
     app.check(NOON).await;
     assert_eq!(app.uptimes().await, json!([1]));
 
