@@ -106,6 +106,7 @@ select format('grant execute on function %I.%I to %I', :'schema', name, :'role')
     'order_seen',
     'pause_holds',
     'pauses_of',
+    'percent_decoded',
     'plain_words',
     'planned_end',
     'start_of',

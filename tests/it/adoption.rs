@@ -42,7 +42,7 @@ async fn a_shop(changes: &[(&str, &str)]) -> App {
     app
 }
 
-/// A gym SaaS on Supabase, adopted.
+/// Gyms on Supabase, adopted.
 async fn a_gym() -> App {
     let app = beside(include_str!("fixtures/adopt/gym.sql"), &[]).await;
     apply(&app, &root(GYM), "gym").await;

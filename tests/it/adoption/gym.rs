@@ -1,4 +1,4 @@
-//! The four gym jobs on the tables of a gym SaaS on Supabase.
+//! The four gym jobs on the tables of gyms on Supabase.
 
 use super::*;
 
