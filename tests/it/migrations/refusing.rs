@@ -31,13 +31,22 @@ async fn migrate(app: &App, arguments: &[&str]) -> Done {
 /// Every name in the database that is not Postgres' own, with its rights.
 async fn everything(app: &App) -> serde_json::Value {
     app.rows(
-        "select n.nspname, n.nspacl::text, c.relname, c.relacl::text, p.proname, t.typname
-           from pg_namespace n
-           left join pg_class c on c.relnamespace = n.oid
-           left join pg_proc p on p.pronamespace = n.oid
-           left join pg_type t on t.typnamespace = n.oid
+        "select 'schema' as kind, nspname::text as schema, '' as name, nspacl::text as rights
+           from pg_namespace
+          where nspname !~ '^(pg_|information_schema)'
+          union all
+         select 'relation', n.nspname, c.relname, c.relacl::text
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace
           where n.nspname !~ '^(pg_|information_schema)'
-          order by n.nspname, c.relname, p.proname, t.typname",
+          union all
+         select 'function', n.nspname, p.oid::regprocedure::text, p.proacl::text
+           from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+          where n.nspname !~ '^(pg_|information_schema)'
+          union all
+         select 'type', n.nspname, t.typname, t.typacl::text
+           from pg_type t join pg_namespace n on n.oid = t.typnamespace
+          where n.nspname !~ '^(pg_|information_schema)'
+          order by 1, 2, 3",
     )
     .await
 }
