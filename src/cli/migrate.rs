@@ -122,7 +122,7 @@ pub async fn run(
         .await
         .context("ask for the number of the session")?;
     let applied = tokio::select! {
-        applied = migrating::apply(&mut db, schema, others, patience, &tell) => applied,
+        applied = migrating::apply(&mut db, MIGRATOR.migrations.clone(), schema, others, patience, &tell) => applied,
         never = migrating::tell_blockers(&options, session, patience, &tell) => match never {},
     };
     let applied = match applied {

@@ -86,12 +86,13 @@ pub struct Migrated {
     pub closed: Vec<String>,
 }
 
-/// Applies the missing migrations, and tells of each step.
+/// Applies those of `migrations` that are missing, and tells of each step.
 ///
 /// # Errors
 /// When something stands against it, or others hold a lock for too long.
 pub async fn apply(
     db: &mut PgConnection,
+    migrations: Cow<'static, [Migration]>,
     schema: &Schema,
     others: &Others,
     patience: &Patience,
@@ -107,7 +108,7 @@ pub async fn apply(
     }
     schema.make(db).await?;
     let migrator = Migrator {
-        migrations: Cow::Borrowed(&*MIGRATOR.migrations),
+        migrations,
         // What a later version of this program applied is its business.
         ignore_missing: true,
         table_name: format!("\"{}\".{}", schema.name(), MIGRATOR.table_name).into(),
@@ -120,7 +121,7 @@ pub async fn apply(
     }
     // Compares those that were there with ours.
     migrator.run(&mut *db).await?;
-    let is_unknown = |version: &i64| !MIGRATOR.version_exists(*version);
+    let is_unknown = |version: &i64| !migrator.version_exists(*version);
     let after = applied(db).await;
     let mut done = Migrated {
         applied: after.len().saturating_sub(before.len()),
