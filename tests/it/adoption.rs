@@ -15,6 +15,7 @@ mod contract;
 mod files;
 mod gym;
 mod host;
+mod limits;
 mod ours;
 mod refused;
 mod shop;

@@ -63,7 +63,7 @@ const COLUMNS: &str = "id, order_number, status, expires_at, expired_at, created
 #[case::none_of_the_ports("create table public.of_no_port ();".to_owned(), "makes none of the ports")]
 #[case::a_table_of_the_hosts_changed("alter table public.theirs add column ours int;".to_owned(), "may only create tables")]
 #[case::a_table_of_the_hosts_gone("drop table public.theirs;".to_owned(), "it changes, or creates, table public.theirs")]
-#[case::the_end_of_the_transaction("create table public.of_more ();\nCOMMIT ;\n".to_owned(), "line 2: the file runs in one transaction")]
+#[case::the_end_of_the_transaction("create table public.of_more ();\nCOMMIT ;\n".to_owned(), "the file runs in one transaction, and may not end it")]
 #[case::an_error_of_syntax("select 1;\nselect\n  from from;".to_owned(), "line 3: syntax error")]
 #[tokio::test]
 async fn a_file_that_does_not_keep_the_contract_leaves_nothing(
