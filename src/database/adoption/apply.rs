@@ -60,7 +60,8 @@ pub(super) async fn take_turn(db: &mut Transaction) -> Result<(), Refusal> {
     }
 }
 
-/// Applies the file; answers what is worth a warning. It is not committed.
+/// Applies the file, in the place of one that was applied before; answers what is
+/// worth a warning. It is not committed.
 ///
 /// # Errors
 /// [`Refusal`]; the transaction is of no more use then.
@@ -74,7 +75,7 @@ pub async fn apply(
     take_turn(db).await?;
     is_migrated(Unprepared(db)).await?;
     let names: Vec<String> = ports.iter().map(|port| port.name.to_owned()).collect();
-    are_ours(db, &names).await?;
+    replace(db, schema, &names, actor).await?;
     may_step_aside(db, schema).await?;
     let hanging = hanging(Unprepared(db), &names).await?;
     let foreign_keys = step_aside(db, schema, &names).await?;
@@ -198,22 +199,27 @@ async fn are_views(db: Unprepared<'_>, ports: &[String], file: &str) -> Result<(
     Err(why.into())
 }
 
-/// Whether the tables are ours.
-async fn are_ours(db: &mut Transaction, ports: &[String]) -> Result<(), Refusal> {
-    let views: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class
-          where oid in (select to_regclass(port) from unnest($1::text[]) as port)
-            and relkind <> 'r'",
-    )
-    .bind(ports)
-    .fetch_all(Unprepared(db))
-    .await?;
-    if !views.is_empty() {
-        let why = format!(
-            "{} are adopted already: run jarvis-cron adopt drop before",
-            views.join(", ")
-        );
-        return Err(why.into());
+/// Drops what stands for these tables by an earlier file, as `adopt drop` would:
+/// the new one takes its place at once.
+async fn replace(
+    db: &mut Transaction,
+    schema: &Schema,
+    ports: &[String],
+    actor: Option<&str>,
+) -> Result<(), Refusal> {
+    for earlier in record::adoptions(Unprepared(db)).await? {
+        let is_meant = |port: &String| ports.contains(port);
+        if !earlier.ports.iter().any(is_meant) {
+            continue;
+        }
+        if let Some(other) = earlier.ports.iter().find(|port| !is_meant(port)) {
+            let why = format!(
+                "{other} is adopted by {} with them: name it in --ports too, or run jarvis-cron adopt drop before",
+                earlier.file_name
+            );
+            return Err(why.into());
+        }
+        super::drop(db, schema, &earlier, false, actor).await?;
     }
     let list = ports.join(", ");
     let lock = format!("lock table {list} in access exclusive mode");
