@@ -17,7 +17,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let begun = begin_alone(database.options.clone(), &database.terms).await;
     let mut tx = begun.ok()?;
     let adopted = adoption::adoptions(Unprepared(&mut tx)).await.ok()?;
-    let found = adoption::check(&mut tx, &database.terms.schema).await;
+    let found = adoption::check(&mut tx, None).await;
     let mut findings: Vec<Finding> = adopted.iter().filter_map(of_record).collect();
     match found {
         Ok(found) => findings.extend(found.into_iter().filter_map(|it| {
