@@ -184,7 +184,8 @@ async fn scores_reach_the_host_s_screens_and_members_who_stopped_coming_are_aler
     let gone = "select count(*) from public.member_analytics a join public.gym_members_v2 m on m.id = a.member_id
                  where right(m.id::text, 1) = '7' and churn_risk_level in ('high', 'critical')";
     assert_eq!(app.count(gone).await, 6);
-    let alerts = "select right(gym_id::text, 1), member_id is not null, count(*) from public.manager_alerts
+    let alerts =
+        "select right(gym_id::text, 1), member_id is not null, count(*) from public.manager_alerts
                    where alert_type = 'churn_risk' group by 1, 2 order by 1";
     let expected = json!([["1", true, 3], ["2", false, 1]]);
     assert_eq!(cells(&app, alerts).await, expected);
