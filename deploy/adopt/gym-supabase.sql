@@ -420,7 +420,7 @@ begin
             gym_id, member_id, alert_type, priority, title, recommended_actions, status, created_at
         )
         values (
-            new.gym_id, new.member_id, case new.kind when 'churn_risk' then 'churn_risk' else 'equipment_issue' end,
+            new.gym_id, new.member_id, case when new.kind like 'churn%' then 'churn_risk' else 'equipment_issue' end,
             its_priority, new.title, new.recommended_actions, 'pending', new.opened_at
         )
         returning id into theirs;

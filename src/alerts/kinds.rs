@@ -34,7 +34,7 @@ pub enum Repeat {
     EachTime,
     /// Once an hour.
     Hourly,
-    /// Once a day of the gym's calendar, and when its severity changes.
+    /// Once a day of the gym's calendar; until then, severity and details follow.
     Daily,
 }
 
@@ -80,6 +80,19 @@ pub const CHURN_RISK_CRITICAL: Kind = Kind::new(
     "critical",
     "A member has most likely stopped coming",
     &[],
+)
+.daily();
+
+/// daily-churn-analysis: who is at risk when a gym is scored for the first time.
+pub const CHURN_FIRST_NIGHT: Kind = Kind::new(
+    "churn_first_night",
+    "high",
+    "Members at risk since the first night of {}: {}",
+    &[
+        "See them, with the gym_id of this alert: select member_id, level, score, factors from member_churn where gym_id = '...' and level in ('high', 'critical') order by score desc",
+        "Begin with those whose absence is recent or whose contract ends soon.",
+        "From the next night on, a member who turns, or gets worse, has an alert of their own. This one is resolved when none of these members is at risk any more; dismissed, it stays dismissed.",
+    ],
 )
 .daily();
 

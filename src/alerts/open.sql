@@ -36,7 +36,8 @@ with raised as materialized (
            when 'daily' then a.last_seen_at <= $2
                and ((a.last_seen_at at time zone r.timezone)::date
                     < ($2 at time zone r.timezone)::date
-                    or a.severity <> r.severity)
+                    or a.severity <> r.severity
+                    or a.details <> r.details)
            else true
        end
 )

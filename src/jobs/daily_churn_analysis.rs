@@ -2,7 +2,7 @@
 //!
 //! - What: the probability of no visit in the next thirty days, by [`model`],
 //!   with its reasons, and an alert for each member who enters high or critical
-//!   risk; and what became of the predictions of thirty days ago, by which the
+//!   risk, or one for all who are there in a gym's first night; and what became of the predictions of thirty days ago, by which the
 //!   model is measured on the gym's own members every night.
 //! - Which rows: active members who are not frozen and did not object, by
 //!   keyset over (gym, member). New members and those who never visited have a
@@ -23,6 +23,7 @@ use crate::engine::batch::{BatchWork, commit_in_parts};
 use crate::engine::{Batch, Completion, Job, JobContext, JobError, context, with_json_results};
 
 mod alerts;
+mod first_nights;
 mod gyms;
 mod last_verdicts;
 mod outcomes;
@@ -77,6 +78,7 @@ async fn work(ctx: &JobContext, results: &mut Results) -> Result<Completion, Job
     if ctx.budget.is_spent() {
         return Ok(Completion::WorkLeft);
     }
+    first_nights::review(ctx, results).await?;
     snapshot::take(ctx, results).await?;
     let completions = [outcomes, forgotten, scored];
     let is_done = !completions.contains(&Completion::WorkLeft);

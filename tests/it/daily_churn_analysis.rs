@@ -10,6 +10,7 @@ use crate::app::{App, Reply};
 mod alerts;
 mod calibration;
 mod cdnow;
+mod first_nights;
 mod fit;
 mod interrupted;
 mod model;
@@ -154,7 +155,7 @@ async fn without_members_there_is_nothing_to_do() {
         json!({
             "total": 0, "processed": 0, "errors": 0, "high_risk": 0, "critical_risk": 0,
             "new": 0, "never_visited": 0, "alerts_opened": 0, "alerts_resolved": 0,
-            "forgotten": 0, "forgotten_later": 0, "outcomes_filled": 0, "live_auc": null, "live_brier": null,
+            "first_night_at_risk": 0, "forgotten": 0, "forgotten_later": 0, "outcomes_filled": 0, "live_auc": null, "live_brier": null,
         })
     );
     let logged = app.rows("select log_type from system_logs").await;

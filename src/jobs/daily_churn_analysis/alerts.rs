@@ -3,7 +3,10 @@
 //! Opened on entering the risk and resolved on leaving it; in between repeated
 //! once a day, with the severity of the level. One that an operator dismissed
 //! or resolved is not opened again until the member has left the risk and
-//! comes back into it. No name is written here: the member's id is enough.
+//! comes back into it. Members who are at risk in the first night of their gym
+//! have none ([`first_nights`]) until their level rises. No name is written here: the member's id is enough.
+//!
+//! [`first_nights`]: super::first_nights
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,22 +21,36 @@ use crate::alerts::{self, Alert};
 use crate::churn::verdict::{Factor, Level};
 use crate::database::Unprepared;
 
-/// Opens or repeats the alerts of these members, who are at risk; answers
-/// which members have a new one.
+/// How members at risk were told.
+pub(super) struct Told {
+    /// The members who have a new alert.
+    pub(super) opened: Vec<Uuid>,
+    /// The gyms of those who share the one of their gym's first night.
+    pub(super) together: Vec<Uuid>,
+}
+
+/// Opens or repeats the alerts of these members, who are at risk.
 pub(super) async fn open(
     Unprepared(connection): Unprepared<'_>,
     risky: &[&Judged],
     now: DateTime<Utc>,
-) -> Result<Vec<Uuid>> {
+) -> Result<Told> {
     let judged: HashMap<Uuid, &Judged> = risky.iter().map(|one| (one.member.id, *one)).collect();
     let scores = written(Unprepared(connection), risky).await?;
+    let is_first = |score: &Score| judged.get(&score.member_id).is_some_and(|it| it.is_first);
+    let (together, alone): (Vec<Score>, Vec<Score>) = scores
+        .into_iter()
+        .partition(|score| is_first(score) && !score.was_alerted);
     let of = |score: Score| Some(alert(judged.get(&score.member_id)?, score));
-    let raised: Vec<Alert> = scores.into_iter().filter_map(of).collect();
+    let raised: Vec<Alert> = alone.into_iter().filter_map(of).collect();
     let opened = alerts::open(Unprepared(connection), &raised, now).await?;
     let opened: HashSet<String> = opened.into_iter().collect();
     let is_new = |alert: &&Alert| opened.contains(&alert.dedup_key);
     let new = raised.iter().filter(is_new);
-    Ok(new.filter_map(|alert| alert.member_id).collect())
+    Ok(Told {
+        opened: new.filter_map(|alert| alert.member_id).collect(),
+        together: together.iter().map(|score| score.gym_id).collect(),
+    })
 }
 
 fn alert(judged: &Judged, score: Score) -> Alert {
@@ -43,12 +60,13 @@ fn alert(judged: &Judged, score: Score) -> Alert {
         _ => CHURN_RISK_HIGH,
     };
     let is_entering = !member.previous.is_some_and(Level::is_at_risk);
+    let is_rising = member.previous < Some(judged.verdict.level);
     Alert {
         gym_id: Some(score.gym_id),
         member_id: Some(member.id),
         timezone: Some(member.timezone.clone()),
         recommended_actions: actions(&judged.verdict.factors),
-        may_open: is_entering || !score.was_alerted,
+        may_open: is_entering || (is_rising && !score.was_alerted),
         ..kind.about(&member.id.to_string(), &[], score.details)
     }
 }

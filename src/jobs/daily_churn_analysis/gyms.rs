@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use sqlx::Result;
 use uuid::Uuid;
 
+use super::first_nights;
 use crate::churn::facts::{self, Member};
 use crate::churn::offset::{self, Offset};
 use crate::churn::weights::{self, Model};
@@ -29,6 +30,8 @@ pub(super) struct GymModel {
     pub(super) gap: f64,
     /// Whether its readers are silent: no level changes meanwhile.
     pub(super) is_silent: bool,
+    /// Whether it has its first night.
+    pub(super) is_first_night: bool,
 }
 
 impl Gyms {
@@ -64,6 +67,9 @@ impl Gyms {
         let silent = silent(Unprepared(db), &gyms)
             .await
             .map_err(context("read which gyms are silent"))?;
+        let first = first_nights::of(Unprepared(db), members, ctx.now)
+            .await
+            .map_err(context("read which gyms have their first night"))?;
         let mut offsets = offset::known(Unprepared(db), &gyms, ctx.now)
             .await
             .map_err(context("read the means of gyms"))?;
@@ -81,11 +87,11 @@ impl Gyms {
                 model = Some(Model::moved_by(known));
             }
             let model = model.unwrap_or_default();
-            let is_silent = silent.contains(&gym);
             let known = GymModel {
                 model,
                 gap,
-                is_silent,
+                is_silent: silent.contains(&gym),
+                is_first_night: first.contains(&gym),
             };
             self.models.insert(gym, known);
         }

@@ -23,6 +23,9 @@ pub(super) struct Judged {
     pub(super) seen: Seen,
     pub(super) verdict: Verdict,
     pub(super) model_version: String,
+    /// Whether no day before this one has a score of theirs, in a first night
+    /// of their gym.
+    pub(super) is_first: bool,
 }
 
 /// Members that were judged together, and where the cursor is after them.
@@ -163,8 +166,10 @@ impl Cursor {
                 None => Verdict::of(&seen.facts, &gym.model.weights, gym.gap, member.previous)?,
             };
             verdict.stay_at(member.previous.filter(|_| gym.is_silent));
+            let was_scored = member.previous.is_some() && !member.is_done;
             Some(Judged {
                 verdict,
+                is_first: gym.is_first_night && !was_scored,
                 model_version: gym.model.version.clone(),
                 member,
                 seen,

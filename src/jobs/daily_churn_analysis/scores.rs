@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::pages::Judged;
-use super::{Results, alerts};
+use super::{Results, alerts, first_nights};
 use crate::churn::verdict::Level;
 use crate::database::Unprepared;
 use crate::engine::{Batch, JobContext, JobError, context};
@@ -32,10 +32,16 @@ pub(super) async fn write(
         .iter()
         .partition(|one| one.verdict.level.is_at_risk());
     if !risky.is_empty() {
-        let opened = alerts::open(batch.db()?, &risky, ctx.now)
+        let told = alerts::open(batch.db()?, &risky, ctx.now)
             .await
             .map_err(context("open alerts"))?;
-        sum.alerts_opened += sum.samples.add(ctx, "alerts_opened", &opened);
+        sum.alerts_opened += sum.samples.add(ctx, "alerts_opened", &told.opened);
+        if !told.together.is_empty() {
+            sum.first_night_at_risk += told.together.len();
+            sum.alerts_opened += first_nights::open(batch.db()?, &told.together, ctx.now)
+                .await
+                .map_err(context("open the alerts of first nights"))?;
+        }
     }
     let was_risky = |one: &&Judged| one.member.previous.is_some_and(Level::is_at_risk);
     let left: Vec<Uuid> = calm

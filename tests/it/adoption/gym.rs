@@ -165,6 +165,15 @@ async fn rows_that_the_host_holds_are_passed_and_cleaned_up_the_next_night() {
 #[tokio::test]
 async fn scores_reach_the_host_s_screens_and_members_who_stopped_coming_are_alerts_of_its() {
     let app = a_gym().await;
+    // Three of those who stopped coming are the other gym's, which has its first night.
+    app.execute(
+        "update public.gym_members_v2 set gym_id = '00000000-0000-4000-8000-000000000002'
+          where badge_id in ('B1007', 'B1017', 'B1027');
+         update public.member_visits v set gym_id = m.gym_id from public.gym_members_v2 m where m.id = v.member_id;
+         insert into member_churn_history (member_id, scored_on, gym_id, level, model_version)
+         values (gen_random_uuid(), current_date - 2, '00000000-0000-4000-8000-000000000001', 'new', 'test')",
+    )
+    .await;
 
     let reply = app.deliver(CHURN).await;
 
@@ -175,8 +184,11 @@ async fn scores_reach_the_host_s_screens_and_members_who_stopped_coming_are_aler
     let gone = "select count(*) from public.member_analytics a join public.gym_members_v2 m on m.id = a.member_id
                  where right(m.id::text, 1) = '7' and churn_risk_level in ('high', 'critical')";
     assert_eq!(app.count(gone).await, 6);
-    let alerts = "select count(*) from public.manager_alerts where alert_type = 'churn_risk'";
-    assert_eq!(app.count(alerts).await, 6);
+    let alerts =
+        "select right(gym_id::text, 1), member_id is not null, count(*) from public.manager_alerts
+                   where alert_type = 'churn_risk' group by 1, 2 order by 1";
+    let expected = json!([["1", true, 3], ["2", false, 1]]);
+    assert_eq!(cells(&app, alerts).await, expected);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ const ALERTS: &str =
 /// A member who was here every other day, until fifty days ago.
 async fn gone(app: &App) -> Uuid {
     let gym = app.gym_in("Europe/Paris").await;
+    app.scored_before(gym).await;
     let [member] = app.members(gym, 300).await;
     app.came(member, every(50, 2)).await;
     member
@@ -81,6 +82,7 @@ async fn an_alert_is_bumped_once_a_day_and_resolved_when_the_member_comes_back()
 async fn the_severity_follows_the_level() {
     let app = App::new().await;
     let gym = app.gym_in("Europe/Paris").await;
+    app.scored_before(gym).await;
     let [member] = app.members(gym, 300).await;
     app.came(member, every(22, 2)).await;
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 use crate::app::Delivery;
 use crate::processes::{Process, until};
 
 /// So many members of one gym, one in ten of whom has stopped coming.
-async fn crowd(app: &App, members: i32) {
+async fn crowd(app: &App, members: i32) -> Uuid {
     let gym = app.gym_in("Europe/Paris").await;
     app.execute(&format!(
         "insert into members (gym_id, joined_on)
@@ -20,6 +21,7 @@ async fn crowd(app: &App, members: i32) {
                 generate_series(case when n % 10 = 0 then 20 else 1 end, 40) ago"
     ))
     .await;
+    gym
 }
 
 #[tokio::test]
@@ -148,9 +150,14 @@ async fn a_row_that_another_transaction_holds_waits_for_the_next_run() {
 #[tokio::test]
 async fn a_row_that_another_transaction_holds_keeps_no_other_from_being_forgotten() {
     let app = App::new().await;
-    crowd(&app, 20).await;
+    let gym = crowd(&app, 20).await;
+    app.scored_before(gym).await;
     app.deliver(CHURN).await;
-    app.execute("update members set churn_opt_out = true").await;
+    app.execute(
+        "delete from member_churn_history where score is null;
+         update members set churn_opt_out = true",
+    )
+    .await;
     let mut holder = app.db.begin().await.unwrap();
     // The alert is due whichever it is, because its member's score is free.
     for rows in [
@@ -189,7 +196,17 @@ async fn a_row_that_another_transaction_holds_keeps_no_other_from_being_forgotte
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_is_continued_by_the_next() {
     let app = App::with(&[("LEASE_TTL_SECONDS", "1")]).await;
-    crowd(&app, 2_000).await;
+    let gym = crowd(&app, 2_000).await;
+    app.scored_before(gym).await;
+    // The other half has a first night, and comes first.
+    app.execute(
+        "insert into gyms (id, name, slug, status)
+         values ('00000000-0000-0000-0000-00000000000b', 'B', 'b', 'active');
+         update members set gym_id = '00000000-0000-0000-0000-00000000000b'
+          where id in (select id from (select id, row_number() over (order by id) as n from members) m
+                        where n % 2 = 0)",
+    )
+    .await;
     let delivery = Delivery::of(CHURN).body(r#"{"batch_size": 10}"#);
     let scored = "select count(*) from member_churn";
     for goal in [100, 500] {
@@ -202,7 +219,11 @@ async fn a_run_that_is_killed_is_continued_by_the_next() {
         let half_done = app
             .count(
                 "select (select count(*) from member_churn)
-                      - (select count(*) from member_churn_history)",
+                      - (select count(*) from member_churn_history where score is not null)
+                      + (select count(*) from member_churn
+                          where level in ('high', 'critical') and gym_id = '00000000-0000-0000-0000-00000000000b')
+                      - (select coalesce(sum((details ->> 'high')::int + (details ->> 'critical')::int), 0)
+                           from alerts where kind = 'churn_first_night')",
             )
             .await;
         assert_eq!(half_done, 0);
@@ -215,17 +236,21 @@ async fn a_run_that_is_killed_is_continued_by_the_next() {
     let found = app
         .rows(
             "select (select count(*) from member_churn) as scored,
-                    (select count(*) from member_churn_history) as noted,
-                    (select count(*) from alerts where status = 'open') as alerts,
+                    (select count(*) from member_churn_history where score is not null) as noted,
+                    (select count(*) from alerts where status = 'open' and kind = 'churn_risk')
+                    + (select sum((details ->> 'high')::int + (details ->> 'critical')::int)
+                         from alerts where kind = 'churn_first_night') as told,
+                    (select count(*) from alerts where kind = 'churn_first_night') as together,
                     (select max(occurrences) from alerts) as bumped,
                     sum((results ->> 'processed')::int) as processed,
-                    sum((results ->> 'alerts_opened')::int) as opened
+                    sum((results ->> 'alerts_opened')::int
+                        + (results ->> 'first_night_at_risk')::int) as opened
                from job_runs",
         )
         .await;
     assert_eq!(
         found,
-        json!([{ "scored": 2000, "noted": 2000, "alerts": 200, "bumped": 1, "processed": 2000,
-                 "opened": 200 }])
+        json!([{ "scored": 2000, "noted": 2000, "told": 200, "together": 1, "bumped": 1,
+                 "processed": 2000, "opened": 201 }])
     );
 }

@@ -13,6 +13,7 @@ const NAMES: [&str; 4] = ["regular", "frozen", "gone", "leaves"];
 /// the eighteenth night to the twenty-fifth.
 async fn gym(app: &App) -> [Uuid; 4] {
     let gym = app.gym_in("Europe/Paris").await;
+    app.scored_before(gym).await;
     let named = app.members(gym, 400).await;
     for (name, member) in NAMES.iter().zip(named) {
         app.execute(&format!(

@@ -11,6 +11,7 @@ use super::*;
 /// night before all but a few of those visits are deleted.
 async fn judged(app: &App, last_ago: i32) -> Uuid {
     let gym = app.gym_in("Europe/Paris").await;
+    app.scored_before(gym).await;
     let [member, daily] = app.members(gym, 600).await;
     app.came(member, every(last_ago, 2)).await;
     app.came(daily, every(-60, 1)).await;

@@ -25,6 +25,17 @@ impl App {
         .unwrap()
     }
 
+    /// The gym was scored before, and this night is not its first: neither one
+    /// that is replayed, nor the next.
+    pub(super) async fn scored_before(&self, gym: Uuid) {
+        self.execute(&format!(
+            "insert into member_churn_history (member_id, scored_on, gym_id, level, model_version)
+             select gen_random_uuid(), day, '{gym}', 'new', 'test'
+               from unnest(array[date '2025-01-01', current_date - 2]) day"
+        ))
+        .await;
+    }
+
     /// So many members who joined so many days before [`TODAY`].
     pub(super) async fn members<const N: usize>(&self, gym: Uuid, joined_ago: i32) -> [Uuid; N] {
         let ids: Vec<Uuid> = sqlx::query_scalar(
@@ -63,6 +74,7 @@ impl App {
     /// One of each sort: regular, gone, new, never there, frozen, opted out.
     pub(super) async fn members_of_every_sort(&self) -> [Uuid; 6] {
         let gym = self.gym_in("Europe/Paris").await;
+        self.scored_before(gym).await;
         let [regular, gone, never, frozen, out] = self.members(gym, 300).await;
         let [new] = self.members(gym, 5).await;
         for member in [regular, frozen, out] {

@@ -58,6 +58,7 @@ async fn a_gym_whose_readers_are_silent_is_one_alert_and_no_member_is_at_risk() 
 async fn levels_stand_still_and_the_alert_is_resolved_when_visits_come_again() {
     let app = App::new().await;
     let gym = silent_gym(&app, 30, 1).await;
+    app.scored_before(gym).await;
     let [gone] = app.members(gym, 300).await;
     app.came(gone, every(20, 2)).await;
     app.analyse(TONIGHT).await;

@@ -138,7 +138,11 @@ const INTENTS: [Effect; 2] = [
 
 const SCORES: [Effect; 4] = [
     effect(&["processed"], "count(*) from member_churn", 6),
-    effect(&["processed"], "count(*) from member_churn_history", 6),
+    effect(
+        &["processed"],
+        "count(*) from member_churn_history where score is not null",
+        6,
+    ),
     effect(&["alerts_opened"], "count(*) from alerts", 2),
     effect(
         &["alerts_opened"],
@@ -193,10 +197,12 @@ const OLD_INTENTS: &str = "
       from generate_series(1, 6) n,
            lateral (select now() - interval '9 days' + n * interval '1 second' as made) m";
 
-/// One in three has stopped coming.
+/// One in three has stopped coming, since a night that was not the first.
 const MEMBERS: &str = "
     insert into gyms (id, name, slug, status)
     values ('00000000-0000-0000-0000-00000000000a', 'A', 'a', 'active');
+    insert into member_churn_history (member_id, scored_on, gym_id, level, model_version)
+    values (gen_random_uuid(), current_date - 2, '00000000-0000-0000-0000-00000000000a', 'new', 'test');
     insert into members (gym_id, joined_on)
     select '00000000-0000-0000-0000-00000000000a', current_date - 300 from generate_series(1, 6);
     insert into visits (gym_id, member_id, checked_in_at)
