@@ -4,7 +4,8 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Result};
 
-use super::{Terms, Transaction, Unprepared, begin_alone};
+use super::names::Names;
+use super::{MIGRATOR, Terms, Transaction, Unprepared, begin_alone};
 
 /// What disagrees.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +56,8 @@ impl Drift {
     /// A restore or a logical copy brings rows along, and not the number that an
     /// identity has come to.
     async fn compare_identities(&mut self, db: &mut Transaction) -> Result<()> {
+        let ours = Names::created_by(MIGRATOR.iter()).relations;
+        let ours: Vec<String> = ours.into_iter().map(str::to_owned).collect();
         let identities = sqlx::query!(
             r#"
             select format('%s.%s', c.relname, a.attname) as "name!",
@@ -69,9 +72,11 @@ impl Drift {
               ) s
              where n.nspname = current_schema()
                and c.relkind = 'r'
+               and c.relname = any ($1)
                and a.attidentity <> ''
              order by 1
-            "#
+            "#,
+            &ours
         )
         .fetch_all(Unprepared(db))
         .await?;

@@ -38,7 +38,8 @@ impl fmt::Display for Obstacles {
 /// Who else has to do with the tables.
 #[derive(Debug, Clone, Default)]
 pub struct Others {
-    /// The role that the service has, when that is not the one that migrates.
+    /// The role that the service has, when that is not the one that migrates;
+    /// as it logs in, which at a pooler may end with a tenant's name.
     pub service: String,
     /// Whether others may be given rights to the new tables.
     pub may_be_exposed: bool,
@@ -74,6 +75,7 @@ struct Facts {
     is_there: bool,
     may_create: bool,
     record_is_unreadable: bool,
+    record_is_other: bool,
     taken: Vec<String>,
     not_owned: Vec<String>,
     elsewhere: Vec<String>,
@@ -86,6 +88,13 @@ impl Facts {
     fn judged(self, schema: &Schema, others: &Others, record_is_foreign: bool) -> Vec<Obstacle> {
         let mut found = self.place(schema);
         let name = schema.name();
+        if self.record_is_other {
+            let what = format!(
+                "{name}._sqlx_migrations is of others: no table, or one with other columns than ours"
+            );
+            found.push(Obstacle::new(what, OWN));
+            return found;
+        }
         if self.record_is_unreadable {
             let what = format!(
                 "the role {} may not read and write {name}._sqlx_migrations",

@@ -154,9 +154,10 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
         .count())
 }
 
-const RECORD: &str = "_sqlx_migrations";
+pub(super) const RECORD: &str = "_sqlx_migrations";
 
-/// What the statements of this program do to each table and view.
+/// What the statements of this program do to each table and view. Who locks a
+/// row needs the right to update it, also where it is only deleted.
 pub const RIGHTS: [(&str, &str); 45] = [
     (RECORD, "select"),
     ("adoptions", "select"),
@@ -180,7 +181,7 @@ pub const RIGHTS: [(&str, &str); 45] = [
     ("job_run_totals", "select insert update"),
     ("job_runs", "select insert update delete"),
     ("job_totals", "select insert update"),
-    ("kiosk_heartbeats", "select delete"),
+    ("kiosk_heartbeats", "select update delete"),
     ("kiosk_maintenances", "select insert update delete"),
     ("kiosks", "select update"),
     ("known_maintenances", "select"),
@@ -201,6 +202,6 @@ pub const RIGHTS: [(&str, &str); 45] = [
     ("stock_reservations", "select update"),
     ("system_logs", "select insert update delete"),
     ("visit_silences", "select insert update"),
-    ("visits", "select delete"),
+    ("visits", "select update delete"),
     ("weekly_reports", "select insert update"),
 ];
