@@ -112,6 +112,11 @@ pub(super) async fn exposed(db: Unprepared<'_>) -> Result<Vec<Exposed>> {
          where c.relnamespace = current_schema()::regnamespace
            and c.relname = any ($1)
            and c.relkind in ('r', 'p', 'v')
+           -- Most may do nothing, and are passed at once.
+           and (
+               has_any_column_privilege(id, c.oid, 'select, insert, update, references')
+               or has_table_privilege(id, c.oid, 'delete, truncate, trigger')
+           )
            and (id = 0 or not pg_has_role(id, c.relowner, 'member'))
            and (reads or writes)
          order by role, relname
