@@ -60,7 +60,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
             "DATABASE_DIRECT_URL is not set: migrate uses DATABASE_URL",
         ),
     });
-    findings.extend(session(migrate_s, &database).await);
+    findings.extend(through_a_pooler(migrate_s, &database).await);
     Some(findings)
 }
 
@@ -175,8 +175,8 @@ fn same_database(pooled: &Checkup, direct: &Checkup) -> Finding {
     }
 }
 
-/// Whether `migrate` has a session by the address that it takes.
-async fn session(variable: &str, database: &Database) -> Option<Finding> {
+/// Whether the address that `migrate` takes gives it no session of its own.
+async fn through_a_pooler(variable: &str, database: &Database) -> Option<Finding> {
     let options = pooler_safe(database.direct.clone());
     let opened = timeout(database.terms.patience.acquire, session::open(&options)).await;
     if !matches!(opened, Ok(Ok(None))) {
