@@ -19,6 +19,9 @@ pub struct Drift {
     pub identities_behind: Vec<(String, String)>,
     /// Tables whose identity this role may not read, named alike.
     pub identities_unread: Vec<String>,
+    /// Functions that look in another schema than the one they are in, and the
+    /// statement that mends it.
+    pub functions_astray: Vec<(String, String)>,
 }
 
 /// Asks the database.
@@ -49,6 +52,7 @@ pub async fn drift(options: PgConnectOptions, terms: &Terms) -> Result<Drift> {
         ..Drift::default()
     };
     drift.compare_identities(&mut tx).await?;
+    drift.follow_functions(&mut tx).await?;
     Ok(drift)
 }
 
@@ -93,6 +97,33 @@ impl Drift {
                 self.identities_behind.push((identity.name, identity.fix));
             }
         }
+        Ok(())
+    }
+
+    /// A schema that was renamed leaves them where it was.
+    async fn follow_functions(&mut self, db: &mut Transaction) -> Result<()> {
+        let ours = Names::created_by(MIGRATOR.iter()).functions;
+        let ours: Vec<String> = ours.into_iter().map(str::to_owned).collect();
+        let astray = sqlx::query!(
+            r#"
+            select proname::text as "name!",
+                   format('alter function %I.%I(%s) set search_path = %1$I, pg_temp', current_schema(), proname, pg_get_function_identity_arguments(oid)) as "fix!"
+              from pg_proc
+             cross join unnest(proconfig) as setting
+             where pronamespace = current_schema()::regnamespace
+               and proname = any ($1)
+               and setting like 'search_path=%'
+               and current_schema() <> all (
+                   select btrim(schema, ' "')
+                     from unnest(string_to_array(substr(setting, 13), ',')) as schema
+               )
+             order by 1
+            "#,
+            &ours
+        )
+        .fetch_all(Unprepared(db))
+        .await?;
+        self.functions_astray = astray.into_iter().map(|it| (it.name, it.fix)).collect();
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use sqlx::{Postgres, Result};
 
+use super::adoption::contract;
 use super::names::Names;
 use super::{MIGRATOR, Schema};
 
@@ -66,12 +67,14 @@ pub async fn obstacles<'e>(
         facts.opened_to.clear();
     }
     let is_ours = MIGRATOR.iter().any(|it| is_applied(it.version));
-    Ok(facts.judged(schema, others, !applied.is_empty() && !is_ours))
+    let record_is_foreign = !applied.is_empty() && !is_ours;
+    Ok(facts.judged(schema, others, changes, record_is_foreign))
 }
 
 struct Facts {
     role: String,
     database: String,
+    encoding: String,
     is_there: bool,
     may_create: bool,
     record_is_unreadable: bool,
@@ -85,7 +88,13 @@ struct Facts {
 const OWN: &str = "set DATABASE_SCHEMA to a schema of its own, such as jarvis";
 
 impl Facts {
-    fn judged(self, schema: &Schema, others: &Others, record_is_foreign: bool) -> Vec<Obstacle> {
+    fn judged(
+        self,
+        schema: &Schema,
+        others: &Others,
+        has_missing: bool,
+        record_is_foreign: bool,
+    ) -> Vec<Obstacle> {
         let mut found = self.place(schema);
         let name = schema.name();
         if self.record_is_other {
@@ -108,6 +117,11 @@ impl Facts {
             found.push(Obstacle::new(what, OWN));
         }
         found.extend(self.names(name));
+        if self.encoding != "UTF8" && has_missing {
+            let what = format!("the encoding of the database is {}", self.encoding);
+            let fix = "use a database that was made with encoding 'UTF8': texts have letters that it lacks";
+            found.push(Obstacle::new(what, fix));
+        }
         if !self.opened_to.is_empty() && !others.may_be_exposed {
             let (role, to) = (&self.role, self.opened_to.join(", "));
             found.push(Obstacle::new(
@@ -194,6 +208,9 @@ async fn facts<'e>(
         &list(&missing.functions),
         &list(&ours.relations),
         service,
+        // Views of a host stand for these, and are its own.
+        &contract::names() as &[&str],
+        &list(&ours.functions),
     )
     .fetch_one(db)
     .await

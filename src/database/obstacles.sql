@@ -7,6 +7,7 @@ with here as (
 )
 select quote_ident(current_user) as "role!",
        quote_ident(current_database()) as "database!",
+       pg_encoding_to_char((select encoding from pg_database where datname = current_database())) as "encoding!",
        schema is not null as "is_there!",
        coalesce(
            has_schema_privilege(schema, 'usage') and has_schema_privilege(schema, 'create'),
@@ -90,8 +91,14 @@ select quote_ident(current_user) as "role!",
              from pg_class
             where relnamespace = schema
               and relname = any ($5)
-              and relkind in ('r', 'p')
+              and (relkind in ('r', 'p') or relkind = 'v' and relname <> all ($7))
               and not pg_has_role(relowner, 'usage')
+            union all
+           select proname || ' (of ' || quote_ident(pg_get_userbyid(proowner)) || ')'
+             from pg_proc
+            where pronamespace = schema
+              and proname = any ($8)
+              and not pg_has_role(proowner, 'usage')
             order by 1
        ) as "not_owned!",
        array(

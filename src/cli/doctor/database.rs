@@ -49,7 +49,9 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     // It is by the other address that migrate comes.
     let migrating = direct.as_ref().and_then(|it| it.as_ref().ok());
     let obstacles = &migrating.unwrap_or(&found).obstacles;
-    findings.extend(migrations(&found.migrations, obstacles));
+    // Where they cannot be read, a right is missing.
+    let on_record = found.migrations.iter();
+    findings.extend(on_record.flat_map(|it| migrations(it, obstacles)));
     findings.extend(exposure(&found));
     findings.push(match direct {
         Some(Ok(direct)) => same_database(&found, &direct),

@@ -168,6 +168,27 @@ async fn privileges_that_would_open_the_tables_are_refused_unless_that_is_meant(
     .await;
 }
 
+/// Half of the migrations passed there, and then a letter did not.
+#[tokio::test]
+async fn an_encoding_that_lacks_letters_is_refused_before_anything_is_written() {
+    let app = App::new().await;
+    let name = format!("latin_{}", uuid::Uuid::new_v4().simple());
+    app.execute(&format!(
+        "create database {name} encoding 'LATIN1' locale 'C' template template0"
+    ))
+    .await;
+    let mut url = url::Url::parse(&app.database.direct_url).unwrap();
+    url.set_path(&name);
+
+    let done = cli::run(&cli::reaching(url.as_str()), &["migrate"]).await;
+
+    assert_eq!(done.code, Some(2), "{done:?}");
+    let said = "the encoding of the database is LATIN1";
+    assert!(done.err.contains(said), "{done:?}");
+    app.execute(&format!("drop database {name} with (force)"))
+        .await;
+}
+
 #[tokio::test]
 async fn what_everyone_could_do_with_the_tables_is_taken_away() {
     let app = App::new().await;

@@ -20,6 +20,19 @@ use crate::database::schema;
      grant select, insert on _sqlx_migrations to {role}",
     "does not own"
 )]
+#[case::of_a_function(
+    "delete from _sqlx_migrations where version = 20261129000060;
+     do $$ begin
+         execute (select string_agg(format('alter table %I owner to {role};', relname), '')
+                    from pg_class
+                   where relnamespace = current_schema()::regnamespace and relkind = 'r');
+         execute (select string_agg(format('alter view %I owner to {role};', relname), '')
+                    from pg_class
+                   where relnamespace = current_schema()::regnamespace and relkind = 'v');
+     end $$;
+     grant usage, create on schema {schema} to {role}",
+    "does not own active_days (of postgres), "
+)]
 #[case::of_the_record(
     "delete from _sqlx_migrations where version = 20261129000060;
      grant usage, create on schema {schema} to {role}",
