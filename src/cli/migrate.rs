@@ -64,6 +64,7 @@ pub async fn migrate(settings: &Settings, typed: &Arguments) -> anyhow::Result<E
     let others = Others {
         service: database.options.get_username().to_owned(),
         may_be_exposed: typed.allow_exposed,
+        schema_is_named: settings.named_schema()?.is_some(),
     };
     let schema = database.terms.schema;
     let migrated = run(database.direct, &schema, &others, &patience, tell).await;

@@ -93,6 +93,14 @@ impl Settings {
     /// # Errors
     /// When it is no name of a schema, or they disagree.
     pub fn schema(&self) -> Read<Schema> {
+        Ok(self.named_schema()?.unwrap_or_default())
+    }
+
+    /// The same, where either says anything.
+    ///
+    /// # Errors
+    /// When it is no name of a schema, or they disagree.
+    pub fn named_schema(&self) -> Read<Option<Schema>> {
         const NAME: &str =
             "must be the name of a schema: lower-case letters, digits and _, such as jarvis";
         const OTHER: &str = "is another schema than the parameter schema of an address names: \
@@ -111,7 +119,7 @@ impl Settings {
                 return Err(wrong(variable, OTHER));
             }
         }
-        Ok(named.unwrap_or_default())
+        Ok(named)
     }
 
     /// The certificates that the database's is checked with, as PEM.

@@ -68,6 +68,7 @@ pub async fn checkup(options: PgConnectOptions, service: &str, terms: &Terms) ->
         let others = Others {
             service: service.to_owned(),
             may_be_exposed: false,
+            schema_is_named: true,
         };
         let db = Unprepared(&mut tx);
         obstacles_found = obstacles(db, &terms.schema, &versions, &others).await?;

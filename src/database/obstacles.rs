@@ -44,6 +44,8 @@ pub struct Others {
     pub service: String,
     /// Whether others may be given rights to the new tables.
     pub may_be_exposed: bool,
+    /// Whether the schema was named, and not taken for want of a name.
+    pub schema_is_named: bool,
 }
 
 /// Asks the database, where the migrations `applied` are on record.
@@ -61,7 +63,7 @@ pub async fn obstacles<'e>(
     let changes = missing.clone().next().is_some();
     let ours = Names::created_by(MIGRATOR.iter().filter(|it| is_applied(it.version)));
     let missing = Names::created_by(missing).without(&ours);
-    let mut facts = facts(db, schema, &ours, &missing, &others.service).await?;
+    let mut facts = facts(db, schema, &ours, &missing, others).await?;
     if !changes {
         facts.not_owned.clear();
         facts.opened_to.clear();
@@ -194,7 +196,7 @@ async fn facts<'e>(
     schema: &Schema,
     ours: &Names,
     missing: &Names,
-    service: &str,
+    others: &Others,
 ) -> Result<Facts> {
     let list = |names: &std::collections::BTreeSet<&'static str>| -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -207,10 +209,11 @@ async fn facts<'e>(
         &list(&missing.indexes),
         &list(&missing.functions),
         &list(&ours.relations),
-        service,
+        &others.service,
         // Views of a host stand for these, and are its own.
         &contract::names() as &[&str],
         &list(&ours.functions),
+        others.schema_is_named,
     )
     .fetch_one(db)
     .await

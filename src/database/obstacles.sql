@@ -103,11 +103,15 @@ select quote_ident(current_user) as "role!",
        ) as "not_owned!",
        array(
            select n.nspname::text
-             from pg_settings s
-            cross join unnest(string_to_array(s.reset_val, ',')) with ordinality as path (name, position)
-             join pg_namespace n
-               on n.nspname = replace(btrim(path.name, ' "'), '$user', session_user)
-            where s.name = 'search_path'
+             from pg_namespace n
+             left join lateral (
+                 select min(path.position) as position
+                   from pg_settings s
+                  cross join unnest(string_to_array(s.reset_val, ',')) with ordinality as path (name, position)
+                  where s.name = 'search_path'
+                    and n.nspname = replace(btrim(path.name, ' "'), '$user', session_user)
+             ) as path on true
+            where (path.position is not null or not $9)
               and n.oid is distinct from schema
               and not exists (
                   select from pg_class
@@ -119,7 +123,7 @@ select quote_ident(current_user) as "role!",
                    where relnamespace = n.oid
                      and relname in ('_sqlx_migrations', 'job_leases')
               )
-            order by path.position
+            order by path.position, 1
        ) as "elsewhere!",
        array(
            select distinct coalesce(quote_ident(r.rolname), 'PUBLIC')

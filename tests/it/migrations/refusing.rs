@@ -233,6 +233,28 @@ async fn tables_that_are_in_another_schema_are_told_and_not_made_again() {
     assert_eq!(everything(&app).await, before);
 }
 
+/// Otherwise a second set of tables comes, where the public key may see them.
+#[tokio::test]
+async fn a_schema_that_was_forgotten_is_told() {
+    let app = App::new().await;
+    let schema = schema();
+    app.execute(&format!(
+        "alter schema {} rename to moved; create schema if not exists public",
+        schema.name()
+    ))
+    .await;
+    let settings = cli::Settings::from([(
+        "DATABASE_URL".to_owned(),
+        app.database.direct_url.clone(),
+    )]);
+
+    let done = cli::run(&settings, &["migrate"]).await;
+
+    assert_eq!(done.code, Some(2), "{done:?}");
+    let said = "are in the schema moved: set DATABASE_SCHEMA=moved";
+    assert!(done.err.contains(said), "{done:?}");
+}
+
 #[tokio::test]
 async fn beside_a_host_with_the_same_names_it_migrates_into_a_schema_of_its_own() {
     let app = a_host_with("create table orders (id int); create table gyms (id int)").await;
