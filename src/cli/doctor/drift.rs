@@ -34,7 +34,8 @@ fn clock(found: &Drift) -> Finding {
 /// The fix names the schema, because it is typed where another may be first.
 fn functions(found: &Drift) -> impl Iterator<Item = Finding> {
     found.functions_astray.iter().map(|(name, fix)| {
-        let what = format!("the function {name} looks in another schema than its own: was that renamed?");
+        let what =
+            format!("the function {name} looks in another schema than its own: was that renamed?");
         failure("functions", what, format!("{fix};"))
     })
 }

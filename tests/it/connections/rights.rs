@@ -33,10 +33,7 @@ async fn with_the_rights_that_are_asked_for_every_job_runs() {
 #[rstest]
 #[case::one("insert on job_runs", "lacks insert on job_runs")]
 #[case::two_of_a_table("insert, delete on alerts", "lacks insert, delete on alerts")]
-#[case::a_function(
-    "execute on function words_in",
-    "lacks execute on function words_in"
-)]
+#[case::a_function("execute on function words_in", "lacks execute on function words_in")]
 #[case::the_record("select on _sqlx_migrations", "lacks select on _sqlx_migrations")]
 #[tokio::test]
 async fn a_right_that_is_missing_is_named(#[case] right: &str, #[case] said: &str) {

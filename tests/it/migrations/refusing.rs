@@ -243,10 +243,8 @@ async fn a_schema_that_was_forgotten_is_told() {
         schema.name()
     ))
     .await;
-    let settings = cli::Settings::from([(
-        "DATABASE_URL".to_owned(),
-        app.database.direct_url.clone(),
-    )]);
+    let settings =
+        cli::Settings::from([("DATABASE_URL".to_owned(), app.database.direct_url.clone())]);
 
     let done = cli::run(&settings, &["migrate"]).await;
 
