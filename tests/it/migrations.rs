@@ -4,6 +4,7 @@ use crate::app::{App, now};
 
 mod applying;
 mod breaking_off;
+mod places;
 mod pooled;
 mod refusing;
 mod roles;
