@@ -147,8 +147,8 @@ async fn the_file_makes_a_role_that_can_serve_and_do_nothing_else() {
                     (select count(*) from pg_class where relowner = pg_authid.oid) as owns,
                     (select count(*) from pg_class
                       where relnamespace = current_schema()::regnamespace
-                        and relkind = 'S'
-                        and has_sequence_privilege(pg_authid.oid, pg_class.oid, 'select')) > 5 as reads_ours,
+                        and case when relkind = 'S'
+                                 then has_sequence_privilege(pg_authid.oid, pg_class.oid, 'select') end) > 5 as reads_ours,
                     has_sequence_privilege(oid, 'theirs', 'select, usage, update') as reads_theirs,
                     (select count(*) from pg_class
                       where relnamespace = current_schema()::regnamespace

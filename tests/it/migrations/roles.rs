@@ -17,7 +17,7 @@ use crate::database::schema;
 #[case::of_the_tables(
     "delete from _sqlx_migrations where version = 20261129000060;
      grant usage, create on schema {schema} to {role};
-     grant select, insert on _sqlx_migrations to {role}",
+     grant select, insert, update on _sqlx_migrations to {role}",
     "does not own"
 )]
 #[case::of_a_function(
@@ -63,14 +63,14 @@ async fn a_right_that_is_missing_is_refused_before_anything_is_written(
     assert!(done.err.contains(said), "{done:?}");
     assert!(done.err.contains(&role), "{done:?}");
     assert_eq!(everything(&app).await, before);
-    app.execute(&format!("drop owned by {role}; drop role {role}"))
+    app.execute(&format!("drop owned by {role} cascade; drop role {role}"))
         .await;
 }
 
 /// As logins of Cloud SQL and of Azure are named.
 #[rstest]
 #[case::of_cloud_sql("sa@project.iam")]
-#[case::of_azure("First \"Q\" Last@corp.com")]
+#[case::of_azure("A.\"Q\" L@corp.com")]
 #[tokio::test]
 async fn a_role_may_have_any_name(#[case] name: &str) {
     let app = a_host_with("").await;
