@@ -35,8 +35,16 @@ alter role :"role" login password :'password';
 
 grant usage on schema :"schema" to :"role";
 
-select format('revoke all on %I.%I from %I', :'schema', name, :'role'),
-       format('grant %s on %I.%I to %I', rights, :'schema', name, :'role')
+select format('revoke all on %I.%I from %I', :'schema', name, :'role') as takes,
+       format('grant %s on %I.%I to %I', rights, :'schema', name, :'role') as gives,
+       -- For `doctor`: whether an identity is ahead of its table.
+       (select format('grant select on sequence %s to %I', string_agg(objid::regclass::text, ', '), :'role')
+          from pg_depend
+         where classid = 'pg_class'::regclass
+           and deptype = 'i'
+           and refobjsubid > 0
+           and refobjid = to_regclass(format('%I.%I', :'schema', name))
+        having count(*) > 0) as reads
   from (values
     ('_sqlx_migrations', 'select'),
     ('adoptions', 'select'),
@@ -60,7 +68,7 @@ select format('revoke all on %I.%I from %I', :'schema', name, :'role'),
     ('job_run_totals', 'select, insert, update'),
     ('job_runs', 'select, insert, update, delete'),
     ('job_totals', 'select, insert, update'),
-    ('kiosk_heartbeats', 'select, delete'),
+    ('kiosk_heartbeats', 'select, update, delete'),
     ('kiosk_maintenances', 'select, insert, update, delete'),
     ('kiosks', 'select, update'),
     ('known_maintenances', 'select'),
@@ -81,13 +89,16 @@ select format('revoke all on %I.%I from %I', :'schema', name, :'role'),
     ('stock_reservations', 'select, update'),
     ('system_logs', 'select, insert, update, delete'),
     ('visit_silences', 'select, insert, update'),
-    ('visits', 'select, delete'),
+    ('visits', 'select, update, delete'),
     ('weekly_reports', 'select, insert, update')
 ) as needed (name, rights)
+ -- Who owns them needs no grant, and would lose what it has.
+ where not exists (
+     select from pg_class
+      where oid = to_regclass(format('%I.%I', :'schema', name))
+        and relowner = to_regrole(quote_ident(:'role'))
+ )
 \gexec
-
--- For `doctor`: whether an identity is ahead of its table.
-grant select on all sequences in schema :"schema" to :"role";
 
 -- Everyone may call a function, unless default privileges say otherwise.
 select format('grant execute on function %I.%I to %I', :'schema', name, :'role')

@@ -28,8 +28,9 @@ mod service;
 mod settings;
 mod stripe;
 
-pub(super) use database::{explained, is_pooled};
+pub(super) use database::explained;
 use finding::{Finding, Level, failure};
+pub(super) use stripe::is_called as is_stripe_called;
 
 /// How long one check may take.
 const LONGEST: Duration = Duration::from_secs(20);

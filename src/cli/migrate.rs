@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use sqlx::Connection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::doctor::{explained, is_pooled};
+use super::doctor::explained;
 use super::{Usage, println, progress};
 use crate::config::Settings;
-use crate::database::migrating::{self, Failed, Migrated, Patience, Step};
+use crate::database::migrating::{self, Failed, Migrated, Patience, Step, session};
 use crate::database::obstacles::Others;
 use crate::database::{MIGRATOR, Schema, pooler_safe};
 
@@ -26,6 +26,9 @@ pub struct Arguments {
     allow_exposed: bool,
 }
 
+const POOLED: &str = "nothing was changed, because the address leads through a pooler in transaction mode, \
+                      and migrate needs a session: set DATABASE_DIRECT_URL to an address past it";
+
 /// Applies the missing migrations and prints how many.
 ///
 /// # Errors
@@ -34,6 +37,7 @@ pub async fn migrate(settings: &Settings, typed: &Arguments) -> anyhow::Result<E
     let waiting = progress::waiting("waiting for the database");
     let tell = |step: Step<'_>| match step {
         Step::Wait => waiting.set_message("waiting for another migrate"),
+        Step::WaitsLong => waiting.suspend(|| eprintln!("waiting for another migrate")),
         Step::Apply(it) => {
             waiting.set_message(format!("applying {} {}", it.version, it.description));
         }
@@ -58,8 +62,9 @@ pub async fn migrate(settings: &Settings, typed: &Arguments) -> anyhow::Result<E
         ..Patience::default()
     };
     let others = Others {
-        service: role_of(&database.options),
+        service: database.options.get_username().to_owned(),
         may_be_exposed: typed.allow_exposed,
+        schema_is_named: settings.named_schema()?.is_some(),
     };
     let schema = database.terms.schema;
     let migrated = run(database.direct, &schema, &others, &patience, tell).await;
@@ -80,13 +85,6 @@ pub async fn migrate(settings: &Settings, typed: &Arguments) -> anyhow::Result<E
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The role that the service has; a pooler's user may have a tenant behind it.
-pub(super) fn role_of(options: &PgConnectOptions) -> String {
-    let user = options.get_username();
-    let role = user.split_once('.').map_or(user, |(role, _)| role);
-    role.to_owned()
 }
 
 /// Applies the missing migrations in this schema; returns how many.
@@ -111,16 +109,16 @@ pub async fn run(
     tell: impl Fn(Step<'_>),
 ) -> anyhow::Result<Migrated> {
     let options = pooler_safe(options);
-    let connected = timeout(patience.connect, options.connect()).await;
-    let mut db = connected
+    let opened = timeout(patience.connect, session::open(&options)).await;
+    let opened = opened
         .context("the database does not answer")?
         .map_err(|error| {
             let (what, fix) = explained(&error);
             anyhow!("{what}; {fix}")
         })?;
-    let session = migrating::session(&mut db)
-        .await
-        .context("ask for the number of the session")?;
+    let Some((mut db, session)) = opened else {
+        return Err(Usage(POOLED.into()).into());
+    };
     let applied = tokio::select! {
         applied = migrating::apply(&mut db, MIGRATOR.migrations.clone(), schema, others, patience, &tell) => applied,
         never = migrating::tell_blockers(&options, session, patience, &tell) => match never {},
@@ -129,12 +127,7 @@ pub async fn run(
         Err(Failed::Refused(obstacles)) => return Err(Usage(obstacles.to_string()).into()),
         applied => applied,
     };
-    let hint = if is_pooled(&options) {
-        "apply the migrations (a transaction-mode pooler, it seems: set DATABASE_DIRECT_URL to an address past it)"
-    } else {
-        "apply the migrations"
-    };
-    let migrated = applied.context(hint)?;
+    let migrated = applied.context("apply the migrations")?;
     // Not worth a failure, nor a wait: the server ends the session of one that is gone.
     drop(timeout(patience.connect, db.close()).await);
     Ok(migrated)

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::doctor::is_stripe_called;
 use super::jobs_in_use;
 use crate::config::{Guard, Settings};
 use crate::engine::{Publisher, Runner};
@@ -93,7 +94,8 @@ fn warn_of_settings(settings: &Settings, guard: &Guard, dev: bool) {
     if settings.qstash().is_ok_and(|qstash| qstash.is_none()) {
         tracing::info!("Started without QSTASH_TOKEN: a run out of budget waits for the next tick");
     }
-    if settings.stripe().is_ok_and(|stripe| stripe.key.is_none()) {
+    let has_no_key = settings.stripe().is_ok_and(|stripe| stripe.key.is_none());
+    if has_no_key && is_stripe_called(settings) {
         tracing::warn!(
             "Started without STRIPE_SECRET_KEY: orders with payment intents will not expire"
         );

@@ -20,6 +20,8 @@ pub struct Database {
     pub options: PgConnectOptions,
     /// For migrations; past the pooler where there is one.
     pub direct: PgConnectOptions,
+    /// Whether that address was given.
+    pub has_direct: bool,
     /// Connections of this process.
     pub max_connections: u32,
     /// What holds for every transaction.
@@ -66,13 +68,14 @@ impl Settings {
         };
         let through = options("DATABASE_URL", url)?;
         let direct = match self.text("DATABASE_DIRECT_URL")? {
-            Some(url) => options("DATABASE_DIRECT_URL", url)?,
-            None => through.clone(),
+            Some(url) => Some(options("DATABASE_DIRECT_URL", url)?),
+            None => None,
         };
         let statement = self.number("DATABASE_STATEMENT_TIMEOUT_MS", 10_000, 50..=60_000)?;
         Ok(Database {
+            has_direct: direct.is_some(),
+            direct: direct.unwrap_or_else(|| through.clone()),
             options: through,
-            direct,
             max_connections: self.number("DATABASE_MAX_CONNECTIONS", 5, 2..=1_000)?,
             terms: Terms {
                 schema: self.schema()?,
@@ -90,6 +93,14 @@ impl Settings {
     /// # Errors
     /// When it is no name of a schema, or they disagree.
     pub fn schema(&self) -> Read<Schema> {
+        Ok(self.named_schema()?.unwrap_or_default())
+    }
+
+    /// The same, where either says anything.
+    ///
+    /// # Errors
+    /// When it is no name of a schema, or they disagree.
+    pub fn named_schema(&self) -> Read<Option<Schema>> {
         const NAME: &str =
             "must be the name of a schema: lower-case letters, digits and _, such as jarvis";
         const OTHER: &str = "is another schema than the parameter schema of an address names: \
@@ -108,7 +119,7 @@ impl Settings {
                 return Err(wrong(variable, OTHER));
             }
         }
-        Ok(named.unwrap_or_default())
+        Ok(named)
     }
 
     /// The certificates that the database's is checked with, as PEM.

@@ -26,8 +26,8 @@ pub struct Checkup {
     pub rights_missing: Vec<String>,
     /// What its clock showed when it answered.
     pub clock: DateTime<Utc>,
-    /// How its tables were made.
-    pub migrations: Migrations,
+    /// How its tables were made; `None` when our role may not read that.
+    pub migrations: Option<Migrations>,
     /// Why the missing ones cannot be applied by this role.
     pub obstacles: Vec<Obstacle>,
     /// The schema that they are in.
@@ -68,6 +68,7 @@ pub async fn checkup(options: PgConnectOptions, service: &str, terms: &Terms) ->
         let others = Others {
             service: service.to_owned(),
             may_be_exposed: false,
+            schema_is_named: true,
         };
         let db = Unprepared(&mut tx);
         obstacles_found = obstacles(db, &terms.schema, &versions, &others).await?;
@@ -89,9 +90,7 @@ pub async fn checkup(options: PgConnectOptions, service: &str, terms: &Terms) ->
         is_read_only: standing.is_read_only,
         rights_missing: standing.rights_missing,
         clock: server.clock,
-        migrations: on_record
-            .as_deref()
-            .map_or_else(Migrations::default, Migrations::between),
+        migrations: on_record.as_deref().map(Migrations::between),
         obstacles: obstacles_found,
         schema: terms.schema.name().to_owned(),
         exposed,

@@ -4,7 +4,8 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Result};
 
-use super::{Terms, Transaction, Unprepared, begin_alone};
+use super::names::Names;
+use super::{MIGRATOR, Terms, Transaction, Unprepared, begin_alone};
 
 /// What disagrees.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,9 @@ pub struct Drift {
     pub identities_behind: Vec<(String, String)>,
     /// Tables whose identity this role may not read, named alike.
     pub identities_unread: Vec<String>,
+    /// Functions that look in another schema than the one they are in, and the
+    /// statement that mends it.
+    pub functions_astray: Vec<(String, String)>,
 }
 
 /// Asks the database.
@@ -48,6 +52,7 @@ pub async fn drift(options: PgConnectOptions, terms: &Terms) -> Result<Drift> {
         ..Drift::default()
     };
     drift.compare_identities(&mut tx).await?;
+    drift.follow_functions(&mut tx).await?;
     Ok(drift)
 }
 
@@ -55,6 +60,8 @@ impl Drift {
     /// A restore or a logical copy brings rows along, and not the number that an
     /// identity has come to.
     async fn compare_identities(&mut self, db: &mut Transaction) -> Result<()> {
+        let ours = Names::created_by(MIGRATOR.iter()).relations;
+        let ours: Vec<String> = ours.into_iter().map(str::to_owned).collect();
         let identities = sqlx::query!(
             r#"
             select format('%s.%s', c.relname, a.attname) as "name!",
@@ -69,9 +76,11 @@ impl Drift {
               ) s
              where n.nspname = current_schema()
                and c.relkind = 'r'
+               and c.relname = any ($1)
                and a.attidentity <> ''
              order by 1
-            "#
+            "#,
+            &ours
         )
         .fetch_all(Unprepared(db))
         .await?;
@@ -88,6 +97,33 @@ impl Drift {
                 self.identities_behind.push((identity.name, identity.fix));
             }
         }
+        Ok(())
+    }
+
+    /// A schema that was renamed leaves them where it was.
+    async fn follow_functions(&mut self, db: &mut Transaction) -> Result<()> {
+        let ours = Names::created_by(MIGRATOR.iter()).functions;
+        let ours: Vec<String> = ours.into_iter().map(str::to_owned).collect();
+        let astray = sqlx::query!(
+            r#"
+            select proname::text as "name!",
+                   format('alter function %I.%I(%s) set search_path = %1$I, pg_temp', current_schema(), proname, pg_get_function_identity_arguments(oid)) as "fix!"
+              from pg_proc
+             cross join unnest(proconfig) as setting
+             where pronamespace = current_schema()::regnamespace
+               and proname = any ($1)
+               and setting like 'search_path=%'
+               and current_schema() <> all (
+                   select btrim(schema, ' "')
+                     from unnest(string_to_array(substr(setting, 13), ',')) as schema
+               )
+             order by 1
+            "#,
+            &ours
+        )
+        .fetch_all(Unprepared(db))
+        .await?;
+        self.functions_astray = astray.into_iter().map(|it| (it.name, it.fix)).collect();
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //! no one waiting, and so may wait itself, also longer than the role's
 //! `statement_timeout` allows, for each transaction that was open before it.
 //!
-//! Needs a session of its own, past a pooler. Leaves a database that is ahead as it is.
+//! Needs a session of its own ([`session::open`]). Leaves a database that is ahead as it is.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -24,6 +24,7 @@ use super::{MIGRATOR, Schema};
 use crate::foreign_text::ForeignText;
 
 mod failed;
+pub mod session;
 
 pub use failed::Failed;
 
@@ -67,6 +68,8 @@ impl Default for Patience {
 pub enum Step<'a> {
     /// It waits for another `migrate`.
     Wait,
+    /// It does so for longer than it is silent; told once.
+    WaitsLong,
     /// It applies this one.
     Apply(&'a Migration),
     /// Others hold what this one needs; it was tried so often.
@@ -111,6 +114,8 @@ pub async fn apply(
         migrations,
         // What a later version of this program applied is its business.
         ignore_missing: true,
+        // Others wait in [`take_turn`]. The host's migrators take sqlx's own lock.
+        locking: false,
         table_name: format!("\"{}\".{}", schema.name(), MIGRATOR.table_name).into(),
         ..Migrator::DEFAULT
     };
@@ -132,16 +137,6 @@ pub async fn apply(
         done.closed = schema.close(db).await?;
     }
     Ok(done)
-}
-
-/// The process id of this session, by which others see it.
-///
-/// # Errors
-/// When the database does not say.
-pub async fn session(db: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::query_scalar("select pg_backend_pid()")
-        .fetch_one(db)
-        .await
 }
 
 /// Tells, again and again, for which sessions the session `waiting` waits.
@@ -215,13 +210,17 @@ async fn take_turn(
     tell: impl Fn(Step<'_>),
 ) -> sqlx::Result<()> {
     let ask = "select pg_try_advisory_lock(hashtextextended('jarvis-cron migrate', 0))";
-    let until = Instant::now() + patience.in_all;
+    let begun = Instant::now();
+    let (until, mut silent_until) = (begun + patience.in_all, Some(begun + patience.silent));
     while !sqlx::query_scalar(ask).fetch_one(&mut *db).await? {
         if Instant::now() >= until {
             let what = "another migrate is at work, or its session is still there";
             return Err(io::Error::new(ErrorKind::TimedOut, what).into());
         }
         tell(Step::Wait);
+        if silent_until.take_if(|it| Instant::now() >= *it).is_some() {
+            tell(Step::WaitsLong);
+        }
         tokio::time::sleep(TURN_PAUSE).await;
     }
     Ok(())

@@ -9,6 +9,7 @@ use std::fmt;
 
 use sqlx::{Postgres, Result};
 
+use super::adoption::contract;
 use super::names::Names;
 use super::{MIGRATOR, Schema};
 
@@ -38,10 +39,13 @@ impl fmt::Display for Obstacles {
 /// Who else has to do with the tables.
 #[derive(Debug, Clone, Default)]
 pub struct Others {
-    /// The role that the service has, when that is not the one that migrates.
+    /// The role that the service has, when that is not the one that migrates;
+    /// as it logs in, which at a pooler may end with a tenant's name.
     pub service: String,
     /// Whether others may be given rights to the new tables.
     pub may_be_exposed: bool,
+    /// Whether the schema was named, and not taken for want of a name.
+    pub schema_is_named: bool,
 }
 
 /// Asks the database, where the migrations `applied` are on record.
@@ -59,21 +63,24 @@ pub async fn obstacles<'e>(
     let changes = missing.clone().next().is_some();
     let ours = Names::created_by(MIGRATOR.iter().filter(|it| is_applied(it.version)));
     let missing = Names::created_by(missing).without(&ours);
-    let mut facts = facts(db, schema, &ours, &missing, &others.service).await?;
+    let mut facts = facts(db, schema, &ours, &missing, others).await?;
     if !changes {
         facts.not_owned.clear();
         facts.opened_to.clear();
     }
     let is_ours = MIGRATOR.iter().any(|it| is_applied(it.version));
-    Ok(facts.judged(schema, others, !applied.is_empty() && !is_ours))
+    let record_is_foreign = !applied.is_empty() && !is_ours;
+    Ok(facts.judged(schema, others, changes, record_is_foreign))
 }
 
 struct Facts {
     role: String,
     database: String,
+    encoding: String,
     is_there: bool,
     may_create: bool,
     record_is_unreadable: bool,
+    record_is_other: bool,
     taken: Vec<String>,
     not_owned: Vec<String>,
     elsewhere: Vec<String>,
@@ -83,9 +90,22 @@ struct Facts {
 const OWN: &str = "set DATABASE_SCHEMA to a schema of its own, such as jarvis";
 
 impl Facts {
-    fn judged(self, schema: &Schema, others: &Others, record_is_foreign: bool) -> Vec<Obstacle> {
+    fn judged(
+        self,
+        schema: &Schema,
+        others: &Others,
+        has_missing: bool,
+        record_is_foreign: bool,
+    ) -> Vec<Obstacle> {
         let mut found = self.place(schema);
         let name = schema.name();
+        if self.record_is_other {
+            let what = format!(
+                "{name}._sqlx_migrations is of others: no table, or one with other columns than ours"
+            );
+            found.push(Obstacle::new(what, OWN));
+            return found;
+        }
         if self.record_is_unreadable {
             let what = format!(
                 "the role {} may not read and write {name}._sqlx_migrations",
@@ -99,6 +119,11 @@ impl Facts {
             found.push(Obstacle::new(what, OWN));
         }
         found.extend(self.names(name));
+        if self.encoding != "UTF8" && has_missing {
+            let what = format!("the encoding of the database is {}", self.encoding);
+            let fix = "use a database that was made with encoding 'UTF8': texts have letters that it lacks";
+            found.push(Obstacle::new(what, fix));
+        }
         if !self.opened_to.is_empty() && !others.may_be_exposed {
             let (role, to) = (&self.role, self.opened_to.join(", "));
             found.push(Obstacle::new(
@@ -171,7 +196,7 @@ async fn facts<'e>(
     schema: &Schema,
     ours: &Names,
     missing: &Names,
-    service: &str,
+    others: &Others,
 ) -> Result<Facts> {
     let list = |names: &std::collections::BTreeSet<&'static str>| -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -184,7 +209,11 @@ async fn facts<'e>(
         &list(&missing.indexes),
         &list(&missing.functions),
         &list(&ours.relations),
-        service,
+        &others.service,
+        // Views of a host stand for these, and are its own.
+        &contract::names() as &[&str],
+        &list(&ours.functions),
+        others.schema_is_named,
     )
     .fetch_one(db)
     .await

@@ -3,12 +3,14 @@
 //! Reads only: the database itself says whether it can be written, and whether
 //! our role may. Repairs nothing.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::Result;
 
 use super::checkup::applied;
 use super::fault::words;
+use super::names::Names;
 use super::{MIGRATOR, Pool, TxLimits, Unprepared, adoption, begin};
 
 /// How long the database may take to answer.
@@ -84,6 +86,8 @@ impl Standing {
 }
 
 pub(super) async fn standing(db: Unprepared<'_>) -> Result<Standing> {
+    static FUNCTIONS: LazyLock<Vec<&str>> =
+        LazyLock::new(|| Vec::from_iter(Names::created_by(MIGRATOR.iter()).functions));
     let (tables, rights): (Vec<_>, Vec<_>) = RIGHTS.iter().copied().unzip();
     sqlx::query_as!(
         Standing,
@@ -135,10 +139,19 @@ pub(super) async fn standing(db: Unprepared<'_>) -> Result<Standing> {
                       and is_whole is not true
                     group by name
                     order by name
+               ) || array(
+                   select distinct 'execute on function ' || proname
+                     from pg_proc
+                    where pronamespace = current_schema()::regnamespace
+                      and proname = any ($3)
+                      and prorettype <> 'trigger'::regtype
+                      and not has_function_privilege(oid, 'execute')
+                    order by 1
                ) as "rights_missing!"
         "#,
         &tables as &[&str],
         &rights as &[&str],
+        &*FUNCTIONS as &[&str],
     )
     .fetch_one(db)
     .await
@@ -154,9 +167,10 @@ async fn count_missing(db: Unprepared<'_>) -> Result<usize> {
         .count())
 }
 
-const RECORD: &str = "_sqlx_migrations";
+pub(super) const RECORD: &str = "_sqlx_migrations";
 
-/// What the statements of this program do to each table and view.
+/// What the statements of this program do to each table and view. Who locks a
+/// row needs the right to update it, also where it is only deleted.
 pub const RIGHTS: [(&str, &str); 45] = [
     (RECORD, "select"),
     ("adoptions", "select"),
@@ -180,7 +194,7 @@ pub const RIGHTS: [(&str, &str); 45] = [
     ("job_run_totals", "select insert update"),
     ("job_runs", "select insert update delete"),
     ("job_totals", "select insert update"),
-    ("kiosk_heartbeats", "select delete"),
+    ("kiosk_heartbeats", "select update delete"),
     ("kiosk_maintenances", "select insert update delete"),
     ("kiosks", "select update"),
     ("known_maintenances", "select"),
@@ -201,6 +215,6 @@ pub const RIGHTS: [(&str, &str); 45] = [
     ("stock_reservations", "select update"),
     ("system_logs", "select insert update delete"),
     ("visit_silences", "select insert update"),
-    ("visits", "select delete"),
+    ("visits", "select update delete"),
     ("weekly_reports", "select insert update"),
 ];

@@ -113,5 +113,11 @@ const OPEN: &str = "
      where relnamespace = to_regnamespace($1)
        and relname = any ($2)
        and pg_has_role(relowner, 'usage')
-       and exists (select from aclexplode(relacl) where grantee = 0)
+       and exists (
+           select from aclexplode(relacl) where grantee = 0
+           union all
+           select from pg_attribute a cross join aclexplode(a.attacl) given
+            where a.attrelid = pg_class.oid
+              and given.grantee = 0
+       )
      order by 1";

@@ -42,7 +42,7 @@ pub(crate) struct Figures {
 pub(crate) struct Overview {
     /// The figures of every job.
     pub(crate) figures: Figures,
-    /// The latest runs of all jobs.
+    /// The latest runs of all jobs in use.
     pub(crate) runs: Vec<Run>,
     /// The latest weekly reports.
     pub(crate) reports: Vec<Report>,
@@ -100,9 +100,11 @@ async fn overview(db: &mut Transaction, jobs: Registry) -> Result<Overview> {
     let latest = sqlx::query_scalar!(
         "select id
            from job_runs
+          where job = any($2)
           order by started_at desc, id desc
           limit $1",
         RUNS,
+        &jobs.names() as &[&str],
     )
     .fetch_all(Unprepared(db))
     .await?;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::roles;
 pub(crate) use crate::schemas::{of_schema, schema};
 
-mod pooler;
+pub(crate) mod pooler;
 
 use pooler::Pooler;
 
@@ -174,7 +174,7 @@ impl Server {
                 .as_ref()
                 .expect("--pgbouncer needs the private Postgres")
                 .port();
-            Pooler::start(Path::new(&program), port)
+            Pooler::start(Path::new(&program), port, "transaction")
         });
         Self {
             _postgres: postgres,

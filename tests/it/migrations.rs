@@ -4,7 +4,10 @@ use crate::app::{App, now};
 
 mod applying;
 mod breaking_off;
+mod places;
+mod pooled;
 mod refusing;
+mod roles;
 
 /// The plan of the pick, with its parameters filled in.
 const PICK: &str = "

@@ -51,6 +51,7 @@ pub(crate) async fn make(db: &mut PgConnection, schema: &str, role: &str) {
                 "select cell.value
                    from ({}) as made
                   cross join jsonb_each_text(to_jsonb(made)) as cell
+                  where cell.value is not null
                   order by cell.value not like 'revoke%'",
                 sql(makes)
             );
@@ -117,8 +118,10 @@ async fn the_file_makes_a_role_that_can_serve_and_do_nothing_else() {
         println!("not run: the server came without psql");
         return;
     }
+    // Of the host, and not to be reached.
+    app.execute("create sequence theirs").await;
     let role = format!("Service \"{}", uuid::Uuid::new_v4().simple());
-    for _ in 0..2 {
+    for role in [&role, &role, "postgres"] {
         let done = Command::new(&psql)
             .args(["-X", "--quiet", "--dbname", &app.database.direct_url])
             .args(["-v", &format!("schema={}", schema().name())])
@@ -131,11 +134,22 @@ async fn the_file_makes_a_role_that_can_serve_and_do_nothing_else() {
             .unwrap();
         assert!(done.status.success(), "{done:?}");
     }
+    let owner_s = "select count(*) from pg_class c, aclexplode(relacl) given
+                    where relnamespace = current_schema()::regnamespace
+                      and relkind = 'r'
+                      and given.grantee = c.relowner
+                      and given.privilege_type = 'TRUNCATE'";
+    assert!(app.count(owner_s).await > 20, "it was locked out");
     let able = app
         .rows(&format!(
             "select rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolcanlogin, rolpassword is not null as has_password,
                     has_schema_privilege(oid, current_schema(), 'create') as creates,
                     (select count(*) from pg_class where relowner = pg_authid.oid) as owns,
+                    (select count(*) from pg_class
+                      where relnamespace = current_schema()::regnamespace
+                        and case when relkind = 'S'
+                                 then has_sequence_privilege(pg_authid.oid, pg_class.oid, 'select') end) > 5 as reads_ours,
+                    has_sequence_privilege(oid, 'theirs', 'select, usage, update') as reads_theirs,
                     (select count(*) from pg_class
                       where relnamespace = current_schema()::regnamespace
                         and relkind in ('r', 'v')
@@ -149,6 +163,7 @@ async fn the_file_makes_a_role_that_can_serve_and_do_nothing_else() {
         json!([{
             "rolsuper": false, "rolcreaterole": false, "rolcreatedb": false, "rolbypassrls": false,
             "rolcanlogin": true, "has_password": true, "creates": false, "owns": 0, "more": 0,
+            "reads_ours": true, "reads_theirs": false,
         }])
     );
     let quoted = role.replace('"', "\"\"");

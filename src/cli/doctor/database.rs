@@ -1,35 +1,41 @@
 //! Checks the database and its migrations, that the address past the pooler
 //! leads to the same database, and that no other server could answer for it.
 
+use std::collections::BTreeSet;
+
 use futures::future::OptionFuture;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::time::timeout;
 
-use super::super::migrate::role_of;
 use super::finding::{Finding, failure, ok, warning};
-use crate::config::{Settings, is_this_machine};
+use crate::config::{Database, Settings, is_this_machine};
 use crate::database::checkup::{Checkup, Migrations, checkup};
+use crate::database::migrating::session;
 use crate::database::obstacles::Obstacle;
+use crate::database::pooler_safe;
 use crate::foreign_text::ForeignText;
 
 const CHECK: &str = "database";
 const POOLER: &str = "pooler";
+const DIRECT: &str = "DATABASE_DIRECT_URL";
 const TLS: &str = "tls";
-
-/// The ports and names of poolers in transaction mode.
-const POOLER_PORTS: [u16; 2] = [6432, 6543];
-const POOLER_NAMES: [&str; 2] = ["pooler", "pgbouncer"];
 
 /// Connects to both addresses.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
     let is_direct = same_address(&database.options, &database.direct);
-    let service = role_of(&database.options);
-    let ask = |options: &PgConnectOptions| checkup(options.clone(), &service, &database.terms);
+    let migrate_s = if database.has_direct {
+        DIRECT
+    } else {
+        "DATABASE_URL"
+    };
+    let service = database.options.get_username();
+    let ask = |options: &PgConnectOptions| checkup(options.clone(), service, &database.terms);
     let direct = (!is_direct).then(|| ask(&database.direct));
     let (found, direct) = tokio::join!(ask(&database.options), OptionFuture::from(direct));
     let mut findings = vec![encrypted("DATABASE_URL", &database.options)];
     if !is_direct {
-        findings.push(encrypted("DATABASE_DIRECT_URL", &database.direct));
+        findings.push(encrypted(DIRECT, &database.direct));
     }
     let found = match found {
         Ok(found) => found,
@@ -43,13 +49,20 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     // It is by the other address that migrate comes.
     let migrating = direct.as_ref().and_then(|it| it.as_ref().ok());
     let obstacles = &migrating.unwrap_or(&found).obstacles;
-    findings.extend(migrations(&found.migrations, obstacles));
+    // Where they cannot be read, a right is missing.
+    let on_record = found.migrations.iter();
+    findings.extend(on_record.flat_map(|it| migrations(it, obstacles)));
     findings.extend(exposure(&found));
     findings.push(match direct {
         Some(Ok(direct)) => same_database(&found, &direct),
-        Some(Err(error)) => unreachable("DATABASE_DIRECT_URL", &error),
-        None => pooled(&database.options),
+        Some(Err(error)) => unreachable(DIRECT, &error),
+        None if database.has_direct => ok(POOLER, "DATABASE_DIRECT_URL is DATABASE_URL's address"),
+        None => ok(
+            POOLER,
+            "DATABASE_DIRECT_URL is not set: migrate uses DATABASE_URL",
+        ),
     });
+    findings.extend(through_a_pooler(migrate_s, &database).await);
     Some(findings)
 }
 
@@ -145,7 +158,10 @@ fn exposure(found: &Checkup) -> Vec<Finding> {
             return ok(CHECK, what);
         }
         let schema = &found.schema;
-        let fix = format!("revoke all on all tables in schema {schema} from {role}");
+        let tables = exposed.reads.iter().chain(&exposed.writes);
+        let tables: BTreeSet<_> = tables.map(|table| format!("{schema}.{table}")).collect();
+        let tables = Vec::from_iter(tables).join(", ");
+        let fix = format!("revoke all on {tables} from {role}");
         failure(CHECK, what, fix)
     })
     .collect()
@@ -161,16 +177,16 @@ fn same_database(pooled: &Checkup, direct: &Checkup) -> Finding {
     }
 }
 
-/// Without a second address, `migrate` uses the first.
-fn pooled(options: &PgConnectOptions) -> Finding {
-    if is_pooled(options) {
-        let what = "DATABASE_URL looks like a pooler's, and DATABASE_DIRECT_URL is not set";
-        let fix = "set DATABASE_DIRECT_URL to the address past the pooler: migrate needs a session";
-        warning(POOLER, what, fix)
-    } else {
-        let what = "DATABASE_DIRECT_URL is not set: migrate uses DATABASE_URL";
-        ok(POOLER, what)
+/// Whether the address that `migrate` takes gives it no session of its own.
+async fn through_a_pooler(variable: &str, database: &Database) -> Option<Finding> {
+    let options = pooler_safe(database.direct.clone());
+    let opened = timeout(database.terms.patience.acquire, session::open(&options)).await;
+    if !matches!(opened, Ok(Ok(None))) {
+        return None;
     }
+    let what = format!("{variable} leads through a pooler in transaction mode: migrate refuses it");
+    let fix = "set DATABASE_DIRECT_URL to the address past the pooler: migrate needs a session";
+    Some(warning(POOLER, what, fix))
 }
 
 fn same_address(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
@@ -178,6 +194,7 @@ fn same_address(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
         && one.get_socket() == other.get_socket()
         && one.get_port() == other.get_port()
         && one.get_database() == other.get_database()
+        && one.get_username() == other.get_username()
 }
 
 fn unreachable(variable: &str, error: &sqlx::Error) -> Finding {
@@ -218,11 +235,4 @@ pub(in crate::cli) fn explained(error: &sqlx::Error) -> (ForeignText, &'static s
         }
     };
     (ForeignText::new(&what), fix)
-}
-
-/// Whether the address looks like one of a pooler in transaction mode.
-pub(in crate::cli) fn is_pooled(options: &PgConnectOptions) -> bool {
-    let host = options.get_host();
-    POOLER_PORTS.contains(&options.get_port())
-        || POOLER_NAMES.iter().any(|name| host.contains(name))
 }

@@ -9,6 +9,7 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let database = settings.database().ok()?;
     let found = drift(database.options, &database.terms).await.ok()?;
     let mut findings = identities(&found);
+    findings.extend(functions(&found));
     findings.push(clock(&found));
     Some(findings)
 }
@@ -28,6 +29,15 @@ fn clock(found: &Drift) -> Finding {
     let what = format!("{what}: the database's clock was set back");
     let fix = "synchronise the database's clock by NTP; the jobs go on meanwhile";
     warning(CHECK, what, fix)
+}
+
+/// The fix names the schema, because it is typed where another may be first.
+fn functions(found: &Drift) -> impl Iterator<Item = Finding> {
+    found.functions_astray.iter().map(|(name, fix)| {
+        let what =
+            format!("the function {name} looks in another schema than its own: was that renamed?");
+        failure("functions", what, format!("{fix};"))
+    })
 }
 
 fn identities(found: &Drift) -> Vec<Finding> {

@@ -19,11 +19,15 @@ const CALLERS: [&str; 2] = ["expire-stale-orders", "cleanup-stale-payment-intent
 
 /// Calls Stripe, where there is a key, and a job that needs it.
 pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
-    let used = jobs_in_use(settings).ok()?;
-    if CALLERS.iter().all(|job| used.find(job).is_none()) {
+    if !is_called(settings) {
         return Some(vec![ok(CHECK, "no job in use calls it")]);
     }
     Some(vec![finding(settings.stripe().ok()?).await])
+}
+
+/// Whether a job that calls Stripe is in use.
+pub(in crate::cli) fn is_called(settings: &Settings) -> bool {
+    jobs_in_use(settings).is_ok_and(|used| CALLERS.iter().any(|job| used.find(job).is_some()))
 }
 
 async fn finding(settings: crate::stripe::Settings) -> Finding {

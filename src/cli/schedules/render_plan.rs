@@ -129,7 +129,9 @@ fn remarks(planned: &Planned) -> String {
         remarks.push("paused, and stays so".to_owned());
     }
     match planned.action {
-        Action::Orphan => remarks.push("not in the file; apply --prune deletes it".to_owned()),
+        Action::Orphan => {
+            remarks.push("not in the file, or not in JOBS; apply --prune deletes it".to_owned())
+        }
         Action::Foreign => remarks.push("not ours, never touched".to_owned()),
         Action::Create | Action::Update | Action::Unchanged => {}
     }

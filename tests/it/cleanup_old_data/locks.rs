@@ -7,6 +7,7 @@ use super::{
     GYM, JOB, MEMBER, TARGETS, a_backlog, a_gym, backlog_of, counts, in_a_gym, left, rows_of,
 };
 use crate::app::App;
+use crate::roles;
 
 /// Another transaction that holds what the statement touches.
 async fn another_transaction(app: &App, sql: &str) -> Transaction<'static, Postgres> {
@@ -20,7 +21,20 @@ async fn another_transaction(app: &App, sql: &str) -> Transaction<'static, Postg
 
 #[tokio::test]
 async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run() {
-    let app = a_backlog().await;
+    what_is_held_is_passed(&a_backlog().await).await;
+}
+
+#[tokio::test]
+async fn with_the_least_rights_rows_that_are_held_are_passed_too() {
+    let (app, role) = roles::app().await;
+    let app = backlog_of(app).await;
+    what_is_held_is_passed(&app).await;
+    app.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+}
+
+/// Counted, and erased by the next run.
+async fn what_is_held_is_passed(app: &App) {
     let mut held = app.db.begin().await.unwrap();
     for (target, oldest) in [
         ("conversation_events", "occurred_at"),
@@ -53,7 +67,7 @@ async fn rows_that_somebody_holds_are_passed_counted_and_erased_by_the_next_run(
     let next = app.deliver(JOB).await;
     for target in TARGETS {
         assert_eq!(counts(&next, target), json!([3, 0, 0]), "{target}");
-        assert_eq!(left(&app, target).await, 2, "{target}");
+        assert_eq!(left(app, target).await, 2, "{target}");
     }
 }
 

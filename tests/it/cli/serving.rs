@@ -208,3 +208,17 @@ async fn an_address_that_is_taken_exits_1_and_is_named() {
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.err.contains(&format!("127.0.0.1:{port}")), "{done:?}");
 }
+
+#[rstest]
+#[case::a_gym("weekly-reports", false)]
+#[case::a_shop("expire-stale-orders", true)]
+#[tokio::test]
+async fn it_asks_for_a_key_of_stripe_s_where_a_job_needs_it(
+    #[case] jobs: &str,
+    #[case] asks: bool,
+) {
+    let app = App::with(&[("JOBS", jobs), ("STRIPE_SECRET_KEY", "")]).await;
+    let service = Service::start(&app.settings).await;
+    let (_, logged) = service.stop().await;
+    assert_eq!(logged.contains("STRIPE_SECRET_KEY"), asks, "{logged}");
+}

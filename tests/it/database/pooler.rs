@@ -1,4 +1,4 @@
-//! PgBouncer in transaction mode, before the server of the tests.
+//! PgBouncer before the server of the tests.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,8 +9,8 @@ use jarvis_cron::demo::postgres::account::Account;
 
 use crate::roles;
 
-pub(super) struct Pooler {
-    pub(super) port: u16,
+pub(crate) struct Pooler {
+    pub(crate) port: u16,
     _keeper: Child,
 }
 
@@ -20,7 +20,7 @@ impl Pooler {
         clippy::zombie_processes,
         reason = "it ends with this process, as its pipe does"
     )]
-    pub(super) fn start(program: &Path, postgres: u16) -> Self {
+    pub(crate) fn start(program: &Path, postgres: u16, mode: &str) -> Self {
         let account = Account::for_servers().unwrap();
         let files = account
             .make_folder(Path::new(env!("CARGO_TARGET_TMPDIR")))
@@ -34,7 +34,7 @@ impl Pooler {
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={postgres}\n[pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = trust\nauth_file = {users}\npool_mode = transaction\n\
+             auth_type = trust\nauth_file = {users}\npool_mode = {mode}\n\
              ignore_startup_parameters = extra_float_digits\n\
              max_client_conn = 2000\ndefault_pool_size = 8\nserver_idle_timeout = 5\n",
             users = users.display(),

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use jarvis_cron::database::migrating::{Patience, Step};
 use jarvis_cron::database::obstacles::Others;
+use sqlx::migrate::Migrate;
+use sqlx::{Connection, PgConnection};
 
 use crate::app::App;
 use crate::cli;
@@ -166,4 +168,19 @@ async fn a_migration_that_was_changed_after_it_was_applied_is_refused() {
 
     let error = format!("{:#}", failed.unwrap_err());
     assert!(error.contains("20261101000001"), "{error}");
+}
+
+/// sqlx's own lock, which the migrations of a host written in Rust take.
+#[tokio::test]
+async fn it_does_not_wait_for_the_migrations_of_the_host() {
+    let app = App::new().await;
+    let mut host = PgConnection::connect(&app.database.direct_url)
+        .await
+        .unwrap();
+    host.lock().await.unwrap();
+
+    let done = cli::run(&cli::reaching(&app.database.direct_url), &["migrate"]).await;
+
+    assert_eq!(done.code, Some(0), "{done:?}");
+    host.unlock().await.unwrap();
 }

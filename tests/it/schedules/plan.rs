@@ -48,7 +48,7 @@ async fn a_drifted_a_paused_an_orphaned_and_a_foreign_schedule_are_told_apart() 
     for line in [
         "~ update     jarvis-daily-churn\n             cron: CRON_TZ=Europe/Paris 0 1 * * * -> CRON_TZ=Europe/Paris 0 2 * * *\n",
         "= unchanged  jarvis-weekly-reports (paused, and stays so)\n",
-        "- orphan     jarvis-mow-the-lawn (not in the file; apply --prune deletes it)\n",
+        "- orphan     jarvis-mow-the-lawn (not in the file, or not in JOBS; apply --prune deletes it)\n",
         "  foreign    scd_5xyz (not ours, never touched)\n",
         "0 to create, 1 to update, 5 unchanged, 1 orphaned, 1 foreign; 1 paused\n",
     ] {

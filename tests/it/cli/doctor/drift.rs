@@ -95,3 +95,17 @@ async fn an_identity_that_the_role_may_not_read_is_neither_behind_nor_in_order()
     let unread = &found.identities_unread;
     assert!(unread.contains(&"system_logs.id".to_owned()), "{found:?}");
 }
+
+#[tokio::test]
+async fn a_schema_that_was_renamed_is_told_where_functions_look_in_the_old_one() {
+    let all = Surroundings::new().await;
+    all.app
+        .execute("alter function forget_last_sync() set search_path = old, pg_temp")
+        .await;
+    let found = doctor(&all.settings(&[])).await;
+    found.fails_with(&["forget_last_sync looks in another schema"]);
+    let mut findings = found.answer["findings"].as_array().unwrap().iter();
+    let fix = findings.find(|it| it["check"] == "functions").unwrap();
+    all.app.execute(fix["mend"].as_str().unwrap()).await;
+    doctor(&all.settings(&[])).await.fails_with(&[]);
+}

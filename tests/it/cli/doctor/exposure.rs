@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::database::{of_schema, schema};
+use crate::roles;
 
 /// What the check finds, with its level.
 async fn found(app: &App) -> Vec<(String, String)> {
@@ -52,6 +53,27 @@ async fn found(app: &App) -> Vec<(String, String)> {
     "ok",
     "no other role"
 )]
+#[case::behind_row_level_security_that_shows_every_row(
+    "grant all on job_pauses to {role}; alter table job_pauses enable row level security;
+     create policy every on job_pauses using (true)",
+    "failure",
+    "{role} can read job_pauses, and write job_pauses"
+)]
+#[case::its_own_code_in_ours(
+    "grant trigger on job_pauses to {role}",
+    "failure",
+    "{role} can write job_pauses"
+)]
+#[case::keeping_rows_of_ours(
+    "grant references on job_pauses to {role}",
+    "failure",
+    "{role} can write job_pauses"
+)]
+#[case::the_record(
+    "grant insert on _sqlx_migrations to {role}",
+    "failure",
+    "{role} can write _sqlx_migrations"
+)]
 #[case::a_view_of_ours(
     "grant select on held_members to {role}",
     "ok",
@@ -79,6 +101,11 @@ async fn roles_that_can_reach_the_tables_are_named(
     let is_said = |(at, what): &(String, String)| at == level && what.starts_with(&said);
     let everyone_s = |(_, what): &(String, String)| what.starts_with("PUBLIC");
     assert!(found.iter().any(is_said), "{said}: {found:?}");
+    let is_everyone_s = said.starts_with("PUBLIC");
+    assert!(
+        !is_everyone_s || found.len() <= 1 + usize::from(roles::least().is_some()),
+        "{found:?}"
+    );
     assert_eq!(
         found.iter().any(everyone_s),
         said.starts_with("PUBLIC"),
@@ -102,7 +129,10 @@ async fn what_the_public_key_opens_is_a_failure_with_the_statement_that_closes_i
     let app = App::new().await;
     app.execute(&of_schema(
         "create role anon; grant usage on schema public to anon;
-         grant select on all tables in schema public to anon",
+         grant select on all tables in schema public to anon;
+         create role \"An.Other\"; grant usage on schema public to \"An.Other\";
+         create table public.theirs (id int); grant select on public.theirs to \"An.Other\";
+         grant delete on alerts to \"An.Other\"",
     ))
     .await;
 
@@ -110,13 +140,20 @@ async fn what_the_public_key_opens_is_a_failure_with_the_statement_that_closes_i
 
     let findings = doctor["findings"].as_array().unwrap().iter();
     let mut findings = findings.filter(|it| it["check"] == "exposure" && it["level"] == "failure");
+    let other = findings.next().unwrap();
+    assert_eq!(other["what"], "\"An.Other\" can write alerts");
+    app.execute(other["mend"].as_str().unwrap()).await;
     let finding = findings.next().unwrap();
     let what = finding["what"].as_str().unwrap();
     assert!(what.starts_with("anon can read "), "{what}");
     assert!(what.contains("members"), "{what}");
     app.execute(finding["mend"].as_str().unwrap()).await;
     assert_eq!(found(&app).await[0].0, "ok");
-    app.execute("drop owned by anon; drop role anon").await;
+    let theirs = "select count(*) from information_schema.role_table_grants
+                   where grantee = 'An.Other' and table_name = 'theirs'";
+    assert_eq!(app.count(theirs).await, 1);
+    app.execute("drop owned by anon, \"An.Other\"; drop role anon, \"An.Other\"")
+        .await;
 }
 
 /// Without rights to the schema, nothing in it is reached.

@@ -103,6 +103,20 @@ async fn the_way_past_the_pooler_must_lead_to_the_same_database() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_given_twice_is_not_called_missing() {
+    let all = Surroundings::new().await;
+    let direct = [("DATABASE_DIRECT_URL", &*all.app.database.url)];
+    let found = doctor(&all.settings(&direct)).await;
+    found.fails_with(&[]);
+    let well = found.at("ok").join("\n");
+    assert!(
+        well.contains("DATABASE_DIRECT_URL is DATABASE_URL's address"),
+        "{well}"
+    );
+    assert!(!well.contains("not set: migrate"), "{well}");
+}
+
+#[tokio::test]
 async fn migrations_that_cannot_be_read_are_not_called_missing() {
     let all = Surroundings::new().await;
     all.app
