@@ -13,7 +13,13 @@
 --   `if not exists`: it outlives `adopt drop` while rows are in it.
 -- * The triggers run with the rights of whoever applies the file. So the service's own role needs no right on the shop's
 --   tables, and can do to them what stands here and nothing else.
+-- * What is written to the shop's tables stands in functions whose body Postgres reads once, here (`begin atomic`). Like the
+--   views, they go on when a column or a table gets another name, and Postgres refuses to drop a column that they write, or to
+--   give it another type. In a trigger's own body, such a name would be found missing in the night.
 -- * An index serves a view only where it repeats the view's expression word for word.
+-- * Where a status is an enum of Prisma's: `status::text` in the view, but no index may have that, since a label can be renamed.
+--   Compare with the labels in both instead, such as `case when status in ('ACTIVE', 'USED') then 'PAID' when status =
+--   'PENDING' then 'PENDING' … end`; a word that is no label of the enum is left out. Mixed case is quoted: public."Order".
 
 -- 1. Ids. Prisma's are texts (cuid), ours are uuids: the same text gives the same uuid, and an index finds it. --------------
 
@@ -71,6 +77,18 @@ where case
     else status
 end in ('PENDING', 'REQUIRES_PAYMENT');
 
+create function expire_order(its_id text)
+returns boolean
+language sql
+begin atomic
+    update public.orders
+       set status = 'EXPIRED'
+     where id = its_id
+       and status in ('PENDING', 'REQUIRES_PAYMENT')
+    returning true;
+end;
+
+-- Null tells Postgres that no row was written.
 create function write_order()
 returns trigger
 language plpgsql security definer set search_path from current
@@ -79,11 +97,7 @@ begin
     if new.status <> 'EXPIRED' then
         raise exception 'an order of the shop may only become EXPIRED here, not %', new.status;
     end if;
-    update public.orders
-       set status = 'EXPIRED'
-     where id = old.order_number
-       and status in ('PENDING', 'REQUIRES_PAYMENT');
-    return case when found then new end;
+    return case when expire_order(old.order_number) then new end;
 end $$;
 
 create trigger write_order
@@ -130,21 +144,27 @@ select
 from public.payments p
 where p.stripe_payment_intent_id is not null;
 
+create function sync_payment(its_id text, intent text, word text, error text, at timestamptz)
+returns text
+language sql
+begin atomic
+    update public.payments
+       set status = case when word = 'missing' then status else word end,
+           last_error_message = coalesce(error, last_error_message),
+           updated_at = as_text(at)
+     where id = its_id
+       and stripe_payment_intent_id = intent
+    returning status;
+end;
+
 create function write_intent()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 declare
-    made text;
+    made text := sync_payment(old.host_id, old.stripe_payment_intent_id, new.status, new.last_error, new.updated_at);
 begin
-    update public.payments
-       set status = case when new.status = 'missing' then status else new.status end,
-           last_error_message = coalesce(new.last_error, last_error_message),
-           updated_at = as_text(new.updated_at)
-     where id = old.host_id
-       and stripe_payment_intent_id = old.stripe_payment_intent_id
-    returning status into made;
-    if not found then
+    if made is null then
         return null;
     end if;
     insert into host_intents (
@@ -180,16 +200,23 @@ select
     id as host_id
 from public.stocks;
 
+create function give_back(its_id text, units int)
+returns boolean
+language sql
+begin atomic
+    update public.stocks
+       set quantity = quantity + units,
+           updated_at = as_text(now())
+     where id = its_id
+    returning true;
+end;
+
 create function write_stock()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    update public.stocks
-       set quantity = quantity + (old.reserved - new.reserved),
-           updated_at = as_text(now())
-     where id = old.host_id;
-    return case when found then new end;
+    return case when give_back(old.host_id, old.reserved - new.reserved) then new end;
 end $$;
 
 create trigger write_stock
@@ -233,21 +260,28 @@ join public.orders o on o.id = i.order_id
 join public.stocks s on s.machine_id = o.machine_id and s.slot_number = i.slot_number
 where not exists (select from public.stock_reservations r where r.order_id = i.order_id);
 
+create function release(its_id text)
+returns boolean
+language sql
+begin atomic
+    update public.stock_reservations
+       set status = 'RELEASED'
+     where id = its_id
+       and status = 'ACTIVE'
+    returning true;
+end;
+
 create function write_reservation()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
     if old.host_id is not null then
-        update public.stock_reservations
-           set status = 'RELEASED'
-         where id = old.host_id
-           and status = 'ACTIVE';
-    else
-        insert into host_released (item_id, released_at, release_reason)
-        values (old.item_id, new.released_at, new.release_reason)
-        on conflict do nothing;
+        return case when release(old.host_id) then new end;
     end if;
+    insert into host_released (item_id, released_at, release_reason)
+    values (old.item_id, new.released_at, new.release_reason)
+    on conflict do nothing;
     return case when found then new end;
 end $$;
 
