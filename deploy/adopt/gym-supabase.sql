@@ -339,13 +339,14 @@ create trigger jarvis_forget_member
 after delete on public.gym_members_v2
 for each row execute function forget_member();
 
--- 5. Visits. A plain view: Postgres deletes through it by itself. --------------------------------------------------------------
+-- 5. Visits. Postgres deletes through a view of one table by itself, many rows at once: here, and from events and logs. ---------
 
 create view visits as
 select walk_id(v.id) as id, v.gym_id, v.member_id, v.created_at as checked_in_at
 from public.member_visits v;
 
 create index jarvis_visits_walk on public.member_visits (created_at, walk_id(id));
+create index jarvis_visits_number on public.member_visits (walk_id(id));
 create index jarvis_visits_member on public.member_visits (member_id, created_at);
 create index jarvis_visits_gym on public.member_visits (gym_id, created_at);
 
@@ -429,6 +430,7 @@ select
 from public.conversation_events e;
 
 create index jarvis_events_walk on public.conversation_events ("timestamp", walk_id(id));
+create index jarvis_events_number on public.conversation_events (walk_id(id));
 create index jarvis_events_session on public.conversation_events ((md5(session_id)::uuid), "timestamp");
 create index jarvis_events_trace on public.conversation_events using gin (
     uuids_in(coalesce(transcript, '') || ' ' || payload_of(tool_args, tool_result)::text),
@@ -448,26 +450,16 @@ begin atomic
     returning true;
 end;
 
-create function delete_event(its_id uuid)
-returns boolean
-language sql
-begin atomic
-    delete from public.conversation_events where id = its_id returning true;
-end;
-
 create function write_event()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    if tg_op = 'DELETE' then
-        return case when delete_event(old.host_id) then old end;
-    end if;
     return case when redact_event(old.host_id, new.transcript, new.payload) then new end;
 end $$;
 
 create trigger write_event
-instead of update or delete on conversation_events
+instead of update on conversation_events
 for each row execute function write_event();
 
 -- 7. Logs: each run's row lands in the SaaS' own table. ------------------------------------------------------------------------
@@ -508,13 +500,6 @@ begin atomic
     returning true;
 end;
 
-create function delete_log(its_id uuid)
-returns boolean
-language sql
-begin atomic
-    delete from public.system_logs where id = its_id returning true;
-end;
-
 create function write_log()
 returns trigger
 language plpgsql security definer set search_path from current
@@ -528,14 +513,12 @@ begin
             coalesce(new."timestamp", now())
         );
         return new;
-    elsif tg_op = 'DELETE' then
-        return case when delete_log(old.host_id) then old end;
     end if;
     return case when redact_log(old.host_id, new.message, new.details) then new end;
 end $$;
 
 create trigger write_log
-instead of insert or update or delete on system_logs
+instead of insert or update on system_logs
 for each row execute function write_log();
 
 -- 8. Our alerts on the SaaS' screens, and back: what a manager resolves or dismisses there is so here, and is not opened again. --

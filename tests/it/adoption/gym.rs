@@ -2,10 +2,10 @@
 
 use super::*;
 
-const CHURN: &str = "daily-churn-analysis";
-const HEALTH: &str = "health-check-kiosks";
-const CLEANUP: &str = "cleanup-old-data";
-const REPORTS: &str = "weekly-reports";
+pub(super) const CHURN: &str = "daily-churn-analysis";
+pub(super) const HEALTH: &str = "health-check-kiosks";
+pub(super) const CLEANUP: &str = "cleanup-old-data";
+pub(super) const REPORTS: &str = "weekly-reports";
 
 #[tokio::test]
 async fn kiosks_turn_in_the_host_s_table_and_its_managers_see_and_answer_the_alerts() {
@@ -212,7 +212,7 @@ async fn a_member_whom_the_host_deletes_is_forgotten() {
     assert_eq!(app.count(lost).await, 0);
 }
 
-async fn sign(app: &App) {
+pub(super) async fn sign(app: &App) {
     let done = cli::run(
         &app.settings,
         &["policies", "sign", "members", "visits", "--actor", "ada"],

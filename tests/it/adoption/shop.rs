@@ -8,7 +8,7 @@ use crate::processes::{Process, until};
 const WEEKLY: &str = "cleanup-stale-payment-intents";
 
 /// What Stripe says of the four payments: open, paid, under way, and nothing at all.
-fn answer(app: &App) {
+pub(super) fn answer(app: &App) {
     for (id, status) in [
         ("pi_1", "requires_payment_method"),
         ("pi_2", "succeeded"),
