@@ -23,13 +23,13 @@
 --   `with … as not materialized`, which is not locked and still finds its index.
 -- * kiosk_heartbeats stays our own table: the SaaS keeps one row for each gym, and no history. A trigger fills it from now on.
 
--- 1. Numbers. Visits, events and logs have a uuid, and ours a number, which only tells rows of one moment apart: the first
---    60 bits of the uuid do. ---------------------------------------------------------------------------------------------------
+-- 1. Numbers. Visits, events and logs have a uuid, and ours a number, which only tells rows of one moment apart: 63 bits that
+--    are made of the uuid do, whatever kind of uuid it is. ---------------------------------------------------------------------
 
 create function walk_id(id uuid)
 returns bigint
 language sql immutable parallel safe
-as $$ select ('x' || left(replace(id::text, '-', ''), 15))::bit(60)::bigint $$;
+return uuid_hash_extended(id, 0) & 9223372036854775807;
 
 -- 2. Gyms, and who gets their reports. What the SaaS does not know of a gym can be filled in here:
 --    insert into jarvis.host_gyms (gym_id, slug, timezone) values ('…', 'lyon-7', 'Europe/Paris'). -------------------------------
@@ -37,7 +37,7 @@ as $$ select ('x' || left(replace(id::text, '-', ''), 15))::bit(60)::bigint $$;
 create table if not exists host_gyms (
     gym_id uuid primary key,
     slug text unique,
-    timezone text not null default 'Europe/Paris',
+    timezone text not null default 'Europe/Paris' check (timestamp '2026-01-01' at time zone timezone is not null),
     locale text not null default 'fr'
 );
 
@@ -215,7 +215,8 @@ for each row when (new.last_heartbeat is distinct from old.last_heartbeat)
 execute function keep_heartbeat();
 
 -- 4. Members. Whether one left the SaaS says by is_active alone; when, and who pauses or objects to being scored, can be filled
---    in: update jarvis.host_members set frozen_until = '2027-03-01' where member_id = '…'. ------------------------------------
+--    in: insert into jarvis.host_members (member_id, frozen_until) values ('…', '2027-03-01')
+--    on conflict (member_id) do update set frozen_until = excluded.frozen_until. ---------------------------------------------
 
 create table if not exists host_members (
     member_id uuid primary key,
@@ -552,6 +553,7 @@ begin atomic
     returning id;
 end;
 
+-- Each side hears of the other's changes, and does not answer what it is told itself.
 create function tell_alert()
 returns trigger
 language plpgsql security definer set search_path from current
@@ -565,9 +567,10 @@ declare
         else 'low'
     end;
 begin
-    if new.gym_id is null or pg_trigger_depth() > 1 then
+    if new.gym_id is null or current_setting('jarvis_cron.telling', true) = 'us' then
         return null;
     end if;
+    perform set_config('jarvis_cron.telling', 'the host', true);
     select host_id into theirs from host_alerts where alert_id = new.id;
     if theirs is not null then
         perform change_alert(
@@ -589,6 +592,7 @@ begin
         );
         insert into host_alerts (alert_id, host_id) values (new.id, theirs);
     end if;
+    perform set_config('jarvis_cron.telling', '', true);
     return null;
 end $$;
 
@@ -602,7 +606,7 @@ begin atomic
     select theirs.id, theirs.status, theirs.resolved_at, theirs.resolved_by::text;
 end;
 
--- One that a manager deletes is dismissed.
+-- One that a manager deletes, or that goes with its gym, is dismissed.
 create function hear_alert()
 returns trigger
 language plpgsql security definer set search_path from current
@@ -610,9 +614,10 @@ as $$
 declare
     answer record;
 begin
-    if pg_trigger_depth() > 1 then
+    if current_setting('jarvis_cron.telling', true) = 'the host' then
         return null;
     end if;
+    perform set_config('jarvis_cron.telling', 'us', true);
     if tg_op = 'DELETE' then
         select * from answer_of(old) into answer;
         answer.word := 'dismissed';
@@ -625,6 +630,7 @@ begin
            resolved_by = case when answer.word = 'resolved' then coalesce(answer.who, 'manager') end
      where id = (select alert_id from host_alerts where host_id = answer.host_id)
        and status in ('open', 'acknowledged');
+    perform set_config('jarvis_cron.telling', '', true);
     return null;
 end $$;
 
@@ -653,11 +659,28 @@ begin atomic
     );
 end;
 
+create function hide_score(member uuid)
+returns void
+language sql
+begin atomic
+    update public.member_analytics
+       set churn_risk_score = null,
+           churn_risk_level = null,
+           churn_factors = null,
+           last_churn_analysis_at = now()
+     where member_id = member;
+end;
+
+-- Who has left, or objects to being scored, has no score any more.
 create function tell_score()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
+    if tg_op = 'DELETE' then
+        perform hide_score(old.member_id);
+        return null;
+    end if;
     perform show_score(
         new.member_id,
         new.score,
@@ -669,7 +692,7 @@ begin
 end $$;
 
 create trigger tell_host
-after insert or update on member_churn
+after insert or update or delete on member_churn
 for each row execute function tell_score();
 
 create table if not exists host_reports (

@@ -40,7 +40,8 @@ as $$
     select case
         when word ~ ('^[1-9]\d{3}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))'
                      '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
-            or word ~ '^\d\d([02468][48]|[13579][26]|[2468]0)-02-29[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?Z?$'
+            or word ~ ('^[1-9]\d([02468][48]|[13579][26]|[2468]0)-02-29'
+                       '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
         then (case when word ~ '(Z|[+-]\d\d(:?\d\d)?)$' then word else word || 'Z' end)::timestamptz
     end
 $$;
@@ -104,8 +105,9 @@ create trigger write_order
 instead of update on orders
 for each row execute function write_order();
 
--- 4. Payments. `missing` (Stripe does not know the intent) is no word of the shop's: the row keeps its status there, and
---    `host_intents` says so. What our sync wrote counts as long as the row names the same intent and has the same status. ---
+-- 4. Payments. `failed` is no word of Stripe's, where such an intent waits for another card; `missing` (Stripe does not know the
+--    intent) is no word of the shop's: the row keeps its status there, and `host_intents` says so. What our sync wrote counts
+--    as long as the row names the same intent and has the same status. -------------------------------------------------------
 
 create table if not exists host_intents (
     payment_id text primary key,
@@ -117,8 +119,7 @@ create table if not exists host_intents (
     canceled_at timestamptz,
     cancel_attempts int not null,
     last_error text,
-    last_synced_at timestamptz,
-    updated_at timestamptz not null
+    last_synced_at timestamptz
 );
 
 create view payment_intents as
@@ -128,7 +129,8 @@ select
     p.stripe_payment_intent_id,
     null::text as checkout_session_id,
     coalesce((select h.status from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id and h.host_status = p.status), p.status) as status,
+        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id and h.host_status = p.status),
+        case p.status when 'failed' then 'requires_payment_method' else p.status end) as status,
     (select h.cancellation_reason from host_intents h where h.payment_id = p.id) as cancellation_reason,
     (select h.canceled_at from host_intents h where h.payment_id = p.id) as canceled_at,
     coalesce((select h.cancel_attempts from host_intents h where h.payment_id = p.id), 0) as cancel_attempts,
@@ -136,20 +138,26 @@ select
     (select h.last_synced_at from host_intents h
         where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as last_synced_at,
     coalesce(moment(p.created_at), 'epoch') as created_at,
-    coalesce(greatest(moment(p.updated_at), (select h.updated_at from host_intents h where h.payment_id = p.id)), 'epoch')
-        as updated_at,
+    coalesce(moment(p.updated_at), 'epoch') as updated_at,
     (select h.synced_status from host_intents h
         where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as synced_status,
     p.id as host_id
 from public.payments p
 where p.stripe_payment_intent_id is not null;
 
+-- The pick of cleanup-stale-payment-intents: the longest untouched first.
+create index jarvis_payments_turn on public.payments ((coalesce(moment(updated_at), 'epoch')), (md5(id)::uuid))
+where stripe_payment_intent_id is not null;
+
 create function sync_payment(its_id text, intent text, word text, error text, at timestamptz)
 returns text
 language sql
 begin atomic
     update public.payments
-       set status = case when word = 'missing' then status else word end,
+       set status = case
+               when word = 'missing' or word = 'requires_payment_method' and status = 'failed' then status
+               else word
+           end,
            last_error_message = coalesce(error, last_error_message),
            updated_at = as_text(at)
      where id = its_id
@@ -169,19 +177,19 @@ begin
     end if;
     insert into host_intents (
         payment_id, intent, host_status, status, synced_status, cancellation_reason, canceled_at, cancel_attempts, last_error,
-        last_synced_at, updated_at
+        last_synced_at
     )
     values (
         old.host_id, old.stripe_payment_intent_id, made, new.status, new.synced_status, new.cancellation_reason,
-        new.canceled_at, new.cancel_attempts, new.last_error, new.last_synced_at, new.updated_at
+        new.canceled_at, new.cancel_attempts, new.last_error, new.last_synced_at
     )
     on conflict (payment_id) do update
     set (
         intent, host_status, status, synced_status, cancellation_reason, canceled_at, cancel_attempts, last_error,
-        last_synced_at, updated_at
+        last_synced_at
     ) = (
         excluded.intent, excluded.host_status, excluded.status, excluded.synced_status, excluded.cancellation_reason,
-        excluded.canceled_at, excluded.cancel_attempts, excluded.last_error, excluded.last_synced_at, excluded.updated_at
+        excluded.canceled_at, excluded.cancel_attempts, excluded.last_error, excluded.last_synced_at
     );
     return new;
 end $$;
