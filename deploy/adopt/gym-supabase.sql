@@ -353,6 +353,18 @@ create index jarvis_visits_gym on public.member_visits (gym_id, created_at);
 
 -- 6. Conversations. A session names its member by the gym and the badge; what was said of it in summaries is told of it. -------
 
+-- A statement that updates a row with an index of texts gets that index ready, which takes longer than the row. So what is to be
+-- redacted is noted row by row, and written by one statement at the end. Rows are here no longer than that statement.
+create table if not exists host_redactions (
+    transaction xid8 not null default pg_current_xact_id(),
+    kind text not null,
+    row_id text not null,
+    words text,
+    rest jsonb,
+    keeps_member boolean,
+    at timestamptz
+);
+
 create view conversation_sessions as
 with m as not materialized (
     select id, gym_id, badge_id from public.gym_members_v2
@@ -385,16 +397,19 @@ create index jarvis_sessions_trace on public.openai_realtime_sessions using gin 
 ) with (fastupdate = off);
 create index jarvis_summaries_session on public.conversation_summaries (session_id);
 
-create function redact_session(its_id text, rest jsonb, keeps_member boolean, at timestamptz)
-returns boolean
+create function redact_sessions()
+returns void
 language sql
 begin atomic
-    update public.openai_realtime_sessions
-       set session_metadata = rest,
-           member_badge_id = case when keeps_member then member_badge_id end,
-           updated_at = at
-     where session_id = its_id
-    returning true;
+    update public.openai_realtime_sessions s
+       set session_metadata = r.rest,
+           member_badge_id = case when r.keeps_member then s.member_badge_id end,
+           updated_at = r.at
+      from host_redactions r
+     where r.transaction = pg_current_xact_id()
+       and r.kind = 'session'
+       and s.session_id = r.row_id;
+    delete from host_redactions where transaction = pg_current_xact_id() and kind = 'session';
 end;
 
 create function write_session()
@@ -402,14 +417,22 @@ returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    return case
-        when redact_session(old.host_id, new.metadata, new.member_id is not null, coalesce(new.redacted_at, now())) then new
-    end;
+    if tg_level = 'STATEMENT' then
+        perform redact_sessions();
+        return null;
+    end if;
+    insert into host_redactions (kind, row_id, rest, keeps_member, at)
+    values ('session', old.host_id, new.metadata, new.member_id is not null, coalesce(new.redacted_at, now()));
+    return new;
 end $$;
 
 create trigger write_session
 instead of update on conversation_sessions
 for each row execute function write_session();
+
+create trigger write_sessions
+after update on conversation_sessions
+for each statement execute function write_session();
 
 -- What a tool was asked and what it answered. An index takes only what Postgres knows to be immutable, which
 -- jsonb_build_object is not.
@@ -438,17 +461,20 @@ create index jarvis_events_trace on public.conversation_events using gin (
     words_in(coalesce(transcript, '') || ' ' || payload_of(tool_args, tool_result)::text)
 ) with (fastupdate = off);
 
-create function redact_event(its_id uuid, words text, rest jsonb)
-returns boolean
+create function redact_events()
+returns void
 language sql
 begin atomic
-    update public.conversation_events
-       set transcript = words,
-           tool_args = rest -> 'tool_args',
-           tool_result = rest -> 'tool_result',
+    update public.conversation_events e
+       set transcript = r.words,
+           tool_args = r.rest -> 'tool_args',
+           tool_result = r.rest -> 'tool_result',
            member_id = null
-     where id = its_id
-    returning true;
+      from host_redactions r
+     where r.transaction = pg_current_xact_id()
+       and r.kind = 'event'
+       and e.id = r.row_id::uuid;
+    delete from host_redactions where transaction = pg_current_xact_id() and kind = 'event';
 end;
 
 create function write_event()
@@ -456,12 +482,21 @@ returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    return case when redact_event(old.host_id, new.transcript, new.payload) then new end;
+    if tg_level = 'STATEMENT' then
+        perform redact_events();
+        return null;
+    end if;
+    insert into host_redactions (kind, row_id, words, rest) values ('event', old.host_id, new.transcript, new.payload);
+    return new;
 end $$;
 
 create trigger write_event
 instead of update on conversation_events
 for each row execute function write_event();
+
+create trigger write_events
+after update on conversation_events
+for each statement execute function write_event();
 
 -- 7. Logs: each run's row lands in the SaaS' own table. ------------------------------------------------------------------------
 
@@ -490,15 +525,18 @@ begin atomic
     insert into public.system_logs (log_type, message, details, "timestamp") values (kind, words, more, at);
 end;
 
-create function redact_log(its_id uuid, words text, rest jsonb)
-returns boolean
+create function redact_logs()
+returns void
 language sql
 begin atomic
-    update public.system_logs
-       set message = words,
-           details = rest
-     where id = its_id
-    returning true;
+    update public.system_logs g
+       set message = r.words,
+           details = r.rest
+      from host_redactions r
+     where r.transaction = pg_current_xact_id()
+       and r.kind = 'log'
+       and g.id = r.row_id::uuid;
+    delete from host_redactions where transaction = pg_current_xact_id() and kind = 'log';
 end;
 
 create function write_log()
@@ -506,7 +544,10 @@ returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    if tg_op = 'INSERT' then
+    if tg_level = 'STATEMENT' then
+        perform redact_logs();
+        return null;
+    elsif tg_op = 'INSERT' then
         perform add_log(
             new.log_type,
             new.message,
@@ -515,12 +556,17 @@ begin
         );
         return new;
     end if;
-    return case when redact_log(old.host_id, new.message, new.details) then new end;
+    insert into host_redactions (kind, row_id, words, rest) values ('log', old.host_id, new.message, new.details);
+    return new;
 end $$;
 
 create trigger write_log
 instead of insert or update on system_logs
 for each row execute function write_log();
+
+create trigger write_logs
+after update on system_logs
+for each statement execute function write_log();
 
 -- 8. Our alerts on the SaaS' screens, and back: what a manager resolves or dismisses there is so here, and is not opened again. --
 
