@@ -10,6 +10,7 @@ create table adoptions (
     contract int not null, -- the version that was checked
     created jsonb not null, -- what the file created, and what it kept from one before
     foreign_keys text[] not null, -- of our tables to those that gave way
+    hanging jsonb not null, -- our views and functions that look at the tables, should they be dropped with the host's
     views_md5 text not null, -- what the views were when they were checked
     applied_at timestamptz not null default now(),
     applied_by text not null,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -15,13 +15,13 @@ use super::doctor::explained;
 use super::{Usage, exit_code, println, progress};
 use crate::config::{Database, Settings};
 use crate::database::adoption::contract::{self, PORTS, Port};
-use crate::database::adoption::{self, File, Finding, Refusal};
-use crate::database::{Transaction, TxLimits, Unprepared, begin_alone_within};
+use crate::database::adoption::{self, Adoption, File, Finding, Refusal};
+use crate::database::{Schema, Transaction, TxLimits, Unprepared, begin_alone_within};
 use crate::foreign_text::printable;
 
 mod words;
 
-use words::{in_lines, refused, said, show, status, told};
+use words::{in_lines, of_left, refused, said, show, status, told};
 
 /// How often it is tried while others hold what it needs, and how long between.
 const TRIES: usize = 5;
@@ -143,11 +143,16 @@ pub(super) async fn adopt(settings: &Settings, command: Command) -> anyhow::Resu
 
 async fn begin(database: &Database) -> anyhow::Result<Transaction> {
     let options = database.direct.clone();
-    let begun = begin_alone_within(options, &database.terms, &TxLimits::ADOPTION).await;
-    begun.map_err(|error| {
+    let explained = |error: sqlx::Error| {
         let (what, fix) = explained(&error);
         anyhow!("{what}; {fix}")
-    })
+    };
+    let begun = begin_alone_within(options, &database.terms, &TxLimits::ADOPTION).await;
+    let mut tx = begun.map_err(explained)?;
+    if !adoption::has_record(&mut tx).await.map_err(explained)? {
+        bail!("the tables are not there, or not up to date: run jarvis-cron migrate");
+    }
+    Ok(tx)
 }
 
 type Applied = Result<(Transaction, Vec<Finding>), Refusal>;
@@ -192,9 +197,9 @@ async fn apply(
 
 async fn check(database: &Database, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut tx = begin(database).await?;
-    let findings = adoption::check(&mut tx, &database.terms.schema).await?;
+    let findings = adoption::check(&mut tx, Some(&database.terms.schema)).await?;
     tx.rollback().await;
-    let is_kept = !findings.iter().any(|finding| finding.is_failure);
+    let is_kept = !findings.iter().any(Finding::is_failure);
     if as_json {
         println(format_args!(
             "{:#}",
@@ -221,31 +226,49 @@ async fn drop_ports(
     let mut tx = begin(database).await?;
     let mut adopted = adoption::adoptions(Unprepared(&mut tx)).await?;
     let is_meant = |port: &String| meant.iter().any(|meant| meant.name == port);
+    let is_of_none = adopted.is_empty();
     adopted.retain(|it| meant.is_empty() || it.ports.iter().any(is_meant));
-    if adopted.is_empty() {
-        println("Nothing is adopted.");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let schema = &database.terms.schema;
-    let mut lines = Vec::new();
-    for adoption in adopted.iter().rev() {
-        match adoption::drop(&mut tx, schema, adoption, with_rows, actor).await {
-            Ok(dropped) => lines.extend(in_lines(&dropped)),
-            Err(refusal) => {
-                tx.rollback().await;
-                for why in refused(&refusal) {
-                    eprintln!("jarvis-cron: {}", printable(&why));
-                }
-                eprintln!("Nothing was changed.");
-                return Ok(ExitCode::FAILURE);
+    let dropped = if is_of_none && with_rows {
+        adoption::drop_left(&mut tx)
+            .await
+            .map(|left| of_left(&left))
+    } else {
+        drop_each(&mut tx, &database.terms.schema, &adopted, with_rows, actor).await
+    };
+    let lines = match dropped {
+        Ok(lines) => lines,
+        Err(refusal) => {
+            tx.rollback().await;
+            for why in refused(&refusal) {
+                eprintln!("jarvis-cron: {}", printable(&why));
             }
+            eprintln!("Nothing was changed.");
+            return Ok(ExitCode::FAILURE);
         }
-    }
+    };
     tx.commit().await.context("commit")?;
     for line in lines {
         println(printable(&line));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn drop_each(
+    tx: &mut Transaction,
+    schema: &Schema,
+    adopted: &[Adoption],
+    with_rows: bool,
+    actor: Option<&str>,
+) -> Result<Vec<String>, Refusal> {
+    let mut lines = Vec::new();
+    for adoption in adopted.iter().rev() {
+        let dropped = adoption::drop(tx, schema, adoption, with_rows, actor).await?;
+        lines.extend(in_lines(&dropped));
+    }
+    if lines.is_empty() {
+        lines.push("Nothing is adopted.".to_owned());
+    }
+    Ok(lines)
 }
 
 /// The ports of these names, and of these groups.

@@ -5,7 +5,7 @@
 //! applied keeps the contract, and that dropping it leaves of it nothing but
 //! what it wrote down. Knows no word of any host.
 
-use sqlx::Result;
+use sqlx::{Error, Result};
 
 use super::{Schema, Transaction, Unprepared};
 
@@ -14,6 +14,7 @@ mod aside;
 pub mod contract;
 mod drop;
 mod file;
+mod lock;
 mod record;
 mod rows;
 mod shape;
@@ -22,10 +23,9 @@ mod trial;
 mod trials;
 
 pub use apply::{Refusal, apply};
-pub use drop::{Dropped, drop};
+pub use drop::{Dropped, drop, drop_left};
 pub use file::File;
-pub use record::{Adoption, adoptions};
-pub(super) use shape::lacking;
+pub use record::{Adoption, adoptions, has_record};
 
 use contract::Port;
 
@@ -38,23 +38,48 @@ pub struct Finding {
     pub what: String,
     /// What to do about it.
     pub fix: String,
-    /// Whether a job would fail or do wrong; otherwise rows are passed.
-    pub is_failure: bool,
+    /// How bad it is.
+    pub level: Level,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A job would fail or do wrong.
+    Failure,
+    /// Rows are passed, or nothing could be tried.
+    Warning,
+    /// Something was not tried; it says nothing of the port.
+    Note,
 }
 
 impl Finding {
+    /// Whether a job would fail or do wrong.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.level == Level::Failure
+    }
+
     fn failure(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             what: what.into(),
             fix: fix.into(),
-            is_failure: true,
+            level: Level::Failure,
         }
     }
 
     fn warning(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
-            is_failure: false,
+            level: Level::Warning,
+            ..Self::failure(place, what, fix)
+        }
+    }
+
+    fn note(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            level: Level::Note,
             ..Self::failure(place, what, fix)
         }
     }
@@ -69,18 +94,54 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Tries the contract on every port that is a view; changes nothing.
+/// Tries the contract on every port that is a view; changes nothing. All rows
+/// are looked at too, where our tables' schema is given: that takes its time.
 ///
 /// # Errors
 /// When the database is gone, or refuses to say what it has.
-pub async fn check(db: &mut Transaction, schema: &Schema) -> Result<Vec<Finding>> {
-    let mut findings = shape::check(Unprepared(db)).await?;
+pub async fn check(db: &mut Transaction, of_rows: Option<&Schema>) -> Result<Vec<Finding>> {
+    let mut findings = standing(db).await?;
     for port in adopted(db).await? {
-        if findings.iter().any(|it| it.is_failure && it.is_of(port)) {
+        if findings.iter().any(|it| it.is_failure() && it.is_of(port)) {
             continue;
         }
-        findings.extend(rows::check(db, port, schema).await?);
-        findings.extend(trial::check(db, port).await?);
+        let tried = async {
+            let mut found = match of_rows {
+                Some(schema) => rows::check(db, port, schema).await?,
+                None => Vec::new(),
+            };
+            found.extend(trial::check(db, port).await?);
+            Ok(found)
+        };
+        match tried.await {
+            Err(Error::Database(refusal)) if lock::is_in_use(&*refusal) => {
+                let what = "was not tried to the end: others hold what it needs";
+                let fix = "run: jarvis-cron adopt check";
+                findings.push(Finding::warning(port.name, what, fix));
+            }
+            found => findings.extend(found?),
+        }
+    }
+    Ok(findings)
+}
+
+/// What the ports lack, in one line each. Asks the catalog only, so that `serve`
+/// can do so.
+pub(super) async fn lacking(db: &mut Transaction) -> Result<Vec<String>> {
+    let findings = standing(db).await?;
+    Ok(findings.iter().map(ToString::to_string).collect())
+}
+
+/// Whether everything is there, with the columns of the contract.
+async fn standing(db: &mut Transaction) -> Result<Vec<Finding>> {
+    let mut findings = shape::check(Unprepared(db)).await?;
+    for adoption in adoptions(Unprepared(db)).await? {
+        let gone = aside::gone(Unprepared(db), &adoption.hanging).await?;
+        findings.extend(gone.into_iter().map(|it| {
+            let what = "is gone, with a table of the host's that it hung on";
+            let fix = "run: jarvis-cron adopt drop, which makes it again; then adopt apply";
+            Finding::failure(it.identity, what, fix)
+        }));
     }
     Ok(findings)
 }

@@ -62,7 +62,7 @@ async fn ask(db: &Pool) -> Result<Readiness> {
         is_read_only: found.is_read_only,
         rights_missing: found.rights_missing,
         ports_lacking: if is_migrated {
-            Some(adoption::lacking(Unprepared(&mut tx)).await?)
+            Some(adoption::lacking(&mut tx).await?)
         } else {
             None
         },

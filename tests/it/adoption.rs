@@ -17,6 +17,7 @@ mod files;
 mod gym;
 mod host;
 mod hours;
+mod limits;
 mod ours;
 mod plans;
 mod refused;

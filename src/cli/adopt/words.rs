@@ -9,7 +9,7 @@ use crate::cli::doctor::explained;
 use crate::cli::println;
 use crate::config::Database;
 use crate::database::adoption::contract::{self, PORTS};
-use crate::database::adoption::{self, Adoption, Finding, Refusal};
+use crate::database::adoption::{self, Adoption, Finding, Level, Refusal};
 use crate::database::{Transaction, Unprepared};
 use crate::foreign_text::printable;
 
@@ -51,10 +51,10 @@ pub(super) fn refused(refusal: &Refusal) -> Vec<String> {
 
 pub(super) fn show(findings: &[Finding]) {
     for finding in findings {
-        let level = if finding.is_failure {
-            "FAILURE"
-        } else {
-            "warning"
+        let level = match finding.level {
+            Level::Failure => "FAILURE",
+            Level::Warning => "warning",
+            Level::Note => "note",
         };
         println(printable(&format!("{level} {finding}")));
     }
@@ -63,7 +63,7 @@ pub(super) fn show(findings: &[Finding]) {
 pub(super) fn in_lines(dropped: &adoption::Dropped) -> Vec<String> {
     let mut lines = vec![
         format!("Dropped: {}", dropped.gone.join(", ")),
-        format!("Ours again, and empty: {}", dropped.ports.join(", ")),
+        format!("Ours again: {}", dropped.ports.join(", ")),
     ];
     if !dropped.kept.is_empty() {
         let kept = dropped.kept.join(", ");
@@ -74,6 +74,14 @@ pub(super) fn in_lines(dropped: &adoption::Dropped) -> Vec<String> {
     if dropped.unchecked > 0 {
         let unchecked = dropped.unchecked;
         lines.push(format!("{unchecked} foreign keys hold for new rows only: rows of ours are about rows of the host's"));
+    }
+    lines
+}
+
+pub(super) fn of_left(left: &[String]) -> Vec<String> {
+    let mut lines = vec!["Nothing is adopted.".to_owned()];
+    if !left.is_empty() {
+        lines.push(format!("Dropped what was kept: {}", left.join(", ")));
     }
     lines
 }

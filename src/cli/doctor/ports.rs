@@ -5,7 +5,7 @@ use super::finding::{Finding, failure, ok, warning};
 use crate::cli::jobs_in_use;
 use crate::config::Settings;
 use crate::database::adoption::contract::{Port, VERSION};
-use crate::database::adoption::{self, Adoption};
+use crate::database::adoption::{self, Adoption, Level};
 use crate::database::{Unprepared, begin_alone};
 
 const CHECK: &str = "ports";
@@ -17,12 +17,16 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
     let begun = begin_alone(database.options.clone(), &database.terms).await;
     let mut tx = begun.ok()?;
     let adopted = adoption::adoptions(Unprepared(&mut tx)).await.ok()?;
-    let found = adoption::check(&mut tx, &database.terms.schema).await;
+    let found = adoption::check(&mut tx, None).await;
     let mut findings: Vec<Finding> = adopted.iter().filter_map(of_record).collect();
     match found {
-        Ok(found) => findings.extend(found.into_iter().map(|it| {
-            let level = if it.is_failure { failure } else { warning };
-            level(CHECK, format!("{}: {}", it.place, it.what), it.fix)
+        Ok(found) => findings.extend(found.into_iter().filter_map(|it| {
+            let level = match it.level {
+                Level::Failure => failure,
+                Level::Warning => warning,
+                Level::Note => return None,
+            };
+            Some(level(CHECK, format!("{}: {}", it.place, it.what), it.fix))
         })),
         Err(error) => {
             let what = format!("the contract was not tried to the end: {error}");
@@ -44,13 +48,14 @@ pub(super) async fn check(settings: &Settings) -> Option<Vec<Finding>> {
             },
         ));
     }
-    if !adopted.is_empty() {
-        let off = adoption::unsigned(Unprepared(&mut tx)).await.ok()?;
+    if !adopted.is_empty()
+        && let Ok(off) = adoption::unsigned(Unprepared(&mut tx)).await
+    {
         findings.extend(waiting(&off));
     }
-    let empty = adoption::empty(&mut tx).await.ok()?;
-    let used = jobs_in_use(settings).ok()?.names();
-    findings.extend(without_rows(&used, &empty));
+    if let (Ok(empty), Ok(jobs)) = (adoption::empty(&mut tx).await, jobs_in_use(settings)) {
+        findings.extend(without_rows(&jobs.names(), &empty));
+    }
     Some(findings)
 }
 

@@ -12,7 +12,7 @@ use super::aside::{hanging, put, put_back, step_aside, step_back};
 use super::contract::Port;
 use super::file::{File, execute};
 use super::record::{self, New};
-use super::{Finding, IS_UNSIGNED, rows, shape, trial};
+use super::{Finding, IS_UNSIGNED, contract, lock, rows, shape, trial, trials};
 use crate::database::{MIGRATOR, Schema, Transaction, Unprepared};
 
 /// Why nothing was applied.
@@ -30,13 +30,10 @@ pub enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let refusal = error.as_database_error();
-        match refusal
-            .and_then(sqlx::error::DatabaseError::code)
-            .as_deref()
-        {
-            Some("55P03" | "40P01") => Self::InUse,
-            _ => Self::Failed(error),
+        if error.as_database_error().is_some_and(lock::is_in_use) {
+            Self::InUse
+        } else {
+            Self::Failed(error)
         }
     }
 }
@@ -48,16 +45,23 @@ impl From<String> for Refusal {
 }
 
 /// Takes the turn that `migrate` takes too, until the transaction ends.
-pub(super) async fn take_turn(db: Unprepared<'_>) -> Result<(), Refusal> {
+pub(super) async fn take_turn(db: &mut Transaction) -> Result<(), Refusal> {
+    // One that is killed must not keep its locks until its statement ends.
+    let end = "select set_config(name, '1s', true)
+                 from pg_settings
+                where name = 'client_connection_check_interval'
+                  and version() like '%linux%'";
+    Unprepared(db).execute(end).await?;
     let ask = "select pg_try_advisory_xact_lock(hashtextextended('jarvis-cron migrate', 0))";
-    if sqlx::query_scalar(ask).fetch_one(db).await? {
+    if sqlx::query_scalar(ask).fetch_one(Unprepared(db)).await? {
         Ok(())
     } else {
         Err(Refusal::InUse)
     }
 }
 
-/// Applies the file; answers what is worth a warning. It is not committed.
+/// Applies the file, in the place of one that was applied before; answers what is
+/// worth a warning. It is not committed.
 ///
 /// # Errors
 /// [`Refusal`]; the transaction is of no more use then.
@@ -68,13 +72,14 @@ pub async fn apply(
     file: &File,
     actor: Option<&str>,
 ) -> Result<Vec<Finding>, Refusal> {
-    take_turn(Unprepared(db)).await?;
+    take_turn(db).await?;
     is_migrated(Unprepared(db)).await?;
     let names: Vec<String> = ports.iter().map(|port| port.name.to_owned()).collect();
-    is_free(db, &names).await?;
+    replace(db, schema, &names, actor).await?;
+    may_step_aside(db, schema).await?;
     let hanging = hanging(Unprepared(db), &names).await?;
     let foreign_keys = step_aside(db, schema, &names).await?;
-    let mut created = execute(db, schema, file).await?;
+    let mut created = execute(db, file).await?;
     let adopted = step_back(db, schema, &names).await?;
     let foreign_keys = put_back(db, foreign_keys).await?;
     if adopted.is_empty() {
@@ -85,11 +90,13 @@ pub async fn apply(
         );
         return Err(why.into());
     }
+    are_views(Unprepared(db), &adopted, &file.name).await?;
+    are_empty(db, &schema.aside(), &adopted).await?;
     let mut findings = shape::check(Unprepared(db)).await?;
-    if findings.iter().any(|it| it.is_failure) {
+    if findings.iter().any(Finding::is_failure) {
         return Err(Refusal::Broken(findings));
     }
-    put(db, &hanging, "the host's views", |_| false).await?;
+    put(db, hanging.iter(), "the host's views").await?;
     for port in ports
         .iter()
         .filter(|port| adopted.iter().any(|name| name == port.name))
@@ -97,7 +104,7 @@ pub async fn apply(
         findings.extend(rows::check(db, port, schema).await?);
         findings.extend(trial::check(db, port).await?);
     }
-    if findings.iter().any(|it| it.is_failure) {
+    if findings.iter().any(Finding::is_failure) {
         return Err(Refusal::Broken(findings));
     }
     let sha256 = Sha256::digest(&file.text)
@@ -115,6 +122,7 @@ pub async fn apply(
         file_sha256: &sha256,
         created: &created,
         foreign_keys: &foreign_keys,
+        hanging: &hanging,
         actor,
     };
     record::insert(db, new).await?;
@@ -156,35 +164,85 @@ async fn is_migrated(db: Unprepared<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the tables are ours and empty, so that nothing is lost.
-async fn is_free(db: &mut Transaction, ports: &[String]) -> Result<(), Refusal> {
-    let views: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class
-          where oid in (select to_regclass(port) from unnest($1::text[]) as port)
-            and relkind <> 'r'",
-    )
-    .bind(ports)
-    .fetch_all(Unprepared(db))
-    .await?;
-    if !views.is_empty() {
-        let why = format!(
-            "{} are adopted already: run jarvis-cron adopt drop before",
-            views.join(", ")
-        );
-        return Err(why.into());
+/// Our tables need a schema to stand in meanwhile.
+async fn may_step_aside(db: &mut Transaction, schema: &Schema) -> Result<(), Refusal> {
+    let aside = schema.aside();
+    let ask = "select format('role %I may not create the schema %I, in which our own tables stand meanwhile: grant create on database %I to %1$I',
+                      current_user, $1, current_database())
+                where case
+                    when to_regnamespace(quote_ident($1)) is null then not has_database_privilege(current_database(), 'create')
+                    else not has_schema_privilege(quote_ident($1), 'create')
+                end";
+    let why: Option<String> = sqlx::query_scalar(ask)
+        .bind(&aside)
+        .fetch_optional(Unprepared(db))
+        .await?;
+    why.map_or(Ok(()), |why| Err(why.into()))
+}
+
+/// What has the name of a port can be dropped again, and is no copy.
+async fn are_views(db: Unprepared<'_>, ports: &[String], file: &str) -> Result<(), Refusal> {
+    let ask = "select relname::text
+                 from pg_class
+                where relnamespace = current_schema()::regnamespace
+                  and relname = any ($1)
+                  and relkind <> 'v'
+                order by 1";
+    let others: Vec<String> = sqlx::query_scalar(ask).bind(ports).fetch_all(db).await?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let why = format!(
+        "{file} makes something else than a view of {}",
+        others.join(", ")
+    );
+    Err(why.into())
+}
+
+/// Drops what stands for these tables by an earlier file, as `adopt drop` would:
+/// the new one takes its place at once.
+async fn replace(
+    db: &mut Transaction,
+    schema: &Schema,
+    ports: &[String],
+    actor: Option<&str>,
+) -> Result<(), Refusal> {
+    for earlier in record::adoptions(Unprepared(db)).await? {
+        let is_meant = |port: &String| ports.contains(port);
+        if !earlier.ports.iter().any(is_meant) {
+            continue;
+        }
+        if let Some(other) = earlier.ports.iter().find(|port| !is_meant(port)) {
+            let why = format!(
+                "{other} is adopted by {} with them: name it in --ports too, or run jarvis-cron adopt drop before",
+                earlier.file_name
+            );
+            return Err(why.into());
+        }
+        super::drop(db, schema, &earlier, false, actor).await?;
     }
     let list = ports.join(", ");
     let lock = format!("lock table {list} in access exclusive mode");
     Unprepared(db).execute(AssertSqlSafe(lock)).await?;
+    Ok(())
+}
+
+/// Whether no rows but those of our own runs would be out of sight.
+async fn are_empty(db: &mut Transaction, aside: &str, ports: &[String]) -> Result<(), Refusal> {
+    let is_filled_by_runs =
+        |port: &&Port| trials::of(port).any(|trial| matches!(trial.does, trials::Does::Insert(..)));
+    let ports = contract::PORTS
+        .iter()
+        .filter(|port| ports.iter().any(|name| name == port.name));
     let mut filled = Vec::new();
-    for port in ports {
-        let ask = format!("select exists (select from {port})");
+    for Port { name, .. } in ports.filter(|port| !is_filled_by_runs(port)) {
+        let ask = format!("select exists (select from \"{aside}\".{name})");
         if sqlx::query_scalar(AssertSqlSafe(ask))
             .fetch_one(Unprepared(db))
             .await?
         {
             filled.push(format!(
-                "{port} has rows of its own, which would be out of sight: delete them, or leave {port} out of --ports"
+                "{name} has rows of its own, which would be out of sight: delete them, or leave {name} out of --ports"
             ));
         }
     }

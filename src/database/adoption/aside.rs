@@ -4,49 +4,97 @@
 //! schema beside ours, where migrations find them. What hangs on them is put on
 //! whatever has their names.
 
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Error, Executor};
 
 use super::apply::Refusal;
 use crate::database::{Schema, Transaction, Unprepared};
 
-/// Our views and functions that look at these tables, as statements that put
-/// them on whatever has these names then.
-pub(super) async fn hanging(db: Unprepared<'_>, ports: &[String]) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(
-        "select distinct case
+/// A view or a function that looks at tables which give way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub(super) struct Hanging {
+    /// `view` or `function`.
+    kind: String,
+    /// How Postgres calls it, in full.
+    pub(super) identity: String,
+    /// What puts it on whatever has their names then.
+    statement: String,
+}
+
+impl Hanging {
+    /// Whether it is the view of that name.
+    pub(super) fn is_view(&self, identity: &str) -> bool {
+        self.kind == "view" && self.identity == identity
+    }
+}
+
+pub(super) async fn hanging(db: Unprepared<'_>, ports: &[String]) -> sqlx::Result<Vec<Hanging>> {
+    sqlx::query_as(
+        "select distinct called.type as kind, called.identity, case
                     when d.classid = 'pg_proc'::regclass then pg_get_functiondef(d.objid)
-                    else format('create or replace view %s as %s', r.ev_class::regclass, pg_get_viewdef(r.ev_class))
-                end
+                    else format('create or replace view %s%s as %s', called.identity,
+                                (select ' with (' || array_to_string(c.reloptions, ', ') || ')'
+                                   from pg_class c
+                                  where c.oid = r.ev_class),
+                                pg_get_viewdef(r.ev_class))
+                end as statement
            from pg_depend d
            left join pg_rewrite r
              on d.classid = 'pg_rewrite'::regclass
             and r.oid = d.objid
+           cross join lateral pg_identify_object(
+               case when r.oid is null then d.classid else 'pg_class'::regclass end,
+               coalesce(r.ev_class, d.objid),
+               0
+           ) called
           where d.refclassid = 'pg_class'::regclass
             and d.refobjid in (select to_regclass(port) from unnest($1::text[]) as port)
-            and (d.classid = 'pg_proc'::regclass or r.ev_class <> d.refobjid)",
+            and (
+                d.classid = 'pg_proc'::regclass
+                or called.type = 'view' and r.rulename = '_RETURN' and r.ev_class <> d.refobjid
+            )",
     )
     .bind(ports)
     .fetch_all(db)
     .await
 }
 
-/// Puts them there, but those whose head says so.
+/// Those that are there no more: the host may drop a table of its own with all
+/// that hangs on it.
+pub(super) async fn gone(db: Unprepared<'_>, hanging: &[Hanging]) -> sqlx::Result<Vec<Hanging>> {
+    sqlx::query_as(
+        "select kind, identity, statement
+           from jsonb_to_recordset($1) as recorded (kind text, identity text, statement text)
+          where case kind
+                    when 'view' then to_regclass(identity)::oid
+                    else to_regprocedure(identity)::oid
+                end is null",
+    )
+    .bind(Json(hanging))
+    .fetch_all(db)
+    .await
+}
+
+/// Puts them there.
 pub(super) async fn put(
     db: &mut Transaction,
-    hanging: &[String],
+    hanging: impl Iterator<Item = &Hanging>,
     on: &str,
-    but: impl Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
-    for statement in hanging.iter().filter(|it| !but(it)) {
+    for Hanging {
+        kind,
+        identity,
+        statement,
+    } in hanging
+    {
         let put = Unprepared(db).execute(AssertSqlSafe(statement.as_str()));
         if let Err(error) = put.await {
             let Some(refusal) = error.as_database_error() else {
                 return Err(error.into());
             };
-            let what = statement.split_whitespace().skip(3).take(2);
-            let what = what.collect::<Vec<_>>().join(" ");
-            let why = format!("{what} does not stand on {on}: {}", refusal.message());
-            return Err(why.into());
+            let why = refusal.message();
+            return Err(format!("{kind} {identity} does not stand on {on}: {why}").into());
         }
     }
     Ok(())
@@ -93,8 +141,9 @@ pub(super) async fn step_back(
     let aside = schema.aside();
     let mut adopted = Vec::new();
     for port in ports {
-        let ask = "select to_regclass($1) is not null";
+        let ask = "select to_regclass(format('%I.%I', $1, $2)) is not null";
         if sqlx::query_scalar(ask)
+            .bind(schema.name())
             .bind(port)
             .fetch_one(Unprepared(db))
             .await?
@@ -108,23 +157,35 @@ pub(super) async fn step_back(
             Unprepared(db).execute(AssertSqlSafe(back)).await?;
         }
     }
+    take_over(db, &aside, schema.name(), &adopted).await?;
+    Ok(adopted)
+}
+
+/// Gives the rights that others have to these in one schema, to those in the other.
+pub(super) async fn take_over(
+    db: &mut Transaction,
+    from: &str,
+    to: &str,
+    ports: &[String],
+) -> sqlx::Result<()> {
     let grants: Vec<String> = sqlx::query_scalar(
-        "select distinct format('grant %s on %s to %s', given.privilege_type, port,
-                       case when given.grantee = 0 then 'public' else given.grantee::regrole::text end)
+        "select distinct format('grant %s on %I.%I to %s', given.privilege_type, $3, port,
+                       case when given.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end)
            from unnest($1::text[]) as port
            join pg_class c
              on c.oid = to_regclass(format('%I.%I', $2, port))
           cross join lateral aclexplode(c.relacl) given
           where given.grantee <> c.relowner",
     )
-    .bind(&adopted)
-    .bind(aside)
+    .bind(ports)
+    .bind(from)
+    .bind(to)
     .fetch_all(Unprepared(db))
     .await?;
     for grant in grants {
         Unprepared(db).execute(AssertSqlSafe(grant)).await?;
     }
-    Ok(adopted)
+    Ok(())
 }
 
 /// Adds the foreign keys between tables that are there, and answers the others.
@@ -144,22 +205,35 @@ pub(super) async fn put_back(db: &mut Transaction, keys: Vec<String>) -> sqlx::R
     Ok(others)
 }
 
-/// Adds the foreign keys again; answers how many hold for new rows only.
-pub(super) async fn restore(db: &mut Transaction, keys: &[String]) -> sqlx::Result<usize> {
-    let mut unchecked = 0;
+/// Adds the foreign keys again; answers how many hold for new rows only, and
+/// those that lead to a table which still stands aside.
+pub(super) async fn restore(
+    db: &mut Transaction,
+    keys: &[String],
+) -> sqlx::Result<(usize, Vec<String>)> {
+    let (mut unchecked, mut waiting) = (0, Vec::new());
     for key in keys {
         Unprepared(db).execute("savepoint part").await?;
-        match Unprepared(db).execute(AssertSqlSafe(key.as_str())).await {
-            Ok(_) => Unprepared(db).execute("release savepoint part").await?,
-            Err(Error::Database(refusal)) if refusal.code().as_deref() == Some("23503") => {
-                unchecked += 1;
-                let undo = "rollback to savepoint part; release savepoint part";
-                Unprepared(db).execute(undo).await?;
-                let for_new_rows = format!("{key} not valid");
-                Unprepared(db).execute(AssertSqlSafe(for_new_rows)).await?
+        let refusal = match Unprepared(db).execute(AssertSqlSafe(key.as_str())).await {
+            Ok(_) => {
+                Unprepared(db).execute("release savepoint part").await?;
+                continue;
             }
+            Err(Error::Database(refusal)) => refusal,
             Err(error) => return Err(error),
         };
+        let undo = "rollback to savepoint part; release savepoint part";
+        Unprepared(db).execute(undo).await?;
+        match refusal.code().as_deref() {
+            Some("23503") => {
+                unchecked += 1;
+                let for_new_rows = format!("{key} not valid");
+                Unprepared(db).execute(AssertSqlSafe(for_new_rows)).await?;
+            }
+            // One of the two is a view.
+            Some("42809") => waiting.push(key.clone()),
+            _ => return Err(Error::Database(refusal)),
+        }
     }
-    Ok(unchecked)
+    Ok((unchecked, waiting))
 }

@@ -9,7 +9,7 @@
 use sqlx::{AssertSqlSafe, Error, Executor};
 
 use super::apply::{Refusal, take_turn};
-use super::aside::{hanging, put, restore};
+use super::aside::{Hanging, gone, hanging, put, restore, take_over};
 use super::record::{self, Adoption, Created};
 use crate::database::{Schema, Transaction, Unprepared};
 
@@ -37,11 +37,14 @@ pub async fn drop(
     with_rows: bool,
     actor: Option<&str>,
 ) -> Result<Dropped, Refusal> {
-    take_turn(Unprepared(db)).await?;
+    take_turn(db).await?;
     let ports = &adoption.ports;
     let created = found(Unprepared(db), &adoption.created).await?;
-    let hanging = hanging(Unprepared(db), ports).await?;
+    let mut hanging = hanging(Unprepared(db), ports).await?;
+    hanging.extend(gone(Unprepared(db), &adoption.hanging).await?);
     let aside = schema.aside();
+    // The role of the service may have got its rights meanwhile.
+    take_over(db, schema.name(), &aside, ports).await?;
     for port in ports {
         let swap = format!(
             "alter view if exists {port} rename to \"{port} of the host\";
@@ -51,11 +54,8 @@ pub async fn drop(
         Unprepared(db).execute(AssertSqlSafe(swap)).await?;
     }
     // One of the file's own goes anyway.
-    let is_theirs = |statement: &str| {
-        let head = |it: &Created| format!("create or replace view {} as", it.name);
-        created.iter().any(|it| statement.starts_with(&head(it)))
-    };
-    put(db, &hanging, "our own tables", is_theirs).await?;
+    let theirs = |it: &&Hanging| !created.iter().any(|made| it.is_view(&made.identity));
+    put(db, hanging.iter().filter(theirs), "our own tables").await?;
     let mut kept = Vec::new();
     let mut due = Vec::new();
     for it in created {
@@ -70,14 +70,9 @@ pub async fn drop(
         .map(|it| format!("{} {}", it.kind, it.identity))
         .collect();
     drop_all(db, due).await?;
-    let unchecked = restore(db, &adoption.foreign_keys).await?;
+    let (unchecked, waiting) = restore(db, &adoption.foreign_keys).await?;
     let leave = format!("drop schema if exists \"{aside}\" restrict");
-    let others = "select exists (select from adoptions where dropped_at is null and id <> $1)";
-    let has_others: bool = sqlx::query_scalar(others)
-        .bind(adoption.id)
-        .fetch_one(Unprepared(db))
-        .await?;
-    if !has_others {
+    if !record::hand_on(Unprepared(db), adoption.id, &waiting).await? {
         Unprepared(db).execute(AssertSqlSafe(leave)).await?;
     }
     record::end(Unprepared(db), adoption.id, &kept, actor).await?;
@@ -87,6 +82,20 @@ pub async fn drop(
         kept: kept.into_iter().map(|it| it.identity).collect(),
         unchecked,
     })
+}
+
+/// Drops what earlier adoptions left because rows were in it; answers what.
+///
+/// # Errors
+/// [`Refusal`]; the transaction is of no more use then.
+pub async fn drop_left(db: &mut Transaction) -> Result<Vec<String>, Refusal> {
+    take_turn(db).await?;
+    let left = record::all_left(Unprepared(db)).await?;
+    let due = found(Unprepared(db), &left).await?;
+    let gone = due.iter().map(|it| it.identity.clone()).collect();
+    drop_all(db, due).await?;
+    record::forget_left(Unprepared(db)).await?;
+    Ok(gone)
 }
 
 /// What of it is still there, the newest first. It is found by its number, as

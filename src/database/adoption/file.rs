@@ -1,12 +1,13 @@
 //! A file of the host's, and what comes of it.
 
 use sqlx::postgres::PgErrorPosition;
-use sqlx::{AssertSqlSafe, Error, Executor};
+use sqlx::{Error, Executor};
 
 use super::apply::Refusal;
+use super::lock::is_in_use;
 use super::record::Created;
 use super::snapshot;
-use crate::database::{Schema, Transaction, Unprepared};
+use crate::database::{Transaction, Unprepared};
 
 /// A file that makes views.
 #[derive(Debug)]
@@ -17,28 +18,22 @@ pub struct File {
     pub text: String,
 }
 
-/// Runs the file, and answers what it created.
-pub(super) async fn execute(
-    db: &mut Transaction,
-    schema: &Schema,
-    file: &File,
-) -> Result<Vec<Created>, Refusal> {
+/// Runs the file, and answers what it created. It runs inside of a block, where
+/// Postgres itself refuses to end the transaction, however that is written.
+pub(super) async fn execute(db: &mut Transaction, file: &File) -> Result<Vec<Created>, Refusal> {
     let name = &file.name;
-    if let Some(line) = file.text.lines().position(ends_transaction) {
-        return Err(format!(
-            "{name}, line {}: the file runs in one transaction, and may not end it",
-            line + 1
-        )
-        .into());
-    }
     let before = snapshot::take(Unprepared(db)).await?;
-    let ran = Unprepared(db)
-        .execute(AssertSqlSafe(file.text.as_str()))
-        .await;
+    let settings = settings(Unprepared(db)).await?;
+    // A mark of the encoding at the beginning is no SQL.
+    let text = file.text.trim_start_matches('\u{feff}');
+    sqlx::query("select set_config('jarvis_cron.file', $1, true)")
+        .bind(text)
+        .execute(Unprepared(db))
+        .await?;
+    let run = "do $$ begin execute current_setting('jarvis_cron.file'); end $$";
+    let ran = Unprepared(db).execute(run).await;
     ran.map_err(|error| file_error(&error, file).map_or_else(|| error.into(), Refusal::from))?;
-    // Whatever the file has set.
-    let reset = format!("set local search_path = {}", schema.search_path());
-    Unprepared(db).execute(AssertSqlSafe(reset)).await?;
+    restore(Unprepared(db), &settings).await?;
     let found = before.compare(db).await?;
     if !found.changed.is_empty() {
         let changed = found.changed.join(", ");
@@ -50,27 +45,53 @@ pub(super) async fn execute(
     Ok(found.created)
 }
 
-fn ends_transaction(line: &str) -> bool {
-    let line = line.trim().to_lowercase();
-    let words = ["begin", "start transaction", "commit", "rollback", "abort"];
-    line.strip_suffix(';')
-        .is_some_and(|rest| words.contains(&rest.trim_end()))
+/// What the session is set to, which a file could change for whoever has the
+/// connection next.
+async fn settings(db: Unprepared<'_>) -> sqlx::Result<Vec<(String, String)>> {
+    let read = "select name, setting from pg_settings where context in ('user', 'superuser')
+                union all
+                select 'role', current_setting('role')";
+    sqlx::query_as(read).fetch_all(db).await
+}
+
+async fn restore(db: Unprepared<'_>, settings: &[(String, String)]) -> sqlx::Result<()> {
+    let (names, values): (Vec<&str>, Vec<&str>) = settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .unzip();
+    let set = "select set_config(name, setting, false)
+                 from unnest($1::text[], $2::text[]) as before (name, setting)
+                where current_setting(name) is distinct from setting";
+    sqlx::query(set)
+        .bind(names)
+        .bind(values)
+        .execute(db)
+        .await
+        .map(drop)
 }
 
 /// What is wrong with the file, and where.
 fn file_error(error: &Error, file: &File) -> Option<String> {
     let error = error.as_database_error()?;
-    if error.code().as_deref() == Some("55P03") {
+    if is_in_use(error) {
         return None;
     }
     let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
     let line = match error.position() {
-        Some(PgErrorPosition::Original(at)) => {
-            let before = file.text.chars().take(at.saturating_sub(1));
+        // Not one inside of a function that the file calls.
+        Some(PgErrorPosition::Internal { position, query }) if file.text.ends_with(query) => {
+            let before = query.chars().take(position.saturating_sub(1));
             format!(", line {}", 1 + before.filter(|c| *c == '\n').count())
         }
         _ => String::new(),
     };
+    let is_about_transactions = error.message().contains("transaction");
+    if matches!(error.code(), "0A000" | "2D000") && is_about_transactions {
+        return Some(format!(
+            "{}: the file runs in one transaction, and may not end it",
+            file.name
+        ));
+    }
     let (name, message) = (&file.name, error.message());
     let hint = error.hint().or(error.detail()).map(|it| format!(" ({it})"));
     Some(format!(

@@ -6,6 +6,7 @@ use sqlx::Result;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::aside::Hanging;
 use super::contract;
 use crate::database::{Transaction, Unprepared};
 
@@ -30,6 +31,7 @@ pub struct Adoption {
     pub is_changed: bool,
     pub(super) created: Json<Vec<Created>>,
     pub(super) foreign_keys: Vec<String>,
+    pub(super) hanging: Json<Vec<Hanging>>,
 }
 
 /// Something that the file created.
@@ -56,13 +58,23 @@ pub(super) struct Created {
 pub async fn adoptions(db: Unprepared<'_>) -> Result<Vec<Adoption>> {
     let read = format!(
         "select id, ports, file_name, file_sha256, contract, applied_at, applied_by, created,
-                foreign_keys, views_md5 is distinct from ({VIEWS_MD5}) as is_changed
+                foreign_keys, hanging, views_md5 is distinct from ({VIEWS_MD5}) as is_changed
            from adoptions
           where dropped_at is null
           order by applied_at"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(read))
         .fetch_all(db)
+        .await
+}
+
+/// Whether the database has our record of them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn has_record(db: &mut Transaction) -> Result<bool> {
+    sqlx::query_scalar("select to_regclass('adoptions') is not null")
+        .fetch_one(Unprepared(db))
         .await
 }
 
@@ -81,13 +93,14 @@ pub(super) struct New<'a> {
     pub(super) file_sha256: &'a str,
     pub(super) created: &'a [Created],
     pub(super) foreign_keys: &'a [String],
+    pub(super) hanging: &'a [Hanging],
     pub(super) actor: Option<&'a str>,
 }
 
 pub(super) async fn insert(db: &mut Transaction, new: New<'_>) -> Result<()> {
     let insert = format!(
-        "insert into adoptions (ports, file_name, file_sha256, contract, created, foreign_keys, applied_by, views_md5)
-         select ports, $2, $3, $4, $5, $6, coalesce($7, session_user), ({VIEWS_MD5})
+        "insert into adoptions (ports, file_name, file_sha256, contract, created, foreign_keys, hanging, applied_by, views_md5)
+         select ports, $2, $3, $4, $5, $6, $7, coalesce($8, session_user), ({VIEWS_MD5})
            from (select $1::text[] as ports) new"
     );
     sqlx::query(sqlx::AssertSqlSafe(insert))
@@ -97,6 +110,7 @@ pub(super) async fn insert(db: &mut Transaction, new: New<'_>) -> Result<()> {
         .bind(contract::VERSION)
         .bind(Json(new.created))
         .bind(new.foreign_keys)
+        .bind(Json(new.hanging))
         .bind(new.actor)
         .execute(Unprepared(db))
         .await
@@ -118,6 +132,45 @@ pub(super) async fn left(db: Unprepared<'_>, ports: &[String]) -> Result<Vec<Cre
     .fetch_optional(db)
     .await?;
     Ok(left.map(|left| left.0).unwrap_or_default())
+}
+
+/// Gives the foreign keys that one adoption cannot add again yet to another that
+/// is in force; whether there is one.
+pub(super) async fn hand_on(db: Unprepared<'_>, id: Uuid, keys: &[String]) -> Result<bool> {
+    let give = "update adoptions
+                   set foreign_keys = foreign_keys || $2
+                 where id = (
+                     select id
+                       from adoptions
+                      where dropped_at is null
+                        and id <> $1
+                      order by applied_at
+                      limit 1
+                 )";
+    let given = sqlx::query(give).bind(id).bind(keys).execute(db).await?;
+    Ok(given.rows_affected() > 0)
+}
+
+/// What earlier adoptions left, each part once.
+pub(super) async fn all_left(db: Unprepared<'_>) -> Result<Vec<Created>> {
+    let left: Option<Json<Vec<Created>>> = sqlx::query_scalar(
+        "select jsonb_agg(distinct part)
+           from adoptions
+          cross join jsonb_array_elements(created) part
+          where dropped_at is not null",
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(left.map(|left| left.0).unwrap_or_default())
+}
+
+/// Nothing is left of them.
+pub(super) async fn forget_left(db: Unprepared<'_>) -> Result<()> {
+    let forget = "update adoptions
+                     set created = '[]'
+                   where dropped_at is not null
+                     and created <> '[]'";
+    sqlx::query(forget).execute(db).await.map(drop)
 }
 
 /// Ends it; `left` is what stays of what it created.

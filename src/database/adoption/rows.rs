@@ -65,7 +65,7 @@ fn without(port: &Port, (column, null): (&str, Null), rows: i64) -> Finding {
         _ => Finding::failure(
             place,
             what,
-            "let the view say what stands for null: coalesce(…)",
+            "let the view leave such rows out (where … is not null), or say what stands for null (coalesce)",
         ),
     }
 }

@@ -10,12 +10,6 @@ use super::contract::{self, Column, Port};
 use super::trials::{self, Does};
 use crate::database::Unprepared;
 
-/// What the ports lack, in one line each.
-pub(in crate::database) async fn lacking(db: Unprepared<'_>) -> Result<Vec<String>> {
-    let findings = check(db).await?;
-    Ok(findings.iter().map(ToString::to_string).collect())
-}
-
 /// What Postgres says of one port.
 #[derive(Default)]
 struct Found {

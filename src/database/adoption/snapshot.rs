@@ -59,6 +59,8 @@ impl Snapshot {
         };
         let new: Vec<&(String, i64)> = after
             .keys()
+            // Of a table that is new, the rows are its own.
+            .filter(|(class, _)| class.starts_with("pg_"))
             .filter(|key| !before.contains_key(key))
             .collect();
         for created in described(Unprepared(db), &new).await? {

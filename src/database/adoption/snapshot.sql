@@ -7,10 +7,14 @@ with spaces as (
 ), objects as (
     select 'pg_class' as class, c.oid,
            md5(concat_ws('|', c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl, c.reloptions,
-                         c.relrowsecurity, c.relforcerowsecurity, c.relpersistence,
+                         c.relrowsecurity, c.relforcerowsecurity, c.relpersistence, c.relreplident, c.reltablespace,
+                         -- Another file on disk: it was emptied, or written anew.
+                         case when c.relkind in ('r', 'i') then c.relfilenode end,
+                         (select concat_ws(',', i.indisclustered, i.indisreplident) from pg_index i where i.indexrelid = c.oid),
                          case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
                          (select string_agg(concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
                                                       a.attisdropped, a.attacl, a.attgenerated, a.attidentity,
+                                                      a.attstorage, a.attstattarget, a.attoptions,
                                                       pg_get_expr(d.adbin, d.adrelid)), ';' order by a.attnum)
                             from pg_attribute a
                             left join pg_attrdef d
@@ -53,9 +57,58 @@ with spaces as (
     select 'pg_extension', x.oid, md5(concat_ws('|', x.extname, x.extversion))
       from pg_extension x
     union all
+    select 'pg_rewrite', r.oid, md5(r.ev_action::text)
+      from pg_rewrite r
+     where r.rulename <> '_RETURN'
+       and r.ev_class in (select oid from pg_class where relnamespace in (select oid from spaces))
+    union all
     select 'pg_statistic_ext', s.oid, md5(concat_ws('|', s.stxname, s.stxstattarget))
       from pg_statistic_ext s
      where s.stxnamespace in (select oid from spaces)
 )
-select class, oid::bigint, pg_describe_object(class::regclass, oid, 0), looks
+select class, oid::bigint, pg_describe_object(class::regclass, oid, 0),
+       looks || coalesce((select md5(string_agg(objsubid || description, '|' order by objsubid))
+                            from pg_description d
+                           where d.objoid = objects.oid
+                             and d.classoid = class::regclass), '')
   from objects
+ union all
+-- Rows of others' tables that this session has written.
+select 'rows', c.oid::bigint, 'rows of ' || pg_describe_object('pg_class'::regclass, c.oid, 0),
+       (pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid)
+           + pg_stat_get_xact_tuples_deleted(c.oid))::text
+  from pg_class c
+ where c.relkind = 'r'
+   and c.relnamespace in (select oid from spaces)
+   and c.relnamespace <> current_schema()::regnamespace
+ union all
+-- What no file for a port has to do with, as a whole; but what other databases of the server have a part in.
+select 'whole', place, what, md5(coalesce(looks, ''))
+  from (values
+    (1, 'casts', (select string_agg(c::text, ';' order by oid) from pg_cast c)),
+    (2, 'operators', (select string_agg(o::text, ';' order by oid) from pg_operator o)),
+    (3, 'languages', (select string_agg(l::text, ';' order by oid) from pg_language l)),
+    (4, 'default privileges', (select string_agg(a::text, ';' order by oid) from pg_default_acl a)),
+    (5, 'event triggers', (select string_agg(e::text, ';' order by oid) from pg_event_trigger e)),
+    (6, 'publications', (select string_agg(p::text, ';' order by oid) from pg_publication p)),
+    (7, 'tables of publications', (select string_agg(p::text, ';' order by oid) from pg_publication_rel p)),
+    (8, 'foreign servers', (select string_agg(f::text, ';' order by oid) from pg_foreign_server f)),
+    (9, 'collations', (select string_agg(c::text, ';' order by oid) from pg_collation c)),
+    (10, 'text search', (select string_agg(t::text, ';' order by oid) from pg_ts_config t)),
+    (11, 'inheritance', (select string_agg(i::text, ';' order by inhrelid, inhparent) from pg_inherits i)),
+    (12, 'settings of the database', (
+        select string_agg(s::text, ';' order by setrole)
+          from pg_db_role_setting s
+         where setdatabase = (select oid from pg_database where datname = current_database())
+    )),
+    (13, 'the database', (
+        select concat_ws(';', datname, datdba, datacl, datconnlimit, datallowconn)
+          from pg_database
+         where datname = current_database()
+    )),
+    (14, 'tables of the session', (
+        select string_agg(relname, ';' order by oid)
+          from pg_class
+         where relnamespace = pg_my_temp_schema()
+    ))
+  ) as whole (place, what, looks)

@@ -1,37 +1,46 @@
-//! Tries on one row what our statements do to a port, and undoes it: the row is
-//! locked, and each write is there when it is read again.
+//! Tries on one row what our statements do to a port, and undoes it: each write
+//! is there when it is read again, is that of one row, and of one that is locked.
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Error, Executor, Result};
 
 use super::Finding;
 use super::contract::Port;
+use super::lock::{self, Locked, is_in_use};
 use super::shape::place;
 use super::trials::{self, Does, Trial};
 use crate::database::{Transaction, Unprepared};
 
-/// Tries everything on that port; on a port without rows nothing.
+/// Tries everything on that port; notes what no row fits.
 pub(super) async fn check(db: &mut Transaction, port: &Port) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    if port.is_locked {
-        findings.extend(lock(db, port).await?);
-    }
+    let (locked, mut findings) = lock::check(db, port).await?;
+    let mut untried = Vec::new();
     for trial in trials::of(port) {
-        let tried = undone(db, async |db| attempt(db, port, trial).await).await?;
-        findings.extend(tried.unwrap_or_else(|refusal| {
-            let what = format!(
-                "does not take a write ({}): {}",
-                trial.name,
-                refusal.message()
-            );
-            let fix = "let the trigger of the file take it; try again: jarvis-cron adopt check";
-            vec![Finding::failure(port.name, what, fix)]
-        }));
+        let tried = undone(db, async |db| attempt(db, port, trial, &locked).await).await?;
+        match tried {
+            Ok(Some(found)) => findings.extend(found),
+            Ok(None) => untried.push(trial.name),
+            Err(refusal) => {
+                let what = format!(
+                    "does not take a write ({}): {}",
+                    trial.name,
+                    refusal.message()
+                );
+                let fix = "let the trigger of the file take it; try again: jarvis-cron adopt check";
+                findings.push(Finding::failure(port.name, what, fix));
+            }
+        }
+    }
+    if !untried.is_empty() {
+        let what = format!("not tried, for no row is so by now: {}", untried.join("; "));
+        let fix = "run adopt check again once there is one";
+        findings.push(Finding::note(port.name, what, fix));
     }
     Ok(findings)
 }
 
-/// Does something and undoes it; answers what the database refused of it.
+/// Does something and undoes it; answers what the database refused of it. That
+/// others hold what it needs says nothing of the port, and is an error.
 pub(super) async fn undone<T>(
     db: &mut Transaction,
     something: impl AsyncFnOnce(&mut Transaction) -> Result<T>,
@@ -44,36 +53,35 @@ pub(super) async fn undone<T>(
     };
     let undo = "rollback to savepoint trial; release savepoint trial";
     Unprepared(db).execute(undo).await?;
-    Ok(done)
+    match done {
+        Err(refusal) if is_in_use(&*refusal) => Err(Error::Database(refusal)),
+        done => Ok(done),
+    }
 }
 
-/// Writes one row and reads it again.
-async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec<Finding>> {
+/// Writes one row and reads it again; `None` where no row can be written so.
+async fn attempt(
+    db: &mut Transaction,
+    port: &Port,
+    trial: &Trial,
+    locked: &Locked,
+) -> Result<Option<Vec<Finding>>> {
+    let Some(row) = pick(db, port, trial, locked).await? else {
+        return Ok(None);
+    };
     let name = port.name;
-    let mut row = None;
-    if !matches!(trial.does, Does::Insert(..)) {
-        let pick = format!(
-            "select {}::text from {name} where {} limit 1",
-            port.key, trial.on
-        );
-        row = sqlx::query_scalar::<_, String>(AssertSqlSafe(pick))
-            .fetch_optional(Unprepared(db))
-            .await?;
-        if row.is_none() {
-            return Ok(Vec::new());
-        }
-    }
-    let row = row.unwrap_or_default();
+    let before = written(Unprepared(db)).await?;
     let write = AssertSqlSafe(statement(port, trial));
-    let written = sqlx::query(write)
+    let reached = sqlx::query(write)
         .bind(&row)
         .execute(Unprepared(db))
         .await?;
-    if written.rows_affected() == 0 {
+    if reached.rows_affected() == 0 {
         let what = format!("a write reached no row ({})", trial.name);
         let fix = "let the trigger of the file return new (old, for a delete) where it wrote";
-        return Ok(vec![Finding::failure(name, what, fix)]);
+        return Ok(Some(vec![Finding::failure(name, what, fix)]));
     }
+    let mut findings = Vec::from_iter(traces(db, port, trial, locked, &before).await?);
     let (read, columns) = read_again(port, trial);
     let read = sqlx::query_scalar::<_, Vec<Option<bool>>>(AssertSqlSafe(read));
     let kept = read.bind(&row).fetch_one(Unprepared(db)).await?;
@@ -81,13 +89,102 @@ async fn attempt(db: &mut Transaction, port: &Port, trial: &Trial) -> Result<Vec
         .iter()
         .zip(kept)
         .filter(|(_, kept)| *kept != Some(true));
-    Ok(lost
-        .map(|(column, _)| {
-            let what = format!("reads otherwise than it was written ({})", trial.name);
-            let fix = "keep it in a table of the file's where the host has no column for it";
-            Finding::failure(place(port, column), what, fix)
-        })
-        .collect())
+    findings.extend(lost.map(|(column, _)| {
+        let what = format!("reads otherwise than it was written ({})", trial.name);
+        let fix = "keep it in a table of the file's where the host has no column for it";
+        Finding::failure(place(port, column), what, fix)
+    }));
+    Ok(Some(findings))
+}
+
+/// A row to try on, which others do not hold; an insert needs none.
+async fn pick(
+    db: &mut Transaction,
+    port: &Port,
+    trial: &Trial,
+    locked: &Locked,
+) -> Result<Option<String>> {
+    if matches!(trial.does, Does::Insert(..)) {
+        return Ok(Some(String::new()));
+    }
+    let (key, name, on) = (port.key, port.name, trial.on);
+    let held = if matches!(locked, Locked::Not) {
+        ""
+    } else {
+        "for update skip locked"
+    };
+    let pick = format!("select {key}::text from {name} where {on} limit 1 {held}");
+    sqlx::query_scalar(AssertSqlSafe(pick))
+        .fetch_optional(Unprepared(db))
+        .await
+}
+
+/// How many rows this transaction has written, by table.
+async fn written(db: Unprepared<'_>) -> Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "select oid::regclass::text, rows
+           from pg_class
+          cross join lateral (
+              select pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
+                     + pg_stat_get_xact_tuples_deleted(oid) as rows
+          ) written
+          where relkind = 'r'
+            and rows > 0",
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What is wrong with the rows that a write of one row has written.
+async fn traces(
+    db: &mut Transaction,
+    port: &Port,
+    trial: &Trial,
+    locked: &Locked,
+    before: &[(String, i64)],
+) -> Result<Option<Finding>> {
+    let mut after = written(Unprepared(db)).await?;
+    for (table, rows) in &mut after {
+        let earlier = before.iter().find(|(it, _)| it == table);
+        *rows -= earlier.map_or(0, |(_, rows)| *rows);
+    }
+    after.retain(|(_, rows)| *rows > 0);
+    if after.is_empty() {
+        let what = format!("a write wrote nothing ({})", trial.name);
+        let fix = "let the trigger of the file write what it is told";
+        return Ok(Some(Finding::failure(port.name, what, fix)));
+    }
+    let Locked::Rows(bases) = locked else {
+        return Ok(None);
+    };
+    let own: Vec<_> = after
+        .iter()
+        .filter(|(table, _)| bases.iter().any(|base| base.name == *table))
+        .collect();
+    let is_locked = |table: &str| {
+        bases
+            .iter()
+            .any(|base| base.name == table && base.is_locked)
+    };
+    if let Some((table, rows)) = own
+        .iter()
+        .find(|(table, rows)| is_locked(table) && *rows > 1)
+    {
+        let what = format!(
+            "a write of one row writes {rows} rows of {table} ({})",
+            trial.name
+        );
+        let fix = "let the trigger write the row of old only";
+        return Ok(Some(Finding::failure(port.name, what, fix)));
+    }
+    if own.is_empty() || own.iter().any(|(table, _)| is_locked(table)) {
+        return Ok(None);
+    }
+    let what = format!(
+        "a row of {} is written that was not locked through it ({})",
+        own[0].0, trial.name
+    );
+    Ok(Some(Finding::failure(port.name, what, lock::FIX)))
 }
 
 fn is_the_row(port: &Port) -> String {
@@ -144,74 +241,4 @@ fn read_again(port: &Port, trial: &Trial) -> (String, Vec<&'static str>) {
 
 fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a row that is locked through the port is locked underneath. A view
-/// with `union all` locks nothing, and says nothing. What locked a row stands in
-/// its `xmax`, which no other way to see it needs an extension for.
-async fn lock(db: &mut Transaction, port: &Port) -> Result<Option<Finding>> {
-    let bases = bases(Unprepared(db), port).await?;
-    let name = port.name;
-    let locked = undone(db, async |db| {
-        let lock = format!("select 1 from {name} limit 1 for update skip locked");
-        let row = Unprepared(db).fetch_optional(AssertSqlSafe(lock)).await?;
-        if row.is_none() || bases.is_empty() {
-            return Ok(true);
-        }
-        // A savepoint locks by a number of its own, which a row of ours that it
-        // locks tells.
-        let ours = "select target from retention_policies order by target limit 1 for update";
-        Unprepared(db).execute(ours).await?;
-        let ask = "select xmax::text from retention_policies order by target limit 1";
-        let locker: String = sqlx::query_scalar(ask).fetch_one(Unprepared(db)).await?;
-        for base in &bases {
-            let ask = format!("select exists (select from only {base} where xmax = $1::text::xid)");
-            let ask = sqlx::query_scalar(AssertSqlSafe(ask)).bind(&locker);
-            if ask.fetch_one(Unprepared(db)).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    })
-    .await?;
-    let what = match locked {
-        Ok(true) => return Ok(None),
-        Ok(false) => "a row that is locked through it is not locked: two runs, or a run and the host, would write it at once".to_owned(),
-        Err(refusal) => format!("cannot be locked: {}", refusal.message()),
-    };
-    let fix = "let it be a select from one table, without union, distinct, group by or outer join; join what else it needs by a subquery";
-    Ok(Some(Finding::failure(name, what, fix)))
-}
-
-/// The tables underneath that our role may read.
-async fn bases(db: Unprepared<'_>, port: &Port) -> Result<Vec<String>> {
-    sqlx::query_scalar(
-        "with recursive under (oid) as (
-             select to_regclass($1)::oid
-             union
-             select d.refobjid
-               from under
-               join pg_rewrite r
-                 on r.ev_class = under.oid
-               join pg_depend d
-                 on d.classid = 'pg_rewrite'::regclass
-                and d.objid = r.oid
-                and d.refclassid = 'pg_class'::regclass
-         )
-         select t.oid::regclass::text
-           from under
-           cross join lateral (
-               select under.oid
-               union
-               select i.inhrelid from pg_inherits i where i.inhparent = under.oid
-           ) t
-           join pg_class c
-             on c.oid = t.oid
-          where c.relkind = 'r'
-            and has_schema_privilege(c.relnamespace, 'usage')
-            and has_table_privilege(c.oid, 'select')",
-    )
-    .bind(port.name)
-    .fetch_all(db)
-    .await
 }

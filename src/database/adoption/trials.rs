@@ -70,7 +70,7 @@ const OPEN_INTENT: &str = "status not in ('succeeded', 'canceled')";
 const CHECKED: &str = "status in ('online', 'degraded', 'offline')";
 const GONE: &str = "status in ('cancelled', 'expired')";
 
-static TRIALS: [Trial; 20] = [
+static TRIALS: [Trial; 22] = [
     set(
         "orders",
         "`status` to EXPIRED, `expired_at`, `updated_at`",
@@ -178,9 +178,23 @@ static TRIALS: [Trial; 20] = [
     delete("conversation_events"),
     set(
         "kiosks",
-        "`status` to online, degraded, offline; `status_since`, `updated_at`",
+        "`status` to offline, `status_since`, `updated_at`",
         CHECKED,
         &[("status", "'offline'"), ("status_since", AT)],
+        &[("updated_at", AT)],
+    ),
+    set(
+        "kiosks",
+        "to degraded",
+        CHECKED,
+        &[("status", "'degraded'"), ("status_since", AT)],
+        &[("updated_at", AT)],
+    ),
+    set(
+        "kiosks",
+        "to online",
+        CHECKED,
+        &[("status", "'online'"), ("status_since", AT)],
         &[("updated_at", AT)],
     ),
     set("kiosks", "`uptime`", ANY, &[("uptime", "0.5::real")], &[]),

@@ -63,7 +63,7 @@ const COLUMNS: &str = "id, order_number, status, expires_at, expired_at, created
 #[case::none_of_the_ports("create table public.of_no_port ();".to_owned(), "makes none of the ports")]
 #[case::a_table_of_the_hosts_changed("alter table public.theirs add column ours int;".to_owned(), "may only create tables")]
 #[case::a_table_of_the_hosts_gone("drop table public.theirs;".to_owned(), "it changes, or creates, table public.theirs")]
-#[case::the_end_of_the_transaction("create table public.of_more ();\nCOMMIT ;\n".to_owned(), "line 2: the file runs in one transaction")]
+#[case::the_end_of_the_transaction("create table public.of_more ();\nCOMMIT ;\n".to_owned(), "the file runs in one transaction, and may not end it")]
 #[case::an_error_of_syntax("select 1;\nselect\n  from from;".to_owned(), "line 3: syntax error")]
 #[tokio::test]
 async fn a_file_that_does_not_keep_the_contract_leaves_nothing(
@@ -155,19 +155,34 @@ async fn tables_with_rows_of_ours_do_not_give_way() {
     assert_eq!(app.count("select count(*) from orders").await, 1);
 }
 
+/// A new version of the file is tried, and applied, over the one before.
 #[tokio::test]
-async fn what_is_adopted_is_not_adopted_again() {
+async fn a_file_takes_the_place_of_the_one_before_or_leaves_it() {
     let app = beside("", &[]).await;
     apply(&app, &Written::new(&filled()).0, "shop").await;
-
-    let done = adopt(&app, "apply", &Written::new(&filled()).0, "orders").await;
-
-    assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(
-        done.err
-            .contains("orders are adopted already: run jarvis-cron adopt drop"),
-        "{done:?}"
+    let hosts = dump(&app, &[]).await;
+    let bad = orders(
+        "select id, order_number, lower(status) as status, expires_at, expired_at, created_at, updated_at from public.of_orders",
     );
+
+    let part = adopt(&app, "apply", &Written::new(&filled()).0, "orders").await;
+    let refused = adopt(&app, "apply", &Written::new(&bad).0, "shop").await;
+    let after = dump(&app, &[]).await;
+    // The tables of the file stay, for rows are in them.
+    let file = filled();
+    let views = file.lines().filter(|line| line.contains("create view"));
+    let again = Written::new(&views.collect::<String>());
+    apply(&app, &again.0, "shop").await;
+
+    assert_eq!(part.code, Some(1), "{part:?}");
+    let said = "payment_intents is adopted by host-";
+    assert!(part.err.contains(said), "{part:?}");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert_eq!(after, hosts);
+    let name = again.0.file_name().unwrap().to_string_lossy();
+    let status = cli::run(&app.settings, &["adopt", "status"]).await;
+    assert!(status.out.contains(&*name), "{status:?}");
+    assert_eq!(app.deliver(JOB).await.outcome(), (200, "succeeded"));
 }
 
 #[tokio::test]
