@@ -119,7 +119,7 @@ create table if not exists host_kiosks (
     host_status text, -- and what that was made
     status_since timestamptz,
     uptime real,
-    maintenance_until timestamptz -- may be filled in: a kiosk in maintenance until then
+    maintenance_until timestamptz -- may be filled in (insert … on conflict … update): a kiosk in maintenance until then
 );
 
 create view kiosks as
@@ -214,7 +214,7 @@ after update of last_heartbeat on public.kiosks
 for each row when (new.last_heartbeat is distinct from old.last_heartbeat)
 execute function keep_heartbeat();
 
--- 4. Members. Whether one left the SaaS says by is_active alone; when, and who pauses or objects to being scored, can be filled
+-- 4. Members. Whether one left the SaaS says by is_active alone, whatever day the membership ends on; when, and who pauses or objects to being scored, can be filled
 --    in: insert into jarvis.host_members (member_id, frozen_until) values ('…', '2027-03-01')
 --    on conflict (member_id) do update set frozen_until = excluded.frozen_until. ---------------------------------------------
 
@@ -238,9 +238,9 @@ select
     m.email::text as email,
     case
         when (select h.anonymised_at from host_members h where h.member_id = m.id) is not null then 'anonymised'
-        when m.is_active is not true then 'cancelled'
+        when m.is_active then 'active'
         when m.membership_expires < current_date then 'expired'
-        else 'active'
+        else 'cancelled'
     end as status,
     coalesce(m.member_since, m.created_at::date) as joined_on,
     m.membership_expires as membership_ends_on,

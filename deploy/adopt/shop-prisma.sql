@@ -40,7 +40,7 @@ as $$
     select case
         when word ~ ('^[1-9]\d{3}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))'
                      '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
-            or word ~ ('^[1-9]\d([02468][48]|[13579][26]|[2468]0)-02-29'
+            or word ~ ('^([1-9]\d([02468][48]|[13579][26]|[2468]0)|(16|20|24|28)00)-02-29'
                        '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
         then (case when word ~ '(Z|[+-]\d\d(:?\d\d)?)$' then word else word || 'Z' end)::timestamptz
     end
@@ -107,7 +107,8 @@ for each row execute function write_order();
 
 -- 4. Payments. `failed` is no word of Stripe's, where such an intent waits for another card; `missing` (Stripe does not know the
 --    intent) is no word of the shop's: the row keeps its status there, and `host_intents` says so. What our sync wrote counts
---    as long as the row names the same intent and has the same status. -------------------------------------------------------
+--    as long as the row names the same intent and has the same status. What ended before we came, with its order, is settled:
+--    Stripe is not asked about it again. --------------------------------------------------------------------------------------
 
 create table if not exists host_intents (
     payment_id text primary key,
@@ -135,12 +136,22 @@ select
     (select h.canceled_at from host_intents h where h.payment_id = p.id) as canceled_at,
     coalesce((select h.cancel_attempts from host_intents h where h.payment_id = p.id), 0) as cancel_attempts,
     (select h.last_error from host_intents h where h.payment_id = p.id) as last_error,
-    (select h.last_synced_at from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as last_synced_at,
+    case
+        when p.status in ('succeeded', 'canceled')
+            and not exists (select from host_intents h where h.payment_id = p.id)
+            and not exists (select from public.orders o where o.id = p.order_id and o.status in ('PENDING', 'REQUIRES_PAYMENT'))
+        then coalesce(moment(p.updated_at), 'epoch')
+        else (select h.last_synced_at from host_intents h where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id)
+    end as last_synced_at,
     coalesce(moment(p.created_at), 'epoch') as created_at,
     coalesce(moment(p.updated_at), 'epoch') as updated_at,
-    (select h.synced_status from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as synced_status,
+    case
+        when p.status in ('succeeded', 'canceled')
+            and not exists (select from host_intents h where h.payment_id = p.id)
+            and not exists (select from public.orders o where o.id = p.order_id and o.status in ('PENDING', 'REQUIRES_PAYMENT'))
+        then p.status
+        else (select h.synced_status from host_intents h where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id)
+    end as synced_status,
     p.id as host_id
 from public.payments p
 where p.stripe_payment_intent_id is not null;
@@ -158,8 +169,8 @@ begin atomic
                when word = 'missing' or word = 'requires_payment_method' and status = 'failed' then status
                else word
            end,
-           last_error_message = coalesce(error, last_error_message),
-           updated_at = as_text(at)
+           last_error_message = case when word <> 'succeeded' then coalesce(error, last_error_message) end,
+           updated_at = case when status = word or word = 'missing' then updated_at else as_text(at) end
      where id = its_id
        and stripe_payment_intent_id = intent
     returning status;
@@ -232,7 +243,7 @@ instead of update on stock_levels
 for each row execute function write_stock();
 
 -- 6. Reservations. An order has rows in stock_reservations, or, where it has none, its lines say what was taken: that is what
---    the shop's own release goes by. A line that was given back is written down, so that it is given back once. Nothing locks
+--    the shop's own release goes by. A slot that holds another product by now gets nothing back. A line that was given back is written down, so that it is given back once. Nothing locks
 --    a reservation, so this view may have a `union all`; the four locked tables of the contract may not. ---------------------
 
 create table if not exists host_released (
@@ -265,7 +276,7 @@ select
     i.id
 from public.order_items i
 join public.orders o on o.id = i.order_id
-join public.stocks s on s.machine_id = o.machine_id and s.slot_number = i.slot_number
+join public.stocks s on s.machine_id = o.machine_id and s.slot_number = i.slot_number and s.product_id = i.product_id
 where not exists (select from public.stock_reservations r where r.order_id = i.order_id);
 
 create function release(its_id text)

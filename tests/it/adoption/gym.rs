@@ -275,3 +275,20 @@ async fn a_fleet_with_stale_statuses_is_judged_once_its_alert_is_acknowledged() 
     let uptime = "select count(*) from kiosks where uptime is not null";
     assert_eq!(app.count(uptime).await, 0);
 }
+
+/// A trigger of the host's own resolves it.
+#[tokio::test]
+async fn what_the_host_s_own_triggers_do_to_an_alert_is_heard() {
+    let app = a_gym().await;
+    app.deliver(HEALTH).await;
+    app.execute(
+        "create function public.settle() returns trigger language plpgsql as
+         'begin update public.manager_alerts set status = ''resolved''; return null; end';
+         create trigger settle after insert on public.users for each row execute function public.settle();
+         insert into public.users (role) values ('technician')",
+    )
+    .await;
+
+    let alerts = "select distinct status, resolved_by from alerts where kiosk_id is not null";
+    assert_eq!(cells(&app, alerts).await, json!([["resolved", "manager"]]));
+}
