@@ -13,7 +13,13 @@
 --   `if not exists`: it outlives `adopt drop` while rows are in it.
 -- * The triggers run with the rights of whoever applies the file. So the service's own role needs no right on the shop's
 --   tables, and can do to them what stands here and nothing else.
+-- * What is written to the shop's tables stands in functions whose body Postgres reads once, here (`begin atomic`). Like the
+--   views, they go on when a column or a table gets another name, and Postgres refuses to drop a column that they write, or to
+--   give it another type. In a trigger's own body, such a name would be found missing in the night.
 -- * An index serves a view only where it repeats the view's expression word for word.
+-- * Where a status is an enum of Prisma's: `status::text` in the view, but no index may have that, since a label can be renamed.
+--   Compare with the labels in both instead, such as `case when status in ('ACTIVE', 'USED') then 'PAID' when status =
+--   'PENDING' then 'PENDING' … end`; a word that is no label of the enum is left out. Mixed case is quoted: public."Order".
 
 -- 1. Ids. Prisma's are texts (cuid), ours are uuids: the same text gives the same uuid, and an index finds it. --------------
 
@@ -34,7 +40,8 @@ as $$
     select case
         when word ~ ('^[1-9]\d{3}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))'
                      '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
-            or word ~ '^\d\d([02468][48]|[13579][26]|[2468]0)-02-29[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?Z?$'
+            or word ~ ('^([1-9]\d([02468][48]|[13579][26]|[2468]0)|(16|20|24|28)00)-02-29'
+                       '[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?$')
         then (case when word ~ '(Z|[+-]\d\d(:?\d\d)?)$' then word else word || 'Z' end)::timestamptz
     end
 $$;
@@ -71,6 +78,18 @@ where case
     else status
 end in ('PENDING', 'REQUIRES_PAYMENT');
 
+create function expire_order(its_id text)
+returns boolean
+language sql
+begin atomic
+    update public.orders
+       set status = 'EXPIRED'
+     where id = its_id
+       and status in ('PENDING', 'REQUIRES_PAYMENT')
+    returning true;
+end;
+
+-- Null tells Postgres that no row was written.
 create function write_order()
 returns trigger
 language plpgsql security definer set search_path from current
@@ -79,19 +98,17 @@ begin
     if new.status <> 'EXPIRED' then
         raise exception 'an order of the shop may only become EXPIRED here, not %', new.status;
     end if;
-    update public.orders
-       set status = 'EXPIRED'
-     where id = old.order_number
-       and status in ('PENDING', 'REQUIRES_PAYMENT');
-    return case when found then new end;
+    return case when expire_order(old.order_number) then new end;
 end $$;
 
 create trigger write_order
 instead of update on orders
 for each row execute function write_order();
 
--- 4. Payments. `missing` (Stripe does not know the intent) is no word of the shop's: the row keeps its status there, and
---    `host_intents` says so. What our sync wrote counts as long as the row names the same intent and has the same status. ---
+-- 4. Payments. `failed` is no word of Stripe's, where such an intent waits for another card; `missing` (Stripe does not know the
+--    intent) is no word of the shop's: the row keeps its status there, and `host_intents` says so. What our sync wrote counts
+--    as long as the row names the same intent and has the same status. What ended before we came, with its order, is settled:
+--    Stripe is not asked about it again. --------------------------------------------------------------------------------------
 
 create table if not exists host_intents (
     payment_id text primary key,
@@ -103,8 +120,7 @@ create table if not exists host_intents (
     canceled_at timestamptz,
     cancel_attempts int not null,
     last_error text,
-    last_synced_at timestamptz,
-    updated_at timestamptz not null
+    last_synced_at timestamptz
 );
 
 create view payment_intents as
@@ -114,54 +130,77 @@ select
     p.stripe_payment_intent_id,
     null::text as checkout_session_id,
     coalesce((select h.status from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id and h.host_status = p.status), p.status) as status,
+        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id and h.host_status = p.status),
+        case p.status when 'failed' then 'requires_payment_method' else p.status end) as status,
     (select h.cancellation_reason from host_intents h where h.payment_id = p.id) as cancellation_reason,
     (select h.canceled_at from host_intents h where h.payment_id = p.id) as canceled_at,
     coalesce((select h.cancel_attempts from host_intents h where h.payment_id = p.id), 0) as cancel_attempts,
     (select h.last_error from host_intents h where h.payment_id = p.id) as last_error,
-    (select h.last_synced_at from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as last_synced_at,
+    case
+        when p.status in ('succeeded', 'canceled')
+            and not exists (select from host_intents h where h.payment_id = p.id)
+            and not exists (select from public.orders o where o.id = p.order_id and o.status in ('PENDING', 'REQUIRES_PAYMENT'))
+        then coalesce(moment(p.updated_at), 'epoch')
+        else (select h.last_synced_at from host_intents h where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id)
+    end as last_synced_at,
     coalesce(moment(p.created_at), 'epoch') as created_at,
-    coalesce(greatest(moment(p.updated_at), (select h.updated_at from host_intents h where h.payment_id = p.id)), 'epoch')
-        as updated_at,
-    (select h.synced_status from host_intents h
-        where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id) as synced_status,
+    coalesce(moment(p.updated_at), 'epoch') as updated_at,
+    case
+        when p.status in ('succeeded', 'canceled')
+            and not exists (select from host_intents h where h.payment_id = p.id)
+            and not exists (select from public.orders o where o.id = p.order_id and o.status in ('PENDING', 'REQUIRES_PAYMENT'))
+        then p.status
+        else (select h.synced_status from host_intents h where h.payment_id = p.id and h.intent = p.stripe_payment_intent_id)
+    end as synced_status,
     p.id as host_id
 from public.payments p
 where p.stripe_payment_intent_id is not null;
+
+-- The pick of cleanup-stale-payment-intents: the longest untouched first.
+create index jarvis_payments_turn on public.payments ((coalesce(moment(updated_at), 'epoch')), (md5(id)::uuid))
+where stripe_payment_intent_id is not null;
+
+create function sync_payment(its_id text, intent text, word text, error text, at timestamptz)
+returns text
+language sql
+begin atomic
+    update public.payments
+       set status = case
+               when word = 'missing' or word = 'requires_payment_method' and status = 'failed' then status
+               else word
+           end,
+           last_error_message = case when word <> 'succeeded' then coalesce(error, last_error_message) end,
+           updated_at = case when status = word or word = 'missing' then updated_at else as_text(at) end
+     where id = its_id
+       and stripe_payment_intent_id = intent
+    returning status;
+end;
 
 create function write_intent()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 declare
-    made text;
+    made text := sync_payment(old.host_id, old.stripe_payment_intent_id, new.status, new.last_error, new.updated_at);
 begin
-    update public.payments
-       set status = case when new.status = 'missing' then status else new.status end,
-           last_error_message = coalesce(new.last_error, last_error_message),
-           updated_at = as_text(new.updated_at)
-     where id = old.host_id
-       and stripe_payment_intent_id = old.stripe_payment_intent_id
-    returning status into made;
-    if not found then
+    if made is null then
         return null;
     end if;
     insert into host_intents (
         payment_id, intent, host_status, status, synced_status, cancellation_reason, canceled_at, cancel_attempts, last_error,
-        last_synced_at, updated_at
+        last_synced_at
     )
     values (
         old.host_id, old.stripe_payment_intent_id, made, new.status, new.synced_status, new.cancellation_reason,
-        new.canceled_at, new.cancel_attempts, new.last_error, new.last_synced_at, new.updated_at
+        new.canceled_at, new.cancel_attempts, new.last_error, new.last_synced_at
     )
     on conflict (payment_id) do update
     set (
         intent, host_status, status, synced_status, cancellation_reason, canceled_at, cancel_attempts, last_error,
-        last_synced_at, updated_at
+        last_synced_at
     ) = (
         excluded.intent, excluded.host_status, excluded.status, excluded.synced_status, excluded.cancellation_reason,
-        excluded.canceled_at, excluded.cancel_attempts, excluded.last_error, excluded.last_synced_at, excluded.updated_at
+        excluded.canceled_at, excluded.cancel_attempts, excluded.last_error, excluded.last_synced_at
     );
     return new;
 end $$;
@@ -180,16 +219,23 @@ select
     id as host_id
 from public.stocks;
 
+create function give_back(its_id text, units int)
+returns boolean
+language sql
+begin atomic
+    update public.stocks
+       set quantity = quantity + units,
+           updated_at = as_text(now())
+     where id = its_id
+    returning true;
+end;
+
 create function write_stock()
 returns trigger
 language plpgsql security definer set search_path from current
 as $$
 begin
-    update public.stocks
-       set quantity = quantity + (old.reserved - new.reserved),
-           updated_at = as_text(now())
-     where id = old.host_id;
-    return case when found then new end;
+    return case when give_back(old.host_id, old.reserved - new.reserved) then new end;
 end $$;
 
 create trigger write_stock
@@ -197,7 +243,7 @@ instead of update on stock_levels
 for each row execute function write_stock();
 
 -- 6. Reservations. An order has rows in stock_reservations, or, where it has none, its lines say what was taken: that is what
---    the shop's own release goes by. A line that was given back is written down, so that it is given back once. Nothing locks
+--    the shop's own release goes by. A slot that holds another product by now gets nothing back. A line that was given back is written down, so that it is given back once. Nothing locks
 --    a reservation, so this view may have a `union all`; the four locked tables of the contract may not. ---------------------
 
 create table if not exists host_released (
@@ -230,8 +276,19 @@ select
     i.id
 from public.order_items i
 join public.orders o on o.id = i.order_id
-join public.stocks s on s.machine_id = o.machine_id and s.slot_number = i.slot_number
+join public.stocks s on s.machine_id = o.machine_id and s.slot_number = i.slot_number and s.product_id = i.product_id
 where not exists (select from public.stock_reservations r where r.order_id = i.order_id);
+
+create function release(its_id text)
+returns boolean
+language sql
+begin atomic
+    update public.stock_reservations
+       set status = 'RELEASED'
+     where id = its_id
+       and status = 'ACTIVE'
+    returning true;
+end;
 
 create function write_reservation()
 returns trigger
@@ -239,15 +296,11 @@ language plpgsql security definer set search_path from current
 as $$
 begin
     if old.host_id is not null then
-        update public.stock_reservations
-           set status = 'RELEASED'
-         where id = old.host_id
-           and status = 'ACTIVE';
-    else
-        insert into host_released (item_id, released_at, release_reason)
-        values (old.item_id, new.released_at, new.release_reason)
-        on conflict do nothing;
+        return case when release(old.host_id) then new end;
     end if;
+    insert into host_released (item_id, released_at, release_reason)
+    values (old.item_id, new.released_at, new.release_reason)
+    on conflict do nothing;
     return case when found then new end;
 end $$;
 

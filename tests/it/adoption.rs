@@ -12,12 +12,16 @@ use crate::cli::{self, Done};
 use crate::database::Database;
 
 mod contract;
+mod enums;
 mod files;
 mod gym;
 mod host;
+mod hours;
 mod limits;
 mod ours;
+mod plans;
 mod refused;
+mod renames;
 mod shop;
 
 const SHOP: &str = "deploy/adopt/shop-prisma.sql";

@@ -15,7 +15,7 @@ mod holds;
 mod last_contact;
 mod late_holds;
 mod locks;
-mod plans;
+pub(crate) mod plans;
 mod refused;
 pub(crate) mod rules;
 mod session_settings;

@@ -2,10 +2,10 @@
 
 use super::*;
 
-const CHURN: &str = "daily-churn-analysis";
-const HEALTH: &str = "health-check-kiosks";
-const CLEANUP: &str = "cleanup-old-data";
-const REPORTS: &str = "weekly-reports";
+pub(super) const CHURN: &str = "daily-churn-analysis";
+pub(super) const HEALTH: &str = "health-check-kiosks";
+pub(super) const CLEANUP: &str = "cleanup-old-data";
+pub(super) const REPORTS: &str = "weekly-reports";
 
 #[tokio::test]
 async fn kiosks_turn_in_the_host_s_table_and_its_managers_see_and_answer_the_alerts() {
@@ -224,7 +224,7 @@ async fn a_member_whom_the_host_deletes_is_forgotten() {
     assert_eq!(app.count(lost).await, 0);
 }
 
-async fn sign(app: &App) {
+pub(super) async fn sign(app: &App) {
     let done = cli::run(
         &app.settings,
         &["policies", "sign", "members", "visits", "--actor", "ada"],
@@ -286,4 +286,21 @@ async fn a_fleet_with_stale_statuses_is_judged_once_its_alert_is_acknowledged() 
     assert_eq!(judged.results()["status_changed"], 14, "{judged:?}");
     let uptime = "select count(*) from kiosks where uptime is not null";
     assert_eq!(app.count(uptime).await, 0);
+}
+
+/// A trigger of the host's own resolves it.
+#[tokio::test]
+async fn what_the_host_s_own_triggers_do_to_an_alert_is_heard() {
+    let app = a_gym().await;
+    app.deliver(HEALTH).await;
+    app.execute(
+        "create function public.settle() returns trigger language plpgsql as
+         'begin update public.manager_alerts set status = ''resolved''; return null; end';
+         create trigger settle after insert on public.users for each row execute function public.settle();
+         insert into public.users (role) values ('technician')",
+    )
+    .await;
+
+    let alerts = "select distinct status, resolved_by from alerts where kiosk_id is not null";
+    assert_eq!(cells(&app, alerts).await, json!([["resolved", "manager"]]));
 }

@@ -8,7 +8,7 @@ use crate::processes::{Process, until};
 const WEEKLY: &str = "cleanup-stale-payment-intents";
 
 /// What Stripe says of the four payments: open, paid, under way, and nothing at all.
-fn answer(app: &App) {
+pub(super) fn answer(app: &App) {
     for (id, status) in [
         ("pi_1", "requires_payment_method"),
         ("pi_2", "succeeded"),
@@ -163,7 +163,7 @@ async fn a_run_that_is_killed_and_begun_again_gives_back_every_unit_once() {
          select 'x' || n, 'm1', 'PENDING', '2026-01-01T00:00:00.000Z', to_char(timestamp '2026-01-02' + n * interval '1 second', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
            from generate_series(1, 400) n;
          insert into public.order_items (id, order_id, product_id, quantity, slot_number)
-         select 'x' || n, 'x' || n, 'p', 3, case when n > 200 then 10 else 1 end from generate_series(1, 400) n",
+         select 'x' || n, 'x' || n, case when n > 200 then 'p10' else 'p1' end, 3, case when n > 200 then 10 else 1 end from generate_series(1, 400) n",
     )
     .await;
     let mut shop = app.database.direct.begin().await.unwrap();
@@ -195,4 +195,33 @@ async fn a_run_that_is_killed_and_begun_again_gives_back_every_unit_once() {
     assert_eq!(app.count(UNITS).await, 1000 + 400 * 3 + 54);
     let twice = "select count(*) - count(distinct (event_type, entity_id)) from audit_events";
     assert_eq!(app.count(twice).await, 0);
+}
+
+/// Stripe is not asked about a history that the shop has settled itself.
+#[tokio::test]
+async fn payments_that_ended_before_we_came_are_settled() {
+    let app = a_shop(&[]).await;
+    answer(&app);
+    app.execute(
+        "update public.orders set status = 'CANCELLED' where id in ('order1', 'order2', 'order3');
+         update public.payments set created_at = '2026-01-01T00:00:00.000Z', updated_at = '2026-01-01T00:00:00.000Z',
+             status = case id when 'pay1' then 'succeeded' when 'pay2' then 'canceled' when 'pay3' then 'failed' else 'succeeded' end",
+    )
+    .await;
+    let settled = "select order_id from payment_intents where intent_is_settled(status, synced_status, last_synced_at)";
+
+    let before = app
+        .count(&format!("select count(*) from ({settled}) it"))
+        .await;
+    app.deliver(WEEKLY).await;
+
+    assert_eq!(before, 2, "that of an open order is asked about");
+    // Stripe says otherwise of the first.
+    let theirs = "select id, status, updated_at = '2026-01-01T00:00:00.000Z' from public.payments where id < 'pay4' order by 1";
+    let expected = json!([
+        ["pay1", "succeeded", true],
+        ["pay2", "canceled", true],
+        ["pay3", "processing", false]
+    ]);
+    assert_eq!(cells(&app, theirs).await, expected);
 }

@@ -30,7 +30,7 @@ fn statement(words: &[&str]) -> (String, Vec<String>) {
 }
 
 /// How that statement is carried out with these values, as a batch would.
-async fn plan_of(app: &App, words: &[&str], values: &[&str]) -> String {
+pub(crate) async fn plan_of(app: &App, words: &[&str], values: &[&str]) -> String {
     let (sql, kinds) = statement(words);
     let kinds: Vec<String> = kinds
         .iter()
