@@ -130,7 +130,7 @@ fn remarks(planned: &Planned) -> String {
     }
     match planned.action {
         Action::Orphan => {
-            remarks.push("not in the file, or not in JOBS; apply --prune deletes it".to_owned())
+            remarks.push("not in the file, or not in JOBS; apply --prune deletes it".to_owned());
         }
         Action::Foreign => remarks.push("not ours, never touched".to_owned()),
         Action::Create | Action::Update | Action::Unchanged => {}
