@@ -94,7 +94,7 @@ async fn main() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let began = Instant::now();
     let tell = |step: Step<'_>| match step {
-        Step::Wait => {}
+        Step::Wait | Step::WaitsLong => {}
         Step::Apply(it) => println!(
             "{:>7.2} s  {} {}",
             began.elapsed().as_secs_f64(),
