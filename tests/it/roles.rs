@@ -145,10 +145,11 @@ async fn the_file_makes_a_role_that_can_serve_and_do_nothing_else() {
             "select rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolcanlogin, rolpassword is not null as has_password,
                     has_schema_privilege(oid, current_schema(), 'create') as creates,
                     (select count(*) from pg_class where relowner = pg_authid.oid) as owns,
-                    (select count(*) from pg_class
+                    (select bool_and(case when relkind = 'S'
+                                          then has_sequence_privilege(pg_authid.oid, pg_class.oid, 'select') end)
+                       from pg_class
                       where relnamespace = current_schema()::regnamespace
-                        and case when relkind = 'S'
-                                 then has_sequence_privilege(pg_authid.oid, pg_class.oid, 'select') end) > 5 as reads_ours,
+                        and relname <> 'theirs') as reads_ours,
                     has_sequence_privilege(oid, 'theirs', 'select, usage, update') as reads_theirs,
                     (select count(*) from pg_class
                       where relnamespace = current_schema()::regnamespace
