@@ -18,6 +18,7 @@ mod gym;
 mod host;
 mod hours;
 mod limits;
+mod members;
 mod ours;
 mod plans;
 mod refused;

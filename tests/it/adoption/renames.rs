@@ -91,7 +91,7 @@ async fn kiosks_and_alerts_of_gyms_go_on_under_other_names() {
 #[tokio::test]
 async fn members_and_reports_of_gyms_go_on_under_other_names() {
     let (app, before) = renamed(include_str!("../fixtures/adopt/gym.sql"), GYM, "gym").await;
-    gym::sign(&app).await;
+    members::sign(&app).await;
 
     let churn = app.deliver(gym::CHURN).await;
     let reports = app.deliver(gym::REPORTS).await;
