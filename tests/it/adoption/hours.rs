@@ -1,4 +1,4 @@
-//! The opening hours of a gym, as its screens may have written them.
+//! The opening hours of gyms, as the screens of their host may have written them.
 
 use super::*;
 
