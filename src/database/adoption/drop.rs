@@ -102,8 +102,8 @@ pub async fn drop_left(db: &mut Transaction) -> Result<Vec<String>, Refusal> {
 /// long as that has its name; by its name in full, after a restore; a trigger by
 /// what it calls. The host may have renamed its tables, or dropped an index.
 async fn found(db: Unprepared<'_>, created: &[Created]) -> sqlx::Result<Vec<Created>> {
-    let rows: Vec<(String, i64, String, String, String, Option<String>)> = sqlx::query_as(
-        "select c.class, there.oid::bigint, c.kind, called.identity, c.name, c.calls
+    sqlx::query_as(
+        "select c.class, there.oid::bigint as oid, c.kind, called.identity, c.name, c.calls
            from rows from (
                     jsonb_to_recordset($1)
                         as (class text, oid bigint, kind text, identity text, name text, calls text)
@@ -133,18 +133,7 @@ async fn found(db: Unprepared<'_>, created: &[Created]) -> sqlx::Result<Vec<Crea
     )
     .bind(sqlx::types::Json(created))
     .fetch_all(db)
-    .await?;
-    let rows = rows.into_iter();
-    Ok(rows
-        .map(|(class, oid, kind, identity, name, calls)| Created {
-            class,
-            oid,
-            kind,
-            identity,
-            name,
-            calls,
-        })
-        .collect())
+    .await
 }
 
 async fn has_rows(db: Unprepared<'_>, table: &Created) -> sqlx::Result<bool> {

@@ -35,7 +35,7 @@ pub struct Adoption {
 }
 
 /// Something that the file created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub(super) struct Created {
     /// The catalog that has it.
     pub(super) class: String,

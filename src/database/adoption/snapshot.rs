@@ -82,17 +82,17 @@ async fn described(db: Unprepared<'_>, new: &[&(String, i64)]) -> Result<Vec<Cre
         .iter()
         .map(|(class, oid)| (class.as_str(), *oid))
         .unzip();
-    let rows: Vec<(String, i64, String, String, String, Option<String>)> = sqlx::query_as(
+    sqlx::query_as(
         "with new as (
              select class::regclass::oid as class, oid::oid as oid
                from unnest($1::text[], $2::bigint[]) as new (class, oid)
          )
-         select new.class::regclass::text, new.oid::bigint, called.type, called.identity,
-                address.object_names[cardinality(address.object_names)],
+         select new.class::regclass::text as class, new.oid::bigint as oid, called.type as kind, called.identity,
+                address.object_names[cardinality(address.object_names)] as name,
                 (select tgfoid::regprocedure::text
                    from pg_trigger t
                   where t.oid = new.oid
-                    and new.class = 'pg_trigger'::regclass)
+                    and new.class = 'pg_trigger'::regclass) as calls
            from new
           cross join lateral pg_identify_object(new.class, new.oid, 0) called
           cross join lateral pg_identify_object_as_address(new.class, new.oid, 0) address
@@ -109,16 +109,5 @@ async fn described(db: Unprepared<'_>, new: &[&(String, i64)]) -> Result<Vec<Cre
     .bind(classes)
     .bind(oids)
     .fetch_all(db)
-    .await?;
-    let rows = rows.into_iter();
-    Ok(rows
-        .map(|(class, oid, kind, identity, name, calls)| Created {
-            class,
-            oid,
-            kind,
-            identity,
-            name,
-            calls,
-        })
-        .collect())
+    .await
 }
