@@ -1,5 +1,5 @@
 -- no-transaction
--- cleanup-old-data: whom a report names, by any id however it is written and by any word, found when that member is anonymised.
+-- cleanup-old-data: finds the reports that name a member who is anonymised, by an id however it is written or by any word.
 -- Built concurrently, because the table is written while it is built.
 
 create index concurrently weekly_reports_by_trace

@@ -12,13 +12,13 @@
 --   public.gyms. The file runs in one transaction, and may only create.
 -- * Each view has the columns that the contract names. What the SaaS has no column for is kept in a table `host_…` of this
 --   file, made with `if not exists`: it outlives `adopt drop` while rows are in it.
--- * The triggers run with the rights of whoever applies the file, which also read past row level security. So the service's
+-- * The triggers run with the rights of the role that applies the file, which also read past row level security. So the service's
 --   own role needs no right on the SaaS' tables.
 -- * What is written to the SaaS' tables, and what is read of their rows, stands in functions whose body Postgres reads once,
 --   here (`begin atomic`). Like the views, they go on when a column or a table gets another name, and Postgres refuses to drop
 --   a column that they use, or to give it another type. In a trigger's own body, such a name would be found missing at night.
--- * An index serves a view only where it repeats the view's expression word for word. Those on texts (`words_in`) find whom a
---   text names when a member is anonymised; without them, each such search reads the whole table.
+-- * An index serves a view only where it repeats the view's expression word for word. Those on texts (`words_in`) find the
+--   texts that name a member who is anonymised; without them, each such search reads the whole table.
 -- * A view that is locked selects from one table. What it needs of another comes by a subquery, or by a join to a
 --   `with … as not materialized`, which is not locked and still finds its index.
 -- * kiosk_heartbeats stays our own table: the SaaS keeps one row for each gym, and no history. A trigger fills it from now on.

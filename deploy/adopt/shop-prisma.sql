@@ -11,7 +11,7 @@
 -- * Each view has the columns that the contract names. What reads otherwise in the shop is translated in the view, and
 --   translated back in its trigger. What the shop has no column for is kept in a table `host_…` of this file, made with
 --   `if not exists`: it outlives `adopt drop` while rows are in it.
--- * The triggers run with the rights of whoever applies the file. So the service's own role needs no right on the shop's
+-- * The triggers run with the rights of the role that applies the file. So the service's own role needs no right on the shop's
 --   tables, and can do to them what stands here and nothing else.
 -- * What is written to the shop's tables stands in functions whose body Postgres reads once, here (`begin atomic`). Like the
 --   views, they go on when a column or a table gets another name, and Postgres refuses to drop a column that they write, or to
@@ -251,8 +251,9 @@ instead of update on stock_levels
 for each row execute function write_stock();
 
 -- 6. Reservations. An order has rows in stock_reservations, or, where it has none, its lines say what was taken: that is what
---    the shop's own release goes by. A slot that holds another product by now gets nothing back. A line that was given back is written down, so that it is given back once. Nothing locks
---    a reservation, so this view may have a `union all`; the four locked tables of the contract may not. ---------------------
+--    the shop's own release goes by. A slot that holds another product by now gets nothing back. A line that was given back is
+--    written down, so that it is given back once. Nothing locks a reservation, so this view may have a `union all`; the locked
+--    tables of the contract may not. ------------------------------------------------------------------------------------------
 
 create table if not exists host_released (
     item_id text primary key,

@@ -5,9 +5,9 @@
 //! applied keeps the contract, and that dropping it leaves of it nothing but
 //! what it wrote down. Knows no word of any host.
 
-use sqlx::{Error, Result};
+use sqlx::Result;
 
-use super::{Schema, Transaction, Unprepared};
+use super::{Fault, Schema, Transaction, Unprepared, fault};
 
 mod apply;
 mod aside;
@@ -114,7 +114,7 @@ pub async fn check(db: &mut Transaction, of_rows: Option<&Schema>) -> Result<Vec
             Ok(found)
         };
         match tried.await {
-            Err(Error::Database(refusal)) if lock::is_in_use(&*refusal) => {
+            Err(error) if fault(&error) == Fault::Contended => {
                 let what = "was not tried to the end: others hold what it needs";
                 let fix = "run: jarvis-cron adopt check";
                 findings.push(Finding::warning(port.name, what, fix));
@@ -135,14 +135,12 @@ pub(super) async fn lacking(db: &mut Transaction) -> Result<Vec<String>> {
 /// Whether everything is there, with the columns of the contract.
 async fn standing(db: &mut Transaction) -> Result<Vec<Finding>> {
     let mut findings = shape::check(Unprepared(db)).await?;
-    for adoption in adoptions(Unprepared(db)).await? {
-        let gone = aside::gone(Unprepared(db), &adoption.hanging).await?;
-        findings.extend(gone.into_iter().map(|it| {
-            let what = "is gone, with a table of the host's that it hung on";
-            let fix = "run: jarvis-cron adopt drop, which makes it again; then adopt apply";
-            Finding::failure(it.identity, what, fix)
-        }));
-    }
+    let gone = aside::gone(Unprepared(db), None).await?;
+    findings.extend(gone.into_iter().map(|it| {
+        let what = "is gone, with a table of the host's that it hung on";
+        let fix = "run: jarvis-cron adopt drop, which makes it again; then adopt apply";
+        Finding::failure(it.identity, what, fix)
+    }));
     Ok(findings)
 }
 

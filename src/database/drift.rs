@@ -20,7 +20,7 @@ pub struct Drift {
     /// Tables whose identity this role may not read, named alike.
     pub identities_unread: Vec<String>,
     /// Functions that look in another schema than the one they are in, and the
-    /// statement that mends it.
+    /// statement that corrects it.
     pub functions_astray: Vec<(String, String)>,
 }
 

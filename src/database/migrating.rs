@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
 use super::obstacles::{Obstacles, Others, obstacles};
-use super::{MIGRATOR, Schema};
+use super::{Fault, MIGRATOR, Schema, fault};
 use crate::foreign_text::ForeignText;
 
 mod failed;
@@ -188,10 +188,7 @@ async fn apply_one(
 
 /// Whether others held what it takes.
 fn is_in_use(error: &MigrateError) -> bool {
-    let MigrateError::ExecuteMigration(sqlx::Error::Database(error), _) = error else {
-        return false;
-    };
-    matches!(error.code().as_deref(), Some("55P03" | "40P01"))
+    matches!(error, MigrateError::ExecuteMigration(error, _) if fault(error) == Fault::Contended)
 }
 
 /// The versions on record; a database without our table has none.

@@ -19,7 +19,7 @@ target! {
     /// Members who are neither active nor frozen. A hold covers them also
     /// where it covers what belongs to them, or a document that names them. A
     /// membership that runs keeps its member. A moment of the past that has not
-    /// come says nothing of the last contact: it keeps only a member of whom
+    /// come says nothing of the last contact: it keeps a member only where
     /// nothing else is known.
     Members {
         facts: { table: "members", action: "anonymise", batch_size: 200, erases_each: false, judges_ahead: true },

@@ -109,7 +109,7 @@ async fn what_the_host_writes_by_a_path_of_its_own_does_what_it_should() {
     assert_eq!(app.count(synced).await, 0);
 }
 
-/// Called by whoever writes a row, or restores a dump.
+/// Each session that writes a row or restores a dump calls them.
 #[tokio::test]
 async fn what_triggers_indexes_and_checks_call_keeps_the_path_of_its_schema_or_names_nothing_of_ours()
  {

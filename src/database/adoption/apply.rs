@@ -3,8 +3,6 @@
 //!
 //! All in the caller's transaction, which commits or undoes it.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Error, Executor};
 
@@ -12,8 +10,8 @@ use super::aside::{hanging, put, put_back, step_aside, step_back};
 use super::contract::Port;
 use super::file::{File, execute};
 use super::record::{self, New};
-use super::{Finding, IS_UNSIGNED, contract, lock, rows, shape, trial, trials};
-use crate::database::{MIGRATOR, Schema, Transaction, Unprepared};
+use super::{Finding, IS_UNSIGNED, contract, rows, shape, trial, trials};
+use crate::database::{Fault, MIGRATOR, Schema, Transaction, Unprepared, fault};
 
 /// Why nothing was applied.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        if error.as_database_error().is_some_and(lock::is_in_use) {
+        if fault(&error) == Fault::Contended {
             Self::InUse
         } else {
             Self::Failed(error)
@@ -107,13 +105,7 @@ pub async fn apply(
     if findings.iter().any(Finding::is_failure) {
         return Err(Refusal::Broken(findings));
     }
-    let sha256 = Sha256::digest(&file.text)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // A String takes what is written.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+    let sha256 = hex::encode(Sha256::digest(&file.text));
     wait_for_a_signature(Unprepared(db), &adopted).await?;
     created.extend(record::left(Unprepared(db), &adopted).await?);
     let new = New {
@@ -129,7 +121,7 @@ pub async fn apply(
     Ok(findings)
 }
 
-/// Until somebody has read what they say, the policies that erase the host's
+/// Until an operator has signed them, the policies that erase the host's
 /// members and their visits for good are off.
 async fn wait_for_a_signature(db: Unprepared<'_>, ports: &[String]) -> sqlx::Result<()> {
     let turn_off = format!(

@@ -5,8 +5,8 @@
 //! whatever has their names.
 
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Error, Executor};
+use uuid::Uuid;
 
 use super::apply::Refusal;
 use crate::database::{Schema, Transaction, Unprepared};
@@ -60,18 +60,21 @@ pub(super) async fn hanging(db: Unprepared<'_>, ports: &[String]) -> sqlx::Resul
     .await
 }
 
-/// Those that are there no more: the host may drop a table of its own with all
-/// that hangs on it.
-pub(super) async fn gone(db: Unprepared<'_>, hanging: &[Hanging]) -> sqlx::Result<Vec<Hanging>> {
+/// Those on record of the adoptions in force, or of this one, that are there no
+/// more: the host may drop a table of its own with all that hangs on it.
+pub(super) async fn gone(db: Unprepared<'_>, adoption: Option<Uuid>) -> sqlx::Result<Vec<Hanging>> {
     sqlx::query_as(
         "select kind, identity, statement
-           from jsonb_to_recordset($1) as recorded (kind text, identity text, statement text)
-          where case kind
+           from adoptions
+          cross join jsonb_to_recordset(hanging) as recorded (kind text, identity text, statement text)
+          where dropped_at is null
+            and id = coalesce($1, id)
+            and case kind
                     when 'view' then to_regclass(identity)::oid
                     else to_regprocedure(identity)::oid
                 end is null",
     )
-    .bind(Json(hanging))
+    .bind(adoption)
     .fetch_all(db)
     .await
 }

@@ -41,7 +41,7 @@ pub async fn drop(
     let ports = &adoption.ports;
     let created = found(Unprepared(db), &adoption.created).await?;
     let mut hanging = hanging(Unprepared(db), ports).await?;
-    hanging.extend(gone(Unprepared(db), &adoption.hanging).await?);
+    hanging.extend(gone(Unprepared(db), Some(adoption.id)).await?);
     let aside = schema.aside();
     // The role of the service may have got its rights meanwhile.
     take_over(db, schema.name(), &aside, ports).await?;

@@ -4,10 +4,9 @@ use sqlx::postgres::PgErrorPosition;
 use sqlx::{Error, Executor};
 
 use super::apply::Refusal;
-use super::lock::is_in_use;
 use super::record::Created;
 use super::snapshot;
-use crate::database::{Transaction, Unprepared};
+use crate::database::{Fault, Transaction, Unprepared, fault};
 
 /// A file that makes views.
 #[derive(Debug)]
@@ -45,8 +44,8 @@ pub(super) async fn execute(db: &mut Transaction, file: &File) -> Result<Vec<Cre
     Ok(found.created)
 }
 
-/// What the session is set to, which a file could change for whoever has the
-/// connection next.
+/// What the session is set to. A file could change it for the next client that a
+/// pooler gives this connection to.
 async fn settings(db: Unprepared<'_>) -> sqlx::Result<Vec<(String, String)>> {
     let read = "select name, setting from pg_settings where context in ('user', 'superuser')
                 union all
@@ -72,10 +71,10 @@ async fn restore(db: Unprepared<'_>, settings: &[(String, String)]) -> sqlx::Res
 
 /// What is wrong with the file, and where.
 fn file_error(error: &Error, file: &File) -> Option<String> {
-    let error = error.as_database_error()?;
-    if is_in_use(error) {
+    if fault(error) == Fault::Contended {
         return None;
     }
+    let error = error.as_database_error()?;
     let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
     let line = match error.position() {
         // Not one inside of a function that the file calls.

@@ -4,7 +4,6 @@
 //! a part locks the rest. What locked a row stands in its `xmax`, which no other
 //! way to see it needs an extension for.
 
-use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, Result};
 
 use super::Finding;
@@ -30,11 +29,6 @@ pub(super) struct Base {
     pub(super) name: String,
     /// Whether a row of it was locked.
     pub(super) is_locked: bool,
-}
-
-/// Whether others held what a statement needs.
-pub(super) fn is_in_use(refusal: &dyn DatabaseError) -> bool {
-    matches!(refusal.code().as_deref(), Some("55P03" | "40P01"))
 }
 
 /// Locks a row through the port, and looks underneath.

@@ -31,7 +31,6 @@ pub struct Adoption {
     pub is_changed: bool,
     pub(super) created: Json<Vec<Created>>,
     pub(super) foreign_keys: Vec<String>,
-    pub(super) hanging: Json<Vec<Hanging>>,
 }
 
 /// Something that the file created.
@@ -58,7 +57,7 @@ pub(super) struct Created {
 pub async fn adoptions(db: Unprepared<'_>) -> Result<Vec<Adoption>> {
     let read = format!(
         "select id, ports, file_name, file_sha256, contract, applied_at, applied_by, created,
-                foreign_keys, hanging, views_md5 is distinct from ({VIEWS_MD5}) as is_changed
+                foreign_keys, views_md5 is distinct from ({VIEWS_MD5}) as is_changed
            from adoptions
           where dropped_at is null
           order by applied_at"

@@ -6,10 +6,10 @@ use sqlx::{AssertSqlSafe, Error, Executor, Result};
 
 use super::Finding;
 use super::contract::Port;
-use super::lock::{self, Locked, is_in_use};
+use super::lock::{self, Locked};
 use super::shape::place;
 use super::trials::{self, Does, Trial};
-use crate::database::{Transaction, Unprepared};
+use crate::database::{Fault, Transaction, Unprepared, fault};
 
 /// Tries everything on that port; notes what no row fits.
 pub(super) async fn check(db: &mut Transaction, port: &Port) -> Result<Vec<Finding>> {
@@ -47,15 +47,12 @@ pub(super) async fn undone<T>(
 ) -> Result<Result<T, Box<dyn DatabaseError>>> {
     Unprepared(db).execute("savepoint trial").await?;
     let done = something(db).await;
-    let done = match done {
-        Err(Error::Database(refusal)) => Err(refusal),
-        done => Ok(done?),
-    };
     let undo = "rollback to savepoint trial; release savepoint trial";
     Unprepared(db).execute(undo).await?;
     match done {
-        Err(refusal) if is_in_use(&*refusal) => Err(Error::Database(refusal)),
-        done => Ok(done),
+        Err(error) if fault(&error) == Fault::Contended => Err(error),
+        Err(Error::Database(refusal)) => Ok(Err(refusal)),
+        done => Ok(Ok(done?)),
     }
 }
 

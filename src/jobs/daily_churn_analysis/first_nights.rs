@@ -2,10 +2,10 @@
 //! for each of them: members who are at risk then did not turn that night.
 //!
 //! The alert is opened by the transaction that writes the first scores at risk,
-//! so that no crash loses it. It stands for the members at risk of whom there
-//! never was an alert of their own; every night counts them anew, and resolves
-//! it when there are none. Members whom a first night did not reach belong to
-//! it in the nights after, for a week at the most.
+//! so that no crash loses it. It stands for the members at risk who never had
+//! an alert of their own; every night counts them anew, and resolves it when
+//! there are none. Members that a first night did not reach belong to it in the
+//! nights after, for a week at the most.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;

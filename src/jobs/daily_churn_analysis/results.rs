@@ -26,7 +26,7 @@ pub(super) struct Results {
     pub(super) never_visited: i64,
     /// Alerts opened for members who entered the risk, and for gyms.
     pub(super) alerts_opened: usize,
-    /// Members at risk of whom this run told in the alert of a first night.
+    /// Members at risk that this run counted in the alert of a first night.
     pub(super) first_night_at_risk: usize,
     /// Alerts resolved of members who left it or are not scored any more.
     pub(super) alerts_resolved: usize,

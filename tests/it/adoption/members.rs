@@ -1,4 +1,4 @@
-//! The members of gyms on Supabase: anonymised, deleted, and kept until somebody has signed.
+//! The members of gyms on Supabase: anonymised, deleted, and kept until an operator has signed.
 
 use super::gym::{CHURN, CLEANUP, affected};
 use super::*;
@@ -78,7 +78,7 @@ pub(super) async fn sign(app: &App) {
 }
 
 #[tokio::test]
-async fn members_and_visits_are_erased_once_somebody_has_signed() {
+async fn members_and_visits_are_erased_once_an_operator_has_signed() {
     let app = a_gym().await;
     let emptied = "select count(*) from public.gym_members_v2 where first_name = 'anonyme'";
     let doctor = cli::run(&app.settings, &["doctor", "--json"]).await;

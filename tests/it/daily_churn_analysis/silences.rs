@@ -1,4 +1,4 @@
-//! Readers of one gym that fall silent are one alert, and no one's absence.
+//! Readers of one gym that fall silent are one alert, and no absence of a member.
 
 use rstest::rstest;
 use serde_json::{Value, json};

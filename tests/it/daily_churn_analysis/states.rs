@@ -143,7 +143,7 @@ async fn who_comes_back_from_the_ice_is_scored_again() {
     assert_eq!(thawed.results()["processed"], 4);
     assert_eq!(thawed.results()["alerts_opened"], 0);
     assert_eq!(app.level(regular).await, "low");
-    // Of whom no more is known than that they were frozen, and came before.
+    // It is only known that this member was frozen, and came before.
     assert_eq!(app.level(gone).await, "low");
 }
 
